@@ -1,0 +1,25 @@
+//! latchkey: a Wi-Fi key of its own for every device.
+//!
+//! The folders are the architecture, and dependencies point one way only:
+//!
+//! ```text
+//! wire, wpa          what stands on the wire, and the key search: no I/O, no clock
+//! config, registry   what the administrator said: settings and devices
+//! decision           one pure function: may this device in, and on what terms
+//! store              the registry on flash (SQLite)
+//! service            RADIUS server, sessions, pending devices, the method table: no I/O
+//! daemon, cli        the thin shell: sockets, threads, signals, the terminal
+//! ```
+
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod decision;
+pub mod mac;
+pub mod registry;
+pub mod secret;
+pub mod service;
+pub mod store;
+pub mod time;
+pub mod wire;
+pub mod wpa;
