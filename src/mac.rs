@@ -72,7 +72,7 @@ impl MacAddr {
         let groups = &groups[..n];
         let value = match n {
             6 if groups.iter().all(|(_, digits)| *digits <= 2) => groups.iter().fold(0, |acc, (v, _)| acc << 8 | v),
-            1 | 2 | 3 if groups.iter().all(|(_, digits)| *digits == 12 / n) => {
+            1..=3 if groups.iter().all(|(_, digits)| *digits == 12 / n) => {
                 groups.iter().fold(0, |acc, (v, _)| acc << (48 / n) | v)
             }
             _ => return Err(MacError::Syntax),
