@@ -40,6 +40,14 @@ pub enum StoreError {
         /// What SQLite said.
         cause: String,
     },
+    /// Another program than latchkey holds the database.
+    #[error("{}: cannot {doing}: another program has the database open: close it (sqlite3 in a shell?) and try again", file.display())]
+    Busy {
+        /// The database.
+        file: PathBuf,
+        /// What was tried, to stand after "cannot".
+        doing: &'static str,
+    },
     /// The database turned out to be damaged while it was in use.
     #[error("{}: cannot {doing}: the file is damaged ({cause}): restart latchkey, it sets the file aside and repairs what it can", file.display())]
     Damaged {
@@ -88,10 +96,11 @@ impl StoreError {
 
     /// Names a failed database operation and sorts it by whose fault it is.
     pub(super) fn database(file: &Path, doing: &'static str, cause: rusqlite::Error) -> StoreError {
-        use rusqlite::ErrorCode::{ConstraintViolation, DiskFull};
+        use rusqlite::ErrorCode::{ConstraintViolation, DatabaseBusy, DatabaseLocked, DiskFull};
         let file = file.to_owned();
         match cause.sqlite_error_code() {
             Some(DiskFull) => StoreError::Full { file, doing },
+            Some(DatabaseBusy | DatabaseLocked) => StoreError::Busy { file, doing },
             Some(ConstraintViolation) => StoreError::Refused(cause.to_string()),
             _ if is_damage(&cause) => StoreError::Damaged { file, doing, cause: describe(&cause) },
             _ => StoreError::Database { file, doing, cause: describe(&cause) },

@@ -167,7 +167,12 @@ fn create_dir(dir: &Path) -> io::Result<()> {
         fs::create_dir_all(parent)?;
     }
     DirBuilder::new().mode(0o700).create(dir)?;
-    fs::set_permissions(dir, Permissions::from_mode(0o700))
+    fs::set_permissions(dir, Permissions::from_mode(0o700))?;
+    // Its entry has to be on flash before anything in it counts as stored.
+    match dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+        _ => Ok(()),
+    }
 }
 
 /// Opens or makes a file with mode exactly 0600, whatever the umask and its mode so far.

@@ -1,6 +1,33 @@
 //! The registry on flash: SQLite in the state directory.
 //!
 //! [`Store`] is the plain, blocking thing; [`StoreHandle`] is the thread around it that the daemon talks to.
+//!
+//! # Files
+//!
+//! | file | what |
+//! |---|---|
+//! | `registry.db`, `registry.db-wal` | the database and its write-ahead log |
+//! | `registry.db.good` | a compact, checked copy, made when changes have come to rest |
+//! | `registry.db.damaged-TIME...` | damaged ones set aside, the last three |
+//! | `registry.lock` | held by the daemon that uses the directory |
+//!
+//! All have mode 0600: the keys stand in them readably, because they can be shown again.
+//!
+//! # What is written to flash
+//!
+//! Only what changes: a row that already says what it should is not touched. Measured with 10,000 devices,
+//! on average (`cargo nextest run --no-capture store::tests::scale`), octets appended to the log by
+//!
+//! | page size | adding a device | its PMK |
+//! |---|---|---|
+//! | **1024** | 6,400 | 1,700 |
+//! | 2048 | 11,200 | 2,800 |
+//! | 4096 | 19,600 | 5,200 |
+//!
+//! with the same size of the database (1.7 MB) and the same time to read it, hence pages of 1024 octets. Each
+//! is one sync. The pages in the log are written to the database once, when the log has 512 of them or a good
+//! copy is made. A good copy is the whole database again (about 160 octets a device), so they are spread to at
+//! most 1 KiB a second in the long run. Counters come a few times a day and cause no copy.
 
 mod error;
 mod files;
@@ -48,7 +75,7 @@ impl Store {
     /// Opens the registry in `state_dir`, making both if needed, and reads all of it.
     ///
     /// A damaged registry does not keep the daemon from starting: it is set aside, and the report says
-    /// what was done ([`recover`]). Errors are left for what nothing can be done about from here:
+    /// what was done. Errors are left for what nothing can be done about from here:
     /// another daemon on the same directory, a registry of a newer program, a directory that cannot be written.
     pub fn open(state_dir: &Path, now: UnixTime) -> Result<(Store, Loaded, OpenReport), StoreError> {
         let (files, lock) = Files::prepare(state_dir)?;

@@ -81,11 +81,16 @@ pub struct StoreHandle {
 impl StoreHandle {
     /// Starts the thread. It ends at [`StoreHandle::shutdown`], or when the last handle is dropped.
     pub fn start(store: Store) -> Result<StoreHandle, StoreError> {
+        StoreHandle::start_with(store, COPY_DELAY)
+    }
+
+    /// Like [`StoreHandle::start`], with another delay before the good copy.
+    pub(super) fn start_with(store: Store, copy_delay: Duration) -> Result<StoreHandle, StoreError> {
         let (queue, jobs) = channel();
         let health = Arc::new(Mutex::new(StoreHealth::default()));
         let dir = store.files.dir.clone();
         let mut worker =
-            Worker { store, waiting: VecDeque::new(), health: health.clone(), schedule: Schedule::default() };
+            Worker { store, waiting: VecDeque::new(), health: health.clone(), schedule: Schedule::new(copy_delay) };
         thread::Builder::new()
             .name("store".to_owned())
             .stack_size(512 * 1024)
@@ -147,15 +152,20 @@ impl StoreHandle {
 }
 
 /// When the next good copy is due.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Schedule {
+    delay: Duration,
     last_change: Option<Instant>,
     not_before: Option<Instant>,
 }
 
 impl Schedule {
+    fn new(delay: Duration) -> Schedule {
+        Schedule { delay, last_change: None, not_before: None }
+    }
+
     fn due(&self) -> Option<Instant> {
-        let due = self.last_change? + COPY_DELAY;
+        let due = self.last_change? + self.delay;
         Some(self.not_before.map_or(due, |limit| limit.max(due)))
     }
 
@@ -164,7 +174,8 @@ impl Schedule {
     }
 
     fn copied(&mut self, now: Instant, size: u64) {
-        *self = Schedule { last_change: None, not_before: Some(now + Duration::from_secs(size / COPY_RATE)) };
+        self.last_change = None;
+        self.not_before = Some(now + Duration::from_secs(size / COPY_RATE));
     }
 
     fn failed(&mut self, now: Instant) {
@@ -231,9 +242,7 @@ impl Worker {
     /// Stores this and all writes that directly follow in the queue.
     fn group(&mut self, write: Owned, reply: Reply, place: Option<OwnedSemaphorePermit>) {
         let mut group = vec![(write, reply, place)];
-        while group.len() < GROUP
-            && self.waiting.front().is_some_and(|job| matches!(job.command, Command::Write(_)))
-        {
+        while group.len() < GROUP && self.waiting.front().is_some_and(|job| matches!(job.command, Command::Write(_))) {
             if let Some(Job { command: Command::Write(write), reply, _place }) = self.waiting.pop_front() {
                 group.push((write, reply, _place));
             }
@@ -298,5 +307,32 @@ impl Worker {
 
     fn lock_health(&self) -> std::sync::MutexGuard<'_, StoreHealth> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_wait_for_quiet_and_spare_the_flash() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut schedule = Schedule::new(COPY_DELAY);
+        assert_eq!(schedule.due(), None);
+        schedule.changed(at(0));
+        schedule.changed(at(5));
+        assert_eq!(schedule.due(), Some(at(15)));
+        // 60 KiB: the next one not within a minute, and only if something changes.
+        schedule.copied(at(15), 60 * 1024);
+        assert_eq!(schedule.due(), None);
+        schedule.changed(at(16));
+        assert_eq!(schedule.due(), Some(at(75)));
+        schedule.changed(at(70));
+        assert_eq!(schedule.due(), Some(at(80)));
+        // A failed one is not tried again at once, whatever changes.
+        schedule.failed(at(80));
+        schedule.changed(at(81));
+        assert_eq!(schedule.due(), Some(at(380)));
     }
 }

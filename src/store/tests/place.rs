@@ -22,6 +22,18 @@ fn one_daemon_per_directory() {
 }
 
 #[test]
+fn another_program_in_the_database() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path(), 2);
+    let shell = rusqlite::Connection::open(dir.path().join("registry.db")).unwrap();
+    shell.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let error = Store::open(dir.path(), NOW).unwrap_err();
+    assert!(matches!(error, StoreError::Busy { .. }) && error.to_string().contains("sqlite3 in a shell"), "{error}");
+    drop(shell);
+    assert_eq!(open(dir.path()).1.devices.len(), 2);
+}
+
+#[test]
 fn nobody_else_reads_it() {
     let outer = tempfile::tempdir().unwrap();
     let dir = outer.path().join("etc").join("latchkey");
@@ -215,4 +227,36 @@ fn in_the_child() {
     let text = error.to_string();
     assert!(text.contains("registry.db: cannot store the change:") && text.contains("(while writing)"), "{text}");
     store.commit(&[Change::Put(vec![device(60, "fits")])]).unwrap();
+}
+
+/// What the promises of the store rest on; each of these is silently something else where SQLite cannot have it.
+#[test]
+fn the_connection_is_set_up_as_it_should_be() {
+    let dir = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let (store, ..) = open(dir.path());
+        let pragma = |name: &str| {
+            let value: rusqlite::types::Value = store.conn.pragma_query_value(None, name, |row| row.get(0)).unwrap();
+            match value {
+                rusqlite::types::Value::Integer(n) => n.to_string(),
+                rusqlite::types::Value::Text(text) => text,
+                other => panic!("{name}: {other:?}"),
+            }
+        };
+        for (name, expected) in [
+            ("journal_mode", "wal"),
+            ("synchronous", "2"),
+            ("foreign_keys", "1"),
+            ("locking_mode", "exclusive"),
+            ("page_size", "1024"),
+            ("cache_size", "-256"),
+            ("temp_store", "2"),
+            ("secure_delete", "2"),
+            ("cell_size_check", "1"),
+            ("application_id", "1281583211"),
+            ("user_version", "1"),
+        ] {
+            assert_eq!(pragma(name), expected, "{name}");
+        }
+    }
 }

@@ -87,6 +87,23 @@ fn an_unattended_change_is_stored_nevertheless() {
 }
 
 #[test]
+fn the_good_copy_is_made_by_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, ..) = open(dir.path());
+    let handle = StoreHandle::start_with(store, std::time::Duration::from_millis(20)).unwrap();
+    block_on(handle.commit(vec![Change::Put(vec![device(1, "a")])])).unwrap();
+    let at = std::time::Instant::now();
+    while handle.health().copied.is_none() {
+        assert!(at.elapsed().as_secs() < 20, "never made");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let copy = tempfile::tempdir().unwrap();
+    fs::copy(dir.path().join("registry.db.good"), copy.path().join("registry.db")).unwrap();
+    assert_eq!(open(copy.path()).1.devices, vec![device(1, "a")]);
+    block_on(handle.shutdown()).unwrap();
+}
+
+#[test]
 fn dropping_the_last_handle_closes() {
     let dir = tempfile::tempdir().unwrap();
     let (store, ..) = open(dir.path());
