@@ -67,7 +67,7 @@ mod tests {
             { "device": null, "mac": "02:11:22:33:44:56", "ssid": "Home", "nas": "", "vlan": 99, "proved": false },
         ]});
         let expected = "\
-DEVICE                  MAC                SSID      VLAN  ADDRESS           ONLINE      UP    DOWN  AP
+DEVICE                  MAC                SSID      VLAN  ADDRESS          ONLINE      UP    DOWN  AP
 tv                      00:11:22:33:44:55  Home      20    192.168.20.7  1 h 2 min  1.5 kB  2.5 MB  attic
 phone (key not proved)  02:11:22:33:44:55  Ho\\x1bme  -     -                  30 s     0 B     0 B  attic
 unknown                 02:11:22:33:44:56  Home      99    -                   0 s     0 B     0 B  -
