@@ -9,8 +9,9 @@ use std::error::Error;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -55,8 +56,8 @@ impl Listener {
 
     /// Serves clients for ever.
     pub async fn serve(self, daemon: Rc<Daemon>) {
-        let places = Rc::new(Semaphore::new(CLIENTS));
-        let long_requests = Rc::new(Semaphore::new(1));
+        let places = Arc::new(Semaphore::new(CLIENTS));
+        let long_requests = Arc::new(Semaphore::new(1));
         loop {
             let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
@@ -83,7 +84,7 @@ impl Listener {
 }
 
 /// Removes the socket, if it is there.
-pub fn remove(path: &PathBuf) {
+pub fn remove(path: &Path) {
     let _ = fs::remove_file(path);
 }
 
@@ -95,7 +96,7 @@ fn refuse_client(stream: UnixStream) {
 
 struct Client {
     daemon: Rc<Daemon>,
-    long_requests: Rc<Semaphore>,
+    long_requests: Arc<Semaphore>,
     reader: OwnedReadHalf,
     writer: OwnedWriteHalf,
     read: Vec<u8>,

@@ -4,25 +4,22 @@ use crate::config::LogLevel;
 use crate::decision::event::{Event, Outcome};
 use crate::decision::reason::Reason;
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::Formatter;
-use tracing_subscriber::reload::Handle;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload::{self, Handle};
+use tracing_subscriber::{Registry, fmt, registry};
 
 /// The log, whose level can be changed.
 pub struct Logging {
-    handle: Handle<LevelFilter, Formatter>,
+    handle: Handle<LevelFilter, Registry>,
 }
 
 impl Logging {
     /// Starts the log. Called once.
     pub fn start(level: LogLevel) -> Logging {
-        let builder = tracing_subscriber::fmt()
-            .with_writer(std::io::stderr)
-            .with_target(false)
-            .with_max_level(filter(level))
-            .with_filter_reloading();
-        let handle = builder.reload_handle();
+        let (filter, handle) = reload::Layer::new(filter(level));
+        let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
         // A second subscriber in one process, which only tests can bring about, leaves the first in force.
-        let _ = tracing::subscriber::set_global_default(builder.finish());
+        let _ = tracing::subscriber::set_global_default(registry().with(filter).with(lines));
         Logging { handle }
     }
 

@@ -179,7 +179,7 @@ fn build_core(
     }
     if let Some(damage) = &report.damaged {
         if report.found_now {
-            tracing::error!("the registry was damaged ({}): {}", damage.reason, damage.restored_from);
+            tracing::error!("{damage}");
         }
         core.damage = Some(service::Damage {
             file: damage.file.clone().unwrap_or_default(),

@@ -114,7 +114,7 @@ fn credentials(conn: &Connection, devices: &mut [Device]) -> Result<(), LoadErro
     let sql = "SELECT device_id, serial, secret FROM credential WHERE kind = 'wifi' ORDER BY device_id";
     let mut devices = devices.iter_mut();
     each(conn, sql, |row| {
-        let id = number(row, 0)?;
+        let id: u32 = number(row, 0)?;
         let device = devices.next().filter(|device| device.id.0 == id);
         let device = device.ok_or_else(|| content("credential", "devices and keys that do not match"))?;
         device.key_serial = number(row, 1)?;
@@ -140,7 +140,7 @@ fn macs(conn: &Connection, devices: &mut [Device]) -> Result<(), LoadError> {
     let mut device = devices.next();
     let mut places: Vec<u32> = Vec::new();
     each(conn, sql, |row| {
-        let id = number(row, 0)?;
+        let id: u32 = number(row, 0)?;
         while device.as_ref().is_some_and(|d| d.id.0 < id) {
             device = devices.next();
             places.clear();
@@ -164,7 +164,7 @@ fn pmks(conn: &Connection, devices: &[Device]) -> Result<Vec<StoredPmk>, LoadErr
     })?;
     let mut devices = devices.iter().peekable();
     let mut pmks = collect(conn, "SELECT device_id, ssid_id, key_serial, pmk FROM pmk ORDER BY device_id", |row| {
-        let id = number(row, 0)?;
+        let id: u32 = number(row, 0)?;
         let ssid: i64 = row.get(1)?;
         let serial = number(row, 2)?;
         while devices.next_if(|device| device.id.0 < id).is_some() {}
@@ -184,7 +184,7 @@ fn seen(conn: &Connection, devices: &[Device]) -> Result<Vec<(DeviceId, Seen)>, 
     let mut devices = devices.iter().peekable();
     let sql = "SELECT device_id, last_seen, last_mac, accepted, refused FROM seen ORDER BY device_id";
     let mut seen = collect(conn, sql, |row| {
-        let id = number(row, 0)?;
+        let id: u32 = number(row, 0)?;
         while devices.next_if(|device| device.id.0 < id).is_some() {}
         if devices.peek().is_none_or(|device| device.id.0 != id) {
             return Err(content("seen", "counters of a device that is not there"));

@@ -56,22 +56,28 @@ pub enum RestoredFrom {
     Nothing,
 }
 
-impl fmt::Display for Damage {
+impl fmt::Display for RestoredFrom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the registry was found damaged at {}: {}; ", self.at, self.reason)?;
-        match self.restored_from {
-            RestoredFrom::Salvaged => f.write_str("all devices, keys and addresses could be recovered from it")?,
-            RestoredFrom::Checkpoint => f.write_str("the last changes before the stop may be missing")?,
+        match self {
+            RestoredFrom::Salvaged => f.write_str("all devices, keys and addresses could be recovered from it"),
+            RestoredFrom::Checkpoint => f.write_str("the last changes before the stop may be missing"),
             RestoredFrom::GoodCopy { made } => {
                 write!(
                     f,
                     "the last good copy of {made} is used: changes made after that are lost, blocks and removals too"
-                )?;
+                )
             }
             RestoredFrom::Nothing => {
-                f.write_str("nothing could be recovered: the registry is empty, import a backup")?
+                f.write_str("nothing could be recovered: the registry is empty, import a backup")
             }
         }
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the registry was found damaged at {}: {}; ", self.at, self.reason)?;
+        write!(f, "{}", self.restored_from)?;
         match &self.file {
             Some(file) => write!(f, "; the damaged file is kept as {} (remove it to end this notice)", file.display()),
             None => Ok(()),

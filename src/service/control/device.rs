@@ -134,9 +134,8 @@ pub fn unblock(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiErro
 /// `device_remove`: forgets a device, its key and its addresses.
 pub fn remove(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError> {
     let device = find(core, params)?;
-    let shown = view::device(core, device, now);
-    let changes = vec![Change::Remove(device.id)];
-    Ok(Done::Commit { changes, then: Box::new(|_, _| json!({ "device": shown })) })
+    let shown = json!({ "device": view::device(core, device, now) });
+    Ok(Done::Commit { changes: vec![Change::Remove(device.id)], then: Box::new(|_, _| shown) })
 }
 
 /// `qr`: what a QR code for this device and SSID says.

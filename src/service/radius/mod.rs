@@ -20,7 +20,7 @@ pub use auth::{Verdict, conclude_unproved, receive as receive_auth, resume, sett
 
 use super::Core;
 use super::keyring::SsidKeys;
-use crate::config::{Client, Config, MessageAuthenticatorRule};
+use crate::config::{self, Client, Config};
 use crate::decision::Proof;
 use crate::mac::MacAddr;
 use crate::wire::radius::{AttributeType, Code, MessageAuthenticator, Packet, SaltSequence, verify_message_authenticator};
@@ -169,8 +169,7 @@ struct Incoming<'a> {
 
 /// Finds the client and checks the packet's form. What fails is counted and dropped (RFC 2865, 3).
 fn admit<'a>(core: &mut Core, from: SocketAddr, datagram: &'a [u8], started: Instant) -> Option<Incoming<'a>> {
-    let found = core.config.client_for(from.ip());
-    let Some((index, client)) = found.and_then(|at| Some((at, core.radius.clients.get(at)?.settings.clone()))) else {
+    let Some((index, client)) = find_client(core, from) else {
         core.radius.stats.unknown_client += 1;
         if core.radius.stats.unknown_client.is_power_of_two() {
             tracing::warn!(
@@ -192,10 +191,16 @@ fn admit<'a>(core: &mut Core, from: SocketAddr, datagram: &'a [u8], started: Ins
     }
 }
 
+fn find_client(core: &Core, from: SocketAddr) -> Option<(usize, Arc<Client>)> {
+    let found = core.config.client_for(from.ip())?;
+    let index = core.config.clients.iter().position(|client| std::ptr::eq(client, found))?;
+    Some((index, core.radius.clients.get(index)?.settings.clone()))
+}
+
 /// Checks the Message-Authenticator against the client's rule.
 fn check_message_authenticator(core: &mut Core, incoming: &Incoming<'_>) -> bool {
     let packet = &incoming.packet;
-    let required = incoming.client.message_authenticator == MessageAuthenticatorRule::Required
+    let required = incoming.client.message_authenticator == config::MessageAuthenticator::Required
         || packet.code() == Code::STATUS_SERVER
         || packet.find(AttributeType::EAP_MESSAGE).is_some();
     match verify_message_authenticator(packet, &incoming.client.secret, None) {
