@@ -79,7 +79,7 @@ pub enum Descriptor {
     Wpa,
 }
 
-/// The key information field (IEEE 802.11-2020, 12.7.2, figure 12-33).
+/// The key information field (IEEE 802.11-2020, 12.7.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyInfo(pub u16);
 

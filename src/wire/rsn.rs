@@ -38,7 +38,7 @@ pub enum RsnError {
     },
 }
 
-/// A cipher or AKM suite selector: OUI and suite type, as they stand in elements and in WLAN-AKM-Suite (RFC 7268, 2.10).
+/// A cipher or AKM suite selector: OUI and suite type, as they stand in elements and in WLAN-AKM-Suite (RFC 7268, 2.16).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Suite(pub u32);
 

@@ -23,7 +23,7 @@ pub enum HandshakeError {
     /// An AKM without keys that could be tried.
     #[error(transparent)]
     Akm(#[from] AkmError),
-    /// The key descriptor version that the AKM demands did not come (IEEE 802.11-2020, 12.7.2, table 12-9).
+    /// The key descriptor version that the AKM demands did not come (IEEE 802.11-2020, 12.7.3).
     #[error("key descriptor version {version} does not go with {akm}: expected {expected}")]
     Version {
         /// The AKM.
@@ -89,7 +89,7 @@ impl Handshake {
     ///
     /// * `ap`, `sta`: BSSID (Called-Station-Id) and station (Calling-Station-Id); with Wi-Fi 7 the MLD addresses.
     /// * `ssid`: 1 to 32 octets; it goes into the keys of FT-PSK.
-    /// * `akm`: the value of WLAN-AKM-Suite (RFC 7268, 2.10). Without it the RSNE or WPA element in the key data
+    /// * `akm`: the value of WLAN-AKM-Suite (RFC 7268, 2.16). Without it the RSNE or WPA element in the key data
     ///   tells, and without that the key descriptor version.
     /// * `anonce`: from message 1. `eapol`: message 2 from its IEEE 802.1X header on, at most 1,024 octets.
     ///
@@ -207,7 +207,7 @@ fn key_data<'a>(akm: Akm, frame: &KeyFrame<'a>) -> Result<KeyData<'a>, Handshake
     Ok(KeyData::parse(frame.key_data)?)
 }
 
-/// Bits of the PTK: KCK and KEK with 128 each, and the temporal key (IEEE 802.11-2020, 12.7.1.3, table 12-8).
+/// Bits of the PTK: KCK and KEK with 128 each, and the temporal key (IEEE 802.11-2020, 12.7.1.3).
 fn ptk_bits(akm: Akm, key_data: &KeyData<'_>) -> Result<u16, HandshakeError> {
     let rsn = key_data.rsn.ok_or(HandshakeError::Missing { akm, what: "RSNE" })?;
     match rsn.pairwise.first().unwrap_or(Suite::CCMP_128) {

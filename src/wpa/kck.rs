@@ -53,7 +53,7 @@ pub(super) enum Derivation {
     },
 }
 
-/// The message of the first round of KDF-SHA256 for a key of `bits` bits (12.7.1.6.2).
+/// The message of the first round of KDF-SHA256 for a key of `bits` bits (12.7.1, key derivation function).
 ///
 /// The length goes into the hash: a KCK of a 384-bit PTK differs from that of a 512-bit one.
 fn kdf(label: &[u8], context: &[&[u8]], bits: u16) -> Message<Sha256> {
@@ -73,7 +73,7 @@ impl Derivation {
         Derivation::Kdf(kdf(b"Pairwise key expansion", &ordered(parties), bits))
     }
 
-    /// The FT key hierarchy (12.7.1.7.3 to 12.7.1.7.5); `bits` is the length of the whole PTK.
+    /// The FT key hierarchy (12.7.1): PMK-R0, PMK-R1, PTK; `bits` is the length of the whole PTK.
     pub(super) fn ft(parties: &Parties<'_>, context: &FtContext<'_>, bits: u16) -> Derivation {
         // Both identities are bounded by their elements, far below 256.
         let (ssid_len, r0kh_len) = ([context.ssid.len() as u8], [context.r0kh_id.len() as u8]);
