@@ -132,9 +132,7 @@ impl Rig {
             builder.push(AttributeType::CALLING_STATION_ID, calling.as_bytes()).expect("fits");
             builder.push_u32(AttributeType::WLAN_AKM_SUITE, 0x000f_ac02).expect("fits");
             for (kind, value) in [(1, &anonce[..]), (2, &frame)] {
-                builder
-                    .push_extended_vendor_specific(AttributeType::EXTENDED_5, 11344, kind, value)
-                    .expect("fits");
+                builder.push_extended_vendor_specific(AttributeType::EXTENDED_5, 11344, kind, value).expect("fits");
             }
         })
     }
@@ -531,9 +529,7 @@ fn requests_that_make_no_sense() {
     let half = rig.request(|builder| {
         builder.push(AttributeType::CALLED_STATION_ID, called.as_bytes()).expect("fits");
         builder.push(AttributeType::CALLING_STATION_ID, mac(1).to_string().as_bytes()).expect("fits");
-        builder
-            .push_extended_vendor_specific(AttributeType::EXTENDED_5, 11344, 1, &[1; 32])
-            .expect("fits");
+        builder.push_extended_vendor_specific(AttributeType::EXTENDED_5, 11344, 1, &[1; 32]).expect("fits");
     });
     assert_eq!(rig.ask(&half), rejected());
     assert_eq!(rig.last().2, "bad_request");
