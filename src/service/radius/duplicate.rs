@@ -2,6 +2,7 @@
 //! and one that is still being worked on is not worked on twice.
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ const SLOTS: usize = 1024;
 const KEEP: Duration = Duration::from_secs(25);
 
 /// What makes two packets the same request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestKey {
     /// Address and port it came from.
     pub from: SocketAddr,
@@ -19,6 +20,13 @@ pub struct RequestKey {
     pub identifier: u8,
     /// Request Authenticator.
     pub authenticator: [u8; 16],
+}
+
+impl Hash for RequestKey {
+    /// The authenticator is random for every request: the rest makes no difference to the hash.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(u128::from_ne_bytes(self.authenticator));
+    }
 }
 
 /// What is known of a request.

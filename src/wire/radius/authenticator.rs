@@ -5,7 +5,7 @@ use super::dictionary::{AttributeType, Code};
 use super::packet::{Authenticator, HEADER_OCTETS, Packet};
 use crate::secret::RadiusSecret;
 use hmac::digest::CtOutput;
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, Mac};
 use md5::{Digest, Md5};
 
 /// What a packet's Message-Authenticator says (RFC 3579, 3.2).
@@ -91,8 +91,7 @@ pub(super) fn message_authenticator(
     covered: &Authenticator,
     secret: &RadiusSecret,
 ) -> Option<Hmac<Md5>> {
-    // A key of any length will do, so this is always Some.
-    let mut mac = Hmac::<Md5>::new_from_slice(secret.expose()).ok()?;
+    let mut mac = secret.hmac_md5()?;
     let value = at.checked_add(2)?;
     mac.update(octets.get(..4)?);
     mac.update(covered);

@@ -149,6 +149,8 @@ pub struct Packet<'a> {
     code: Code,
     identifier: u8,
     authenticator: &'a Authenticator,
+    /// A bit for each attribute type that is there: most of what is looked for is not.
+    present: [u64; 4],
 }
 
 impl<'a> Packet<'a> {
@@ -165,11 +167,13 @@ impl<'a> Packet<'a> {
             return Err(PacketError::Length(length));
         }
         let octets = datagram.get(..length).ok_or(PacketError::Truncated { length, received: datagram.len() })?;
-        let mut offset = HEADER_OCTETS;
+        let (mut offset, mut present) = (HEADER_OCTETS, [0; 4]);
         while let Some(attribute) = attribute_at(octets, offset)? {
+            let (word, bit) = presence(attribute.kind);
+            present[word] |= bit;
             offset = fragments::checked_following(octets, &attribute)?;
         }
-        Ok(Packet { octets, code: Code(*code), identifier: *identifier, authenticator })
+        Ok(Packet { octets, code: Code(*code), identifier: *identifier, authenticator, present })
     }
 
     /// The Code field.
@@ -199,12 +203,14 @@ impl<'a> Packet<'a> {
 
     /// All attributes of one type, in the order they stand.
     pub fn find_all(&self, kind: AttributeType) -> impl Iterator<Item = Attribute<'a>> + use<'a> {
-        self.attributes().filter(move |a| a.kind == kind)
+        let (word, bit) = presence(kind);
+        let offset = if self.present[word] & bit == 0 { self.octets.len() } else { HEADER_OCTETS };
+        Attributes { octets: self.octets, offset }.filter(move |a| a.kind == kind)
     }
 
     /// The value of the first attribute of this type: text and opaque octets.
     pub fn find(&self, kind: AttributeType) -> Option<&'a [u8]> {
-        self.attributes().find(|a| a.kind == kind).map(|a| a.value)
+        self.find_all(kind).next().map(|a| a.value)
     }
 
     /// The value of the first attribute of this type, if it has the 4 octets of an integer.
@@ -231,6 +237,11 @@ impl<'a> Packet<'a> {
         }
         Some(eap)
     }
+}
+
+/// The word, of 4, and the bit in it that stand for an attribute type.
+fn presence(kind: AttributeType) -> (usize, u64) {
+    (usize::from(kind.0 >> 6), 1 << (kind.0 & 63))
 }
 
 /// Iterator over the attributes of a [`Packet`].
