@@ -15,7 +15,9 @@ socket=/run/latchkey/latchkey.sock
 mkdir -p $run/log $run/lib /run/latchkey
 limit=$(sed -n 's/.*\brig\.limit=\([0-9]*\).*/\1/p' /proc/cmdline)
 
+# shellcheck source-path=SCRIPTDIR source=guest-net.sh
 . $rig/guest-net.sh
+# shellcheck source-path=SCRIPTDIR source=guest-traffic.sh
 . $rig/guest-traffic.sh
 
 lk() { /mnt/bin/latchkey --socket $socket "$@"; }
@@ -54,7 +56,7 @@ wait_for() {
 result() {
     local verdict=FAIL
     [ "$2" = "$3" ] && verdict=pass
-    printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" $verdict >>$run/results.tsv
+    printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" $verdict >>$out/results.tsv
 }
 
 # ---- the cast, from scenario.txt ----
@@ -227,6 +229,7 @@ for name in "${names[@]}"; do
 done
 
 # ---- traffic ----
+save   # should the guest crash now
 members=(lan20 lan30 lan40)
 declare -A vlan_of=([lan20]=20 [lan30]=30 [lan40]=40)
 for name in "${names[@]}"; do
@@ -245,6 +248,6 @@ lk status >$run/status.txt 2>&1
 lk pending list >$run/pending-list.txt 2>&1
 kill -0 $daemon 2>/dev/null && got=running || got=gone
 result "latchkey at the end" running "$got"
-printf 'complete\t%s\n' "$(wc -l <$run/results.tsv)" >>$run/results.tsv
 save
+printf 'complete\t%s\n' "$(wc -l <$out/results.tsv)" >>$out/results.tsv
 log "done"

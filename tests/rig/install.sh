@@ -8,6 +8,9 @@
 # takes a moment. To start afresh, remove the folder. Needs Debian 12 on amd64, and root or sudo for packages and debootstrap.
 set -euo pipefail
 
+# Where depmod and debootstrap are; not in everybody's path.
+PATH=$PATH:/usr/sbin:/sbin
+
 here=$(cd "$(dirname "$0")" && pwd)
 rig=${LATCHKEY_RIG:-$here/../../target/rig}
 
@@ -83,7 +86,7 @@ fetch_kernel() {
 
 # busybox, the modules in the order in which they load, and the regulatory database (without it only world channels work).
 build_initramfs() {
-    local stamp tree kernel order
+    local stamp tree kernel order module path
     kernel=$(cat "$rig/kernel/version")
     stamp=$(cat "$0" "$here/init" "$rig/kernel/version" | sha256sum)
     [ -e "$rig/initramfs.gz" ] && [ "$(cat "$rig/initramfs.stamp" 2>/dev/null)" = "$stamp" ] && return 0
@@ -118,14 +121,18 @@ debian_mirror() {
 }
 
 build_newer_root() {
-    local root=$rig/$suite packages mirror version
+    local root=$rig/$suite packages mirror version mounted
     packages=$(IFS=,; echo "${guest_packages[*]}"),kmod
     if [ "$(cat "$root/complete" 2>/dev/null)" != "$packages" ]; then
         apt_update
         mirror=$(debian_mirror)
         [ -n "$mirror" ] || die "found no Debian mirror in apt's sources"
         say "building a $suite root from $mirror (about a minute, 300 MB)"
-        as_root rm -rf "$root"
+        # An interrupted debootstrap leaves these mounted.
+        for mounted in "$root/proc" "$root/sys"; do
+            if mountpoint -q "$mounted"; then as_root umount "$mounted"; fi
+        done
+        as_root rm -rf --one-file-system "$root"
         # Debian 12's debootstrap has no script of that name; sid's is the same.
         as_root debootstrap --variant=minbase --include="$packages" "$suite" "$root" "$mirror" \
             /usr/share/debootstrap/scripts/sid >"$rig/debootstrap.log" 2>&1 \

@@ -64,6 +64,8 @@ problems=()
 [ $status != 124 ] && [ $status != 137 ] || problems+=("the guest was still running after $hard_limit s and was stopped")
 [ $status = 0 ] || [ $status = 124 ] || [ $status = 137 ] || problems+=("QEMU ended with status $status: $(tail -n 1 "$out/qemu.log")")
 
+panic=$(grep -a -m 1 'Kernel panic' "$out/console.log") && problems+=("the guest crashed: $panic")
+
 results=$out/guest/results.tsv
 touch "$results"
 # The guest's last line counts the lines before it: a scenario cut short cannot pass for a complete one.
