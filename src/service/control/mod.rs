@@ -197,6 +197,9 @@ impl Call {
     }
 }
 
+#[cfg(test)]
+mod tests;
+
 /// An event as clients see it.
 pub use view::event as event_view;
 

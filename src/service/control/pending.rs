@@ -37,11 +37,13 @@ pub fn approve(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiEr
     let Done::Commit { changes, then } = device::put(approved, false) else {
         return Err(ApiError::new("internal", "the approval could not be prepared"));
     };
+    let note = format!(
+        "It keeps using the onboarding key, known by its address. To give it a key of its own: latchkey device rotate {}",
+        wanted.name
+    );
     let then: super::Then = Box::new(move |core, now| {
         let mut result = then(core, now);
-        result["note"] = "It keeps using the onboarding key, known by its address. To give it a key of its own: \
-                          latchkey device rotate NAME"
-            .into();
+        result["note"] = note.into();
         result
     });
     Ok(Done::Commit { changes, then })

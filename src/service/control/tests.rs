@@ -1,0 +1,298 @@
+//! The methods, from request line to reply, without a socket and with the changes applied at once.
+
+use super::*;
+use crate::config::Config;
+use crate::decision::event::Outcome;
+use crate::decision::event::tests::event;
+use crate::decision::reason::Reason;
+use crate::registry::Registry;
+use crate::service::pending::Pending;
+use crate::time::UnixTime;
+
+const NOW: UnixTime = UnixTime(1_800_000_000);
+
+fn core() -> Core {
+    let config = "
+config profile 'iot'
+	option vlan '20'
+config profile 'media'
+	option vlan '30'
+config profile 'guest'
+config ssid 'home'
+	option ssid 'Home;1'
+	option unknown 'quarantine'
+	option quarantine_profile 'guest'
+	option onboarding_key 'come in and find out'
+";
+    let mut state = 1u64;
+    let random = Box::new(move |octets: &mut [u8]| {
+        for octet in octets {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            *octet = (state >> 56) as u8;
+        }
+    });
+    let config = Config::parse(config).expect("the configuration of the tests");
+    Core::new(config.into(), Registry::default(), now(), random, std::time::Instant::now, Box::new(|_| ()))
+}
+
+fn now() -> Now {
+    Now { wall: NOW, mono: std::time::Instant::now() }
+}
+
+fn call(core: &mut Core, method: &str, params: Value) -> Value {
+    let line = json!({ "method": method, "params": params }).to_string();
+    let done = Call::parse(line.as_bytes()).and_then(|call| call.run(core, now()));
+    let done = done.and_then(|done| match done {
+        Done::Import(mut import) => {
+            while !import.step(core, now(), 2) {}
+            import.finish().map(|(changes, then)| Done::Commit { changes, then })
+        }
+        done => Ok(done),
+    });
+    match done {
+        Ok(Done::Value(value) | Done::Follow { value, .. }) => value,
+        Ok(Done::Commit { changes, then }) => {
+            core.apply(&changes);
+            then(core, now())
+        }
+        Ok(Done::Import(_)) => unreachable!("worked off above"),
+        Err(error) => error.to_json(),
+    }
+}
+
+/// Code, field and message of an error.
+fn error(reply: &Value) -> (String, String, String) {
+    let text = |field: &str| reply["error"][field].as_str().unwrap_or_default().to_owned();
+    (text("code"), text("field"), text("message"))
+}
+
+#[test]
+fn a_device_gets_a_key_that_is_shown_once_and_on_demand() {
+    let mut core = core();
+    let added = call(&mut core, "device_add", json!({ "name": "lamp", "macs": ["AABB.CC00.1122"] }));
+    assert_eq!(added["device"]["profile"], "iot", "the first profile is the default");
+    assert_eq!(added["device"]["vlan"], 20);
+    assert_eq!(added["device"]["macs"][0]["mac"], "aa:bb:cc:00:11:22");
+    assert_eq!(added["device"]["macs"][0]["randomised"], true);
+    let key = added["key"].as_str().expect("a generated key").to_owned();
+    let listed = call(&mut core, "device_list", json!({}));
+    assert_eq!(listed["total"], 1);
+    let quiet =
+        [listed, call(&mut core, "device_show", json!({ "name": "LAMP" })), call(&mut core, "status", json!({}))];
+    for reply in quiet {
+        assert!(!reply.to_string().contains(&key), "{reply}");
+    }
+    assert_eq!(call(&mut core, "device_show", json!({ "name": "lamp", "secret": true }))["key"], *key);
+    let qr = call(&mut core, "qr", json!({ "name": "lamp", "ssid": "Home;1" }));
+    assert_eq!(qr["text"], format!("WIFI:T:WPA;S:Home\\;1;P:{key};;"));
+}
+
+#[test]
+fn what_is_refused_names_field_value_and_mend() {
+    let mut core = core();
+    call(&mut core, "device_add", json!({ "name": "lamp", "macs": ["00:1a:11:00:00:01"], "key": "Umbrella-Tango-47" }));
+    for (params, code, field, words) in [
+        (json!({}), "missing", "name", "name is missing"),
+        (json!({ "name": "über" }), "name", "name", "kitchen-lamp"),
+        (json!({ "name": "Lamp" }), "name_taken", "name", "'lamp'"),
+        (json!({ "name": "a", "profile": "iott" }), "profile", "profile", "iot, media, guest"),
+        (json!({ "name": "a", "macs": ["nonsense"] }), "mac", "mac", "aa:bb:cc:dd:ee:ff"),
+        (json!({ "name": "a", "macs": ["ff:ff:ff:ff:ff:ff"] }), "mac", "mac", "group"),
+        (json!({ "name": "a", "macs": ["00-1A-11-00-00-01"] }), "mac_taken", "mac", "'lamp'"),
+        (json!({ "name": "a", "key": "short" }), "key", "key", "8 to 63"),
+        (json!({ "name": "a", "key": "12345678" }), "weak_secret", "key", "digits"),
+        (json!({ "name": "a", "key": "Umbrella-Tango-47" }), "similar_secret", "key", "is the key of 'lamp'"),
+        (json!({ "name": "a", "key": "umbre1la tango 47" }), "similar_secret", "key", "'lamp'"),
+        (json!({ "name": "a", "key": "Umbrella-Tango-48" }), "similar_secret", "key", "in 1 character only"),
+        (json!({ "name": "a", "key": "Come In And Find Out" }), "similar_secret", "key", "Home;1"),
+        (json!({ "name": "a", "key": "x", "generate": true }), "conflict", "generate", "not both"),
+        (json!({ "name": "a", "bind": "second" }), "bind", "bind", "first, mac or any"),
+        (json!({ "name": "a", "bind": "mac" }), "bind", "bind", "--mac"),
+        (json!({ "name": "a", "max_devices": 70000 }), "range", "max_devices", "65535"),
+        (json!({ "name": "a", "max_devices": 1.5 }), "type", "max_devices", "whole number"),
+        (json!({ "name": "a", "expires": "tomorrow" }), "expires", "expires", "2027-01-31T18:00:00Z"),
+        (json!({ "name": "a", "expires": "2020-01-01" }), "expires", "expires", "in the past"),
+        (json!({ "name": "a", "colour": "red" }), "unknown_field", "", "colour"),
+    ] {
+        let reply = call(&mut core, "device_add", params.clone());
+        let (got_code, got_field, message) = error(&reply);
+        assert_eq!((got_code.as_str(), got_field.as_str()), (code, field), "{params}: {reply}");
+        assert!(message.contains(words), "{params}: {message}");
+        assert!(!message.contains("mbrella"), "no secret in an error: {message}");
+    }
+    assert_eq!(core.registry.len(), 1);
+}
+
+#[test]
+fn a_device_is_changed_field_by_field() {
+    let mut core = core();
+    call(&mut core, "device_add", json!({ "name": "phone", "bind": "any" }));
+    let set = |core: &mut Core, key: &str, value: &str| {
+        call(core, "device_set", json!({ "name": "phone", "set": { key: value } }))
+    };
+    assert_eq!(set(&mut core, "profile", "media")["device"]["vlan"], 30);
+    assert_eq!(
+        set(&mut core, "mac+", "00:1a:11:00:00:01,00:1a:11:00:00:02")["device"]["macs"][1]["mac"],
+        "00:1a:11:00:00:02"
+    );
+    assert_eq!(error(&set(&mut core, "mac-", "00:1a:11:00:00:03")).0, "mac");
+    assert_eq!(set(&mut core, "mac-", "00:1a:11:00:00:01")["device"]["macs"].as_array().map(Vec::len), Some(1));
+    assert_eq!(set(&mut core, "expires", "2030-01-01")["device"]["expires"], "2030-01-01T00:00:00Z");
+    assert_eq!(set(&mut core, "expires", "never")["device"]["expires"], Value::Null);
+    assert_eq!(set(&mut core, "max_devices", "3")["device"]["max_devices"], 3);
+    assert_eq!(error(&set(&mut core, "key", "Umbrella-Tango-47")).0, "unknown_field");
+    assert_eq!(error(&call(&mut core, "device_set", json!({ "name": "phone", "set": {} }))).0, "missing");
+    assert_eq!(error(&set(&mut core, "name", "no/slash")).1, "name");
+    assert_eq!(call(&mut core, "device_block", json!({ "name": "phone" }))["device"]["state"], "blocked");
+    assert_eq!(call(&mut core, "device_unblock", json!({ "name": "phone" }))["device"]["state"], "active");
+    assert_eq!(call(&mut core, "device_remove", json!({ "name": "phone" }))["device"]["name"], "phone");
+    assert_eq!(error(&call(&mut core, "device_show", json!({ "name": "phone" }))).0, "not_found");
+}
+
+#[test]
+fn rotation_replaces_the_key_and_keeps_the_device() {
+    let mut core = core();
+    let old = call(&mut core, "device_add", json!({ "name": "cam", "macs": ["00:1a:11:00:00:01"] }));
+    let new = call(&mut core, "device_rotate", json!({ "name": "cam" }));
+    assert_ne!(old["key"], new["key"]);
+    assert_eq!(new["device"]["macs"], old["device"]["macs"]);
+    let same = call(&mut core, "device_rotate", json!({ "name": "cam", "key": new["key"] }));
+    assert_eq!(error(&same).0, "same_key");
+    let given = call(&mut core, "device_rotate", json!({ "name": "cam", "key": "Umbrella-Tango-47" }));
+    assert_eq!(given["key"], Value::Null, "a key that was typed in is not shown");
+}
+
+#[test]
+fn an_import_is_all_or_nothing_and_names_every_bad_line() {
+    let mut core = core();
+    let csv = "name,profile,mac,key,bind,max-devices,expires
+lamp,iot,00:1a:11:00:00:01,,,,
+cam,nope,,,,,
+tv,media,00:1a:11:00:00:01,,,,
+lamp,iot,,,,,
+one,iot,,Umbrella-Tango-47,,,
+two,iot,,Umbrella-Tango-48,,,
+phone,guest,,,any,x,
+hub,guest,,,any,5,2020-01-01
+";
+    let reply = call(&mut core, "device_import", json!({ "csv": csv }));
+    assert_eq!(error(&reply).0, "import");
+    let lines: Vec<(u64, &str)> = reply["error"]["lines"]
+        .as_array()
+        .expect("lines")
+        .iter()
+        .map(|line| (line["line"].as_u64().unwrap_or(0), line["field"].as_str().unwrap_or_default()))
+        .collect();
+    let expected = [(3, "profile"), (4, "mac"), (5, "name"), (7, "key"), (8, "max_devices"), (9, "expires")];
+    assert_eq!(lines, expected, "{reply}");
+    assert!(core.registry.is_empty());
+}
+
+#[test]
+fn an_import_gives_every_row_its_own_key_and_an_export_brings_all_back() {
+    let mut first = core();
+    let csv = "\u{feff}Name,mac,bind\nlamp,00:1a:11:00:00:01 00:1a:11:00:00:02,mac\n# a comment\ncam,,\nphone,,any\n";
+    let reply = call(&mut first, "device_import", json!({ "csv": csv }));
+    assert_eq!(reply["imported"], 3);
+    let mut keys: Vec<&str> =
+        reply["devices"].as_array().expect("devices").iter().filter_map(|device| device["key"].as_str()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), 3);
+
+    let export = |core: &mut Core, secrets: bool| {
+        let reply = call(core, "device_export", json!({ "secrets": secrets }));
+        reply["csv"].as_str().expect("text").to_owned()
+    };
+    let all = export(&mut first, true);
+    assert!(all.contains(keys[0]) && !export(&mut first, false).contains(keys[0]));
+    let mut second = core();
+    assert_eq!(call(&mut second, "device_import", json!({ "csv": all }))["imported"], 3);
+    assert_eq!(export(&mut second, true), all);
+}
+
+#[test]
+fn files_that_are_no_import() {
+    let mut core = core();
+    for (csv, words) in [
+        ("lamp,iot\n", "there is no column 'lamp'"),
+        ("profile\niot\n", "'name' is missing"),
+        ("name,name\n", "twice"),
+        ("name\n", "header only"),
+    ] {
+        let reply = call(&mut core, "device_import", json!({ "csv": csv }));
+        assert!(error(&reply).2.contains(words), "{csv}: {reply}");
+    }
+    let reply = call(&mut core, "device_import", json!({ "csv": "name\nlamp,iot\n" }));
+    assert_eq!(reply["error"]["lines"][0]["line"], 2, "{reply}");
+}
+
+fn knock(core: &mut Core, last: u8, quarantined: bool) -> String {
+    let mac = MacAddr([0, 0x1a, 0x11, 0, 0, last]);
+    core.pending.note(Pending {
+        mac,
+        ssid: b"Home;1"[..].into(),
+        nas: "ap".into(),
+        first_seen: NOW,
+        last_seen: NOW,
+        attempts: 1,
+        reason: "unknown_device",
+        quarantined,
+    });
+    mac.to_string()
+}
+
+#[test]
+fn unknown_devices_are_approved_or_ignored() {
+    let mut core = core();
+    let (stranger, guest, pest) = (knock(&mut core, 1, false), knock(&mut core, 2, true), knock(&mut core, 3, false));
+    assert_eq!(call(&mut core, "pending_list", json!({}))["pending"].as_array().map(Vec::len), Some(3));
+    let approved = call(&mut core, "pending_approve", json!({ "mac": stranger, "name": "radio", "profile": "media" }));
+    assert!(approved["key"].is_string(), "it proved nothing: it gets a key to type in");
+    assert_eq!(approved["device"]["macs"][0]["mac"], *stranger);
+    let approved = call(&mut core, "pending_approve", json!({ "mac": guest, "name": "tablet", "profile": "media" }));
+    assert_eq!((&approved["key"], &approved["device"]["has_key"]), (&Value::Null, &Value::Bool(false)));
+    assert!(approved["note"].as_str().is_some_and(|note| note.contains("device rotate tablet")));
+    assert_eq!(call(&mut core, "pending_ignore", json!({ "mac": pest })), json!({}));
+    assert!(core.pending.is_empty());
+    let gone = call(&mut core, "pending_approve", json!({ "mac": pest, "name": "x" }));
+    assert_eq!(error(&gone).0, "not_found");
+}
+
+#[test]
+fn the_log_can_be_cut_down() {
+    let mut core = core();
+    for n in 0..5 {
+        core.events.record(event(n % 2, Outcome::Refused, Reason::Expired(UnixTime(i64::from(n) + 1)), 100));
+    }
+    let all = call(&mut core, "log", json!({}));
+    assert_eq!(all["events"].as_array().map(Vec::len), Some(5));
+    let some = call(&mut core, "log", json!({ "mac": "00:00:00:00:00:01", "limit": 1 }));
+    assert_eq!(some["events"][0]["text"], "refused: expired on 1970-01-01T00:00:04Z");
+    assert_eq!(error(&call(&mut core, "log", json!({ "limit": 0 }))).0, "range");
+}
+
+#[test]
+fn requests_that_are_none() {
+    for (line, code) in [
+        (&b"{"[..], "syntax"),
+        (b"[]", "syntax"),
+        (b"{}", "missing"),
+        (b"{\"method\":\"reboot\"}", "unknown_method"),
+        (b"{\"method\":\"status\",\"params\":[]}", "type"),
+        (b"{\"method\":\"status\",\"params\":{\"x\":1}}", "unknown_field"),
+        (b"\xff\xfe", "syntax"),
+    ] {
+        assert_eq!(Call::parse(line).err().map(|error| error.code), Some(code), "{line:?}");
+    }
+    assert!(Call::parse(br#"{"method":"status","params":{"x":null}}"#).is_ok(), "null is as good as absent");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_line_panics(text: Vec<u8>, name in ".{0,40}", csv in "[a-z,\n\"#]{0,80}") {
+        fuzz(&text);
+        fuzz(json!({ "method": "device_add", "params": { "name": name, "key": csv } }).to_string().as_bytes());
+        fuzz(json!({ "method": "device_import", "params": { "csv": format!("name,mac,key\n{csv}") } }).to_string().as_bytes());
+    }
+}
