@@ -49,6 +49,9 @@ const BOTH: &[(&str, &str)] = &[
     ("tv joins", "wlan0.30 in brvlan30"),
     ("sensor joins", "wlan0.20 in brvlan20"),
     ("sensor is bound to the address that proved its key", "true"),
+    // Another key that waited at the same time, for a device of another profile.
+    ("speaker joins", "wlan0.30 in brvlan30"),
+    ("speaker is bound to the address that proved its key", "true"),
     // Quarantine by the onboarding key.
     ("newcomer joins", "wlan1.40 in brvlan40"),
     ("newcomer is in the pending list", "yes"),

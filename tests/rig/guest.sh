@@ -123,18 +123,21 @@ daemon=$!
 answers() { lk status >/dev/null 2>&1; }
 wait_for 60 answers || abandon "latchkey does not answer on its control socket"
 
-# When those that are to be found expired expire: soon, as latchkey takes no date that is past. They arrive in the second turn.
-expiry=$((EPOCHSECONDS + 15))
+expiry=0
 for name in "${names[@]}"; do
     [ "${registered[$name]}" != no ] || continue
     options=(--profile "${profile[$name]}" --generate)
     [ "${registered[$name]}" = waiting ] && options+=(--bind first) || options+=(--mac "${mac[$name]}")
-    [ "${registered[$name]}" != expired ] || options+=(--expires "$(date -u -d "@$expiry" +%FT%TZ)")
+    if [ "${registered[$name]}" = expired ]; then
+        # Soon, as latchkey takes no date that is past. It arrives in the second turn, when it is.
+        expiry=$((EPOCHSECONDS + 8))
+        options+=(--expires "$(date -u -d "@$expiry" +%FT%TZ)")
+    fi
     added=$(lk --json device add "$name" "${options[@]}" 2>&1) || abandon "device add $name: $added"
-    passphrase[$name]=$(jq -r '.key // empty' <<<"$added")
-    [ -n "${passphrase[$name]}" ] || abandon "device add $name shows no key: $added"
+    echo "$added" >>$run/added
     [ "${registered[$name]}" != blocked ] || lk device block "$name" >/dev/null || abandon "device block $name"
 done
+while read -r name shown; do passphrase[$name]=$shown; done < <(jq -r '"\(.device.name) \(.key)"' $run/added)
 log "devices registered"
 
 # ---- the air ----
@@ -195,14 +198,18 @@ proved_by() {
 }
 pending() { lk --json pending list | jq -e --arg mac "${mac[$1]}" 'any(.pending[]; .mac == $mac)' >/dev/null; }
 
-# latchkey's last word on each address: whose key it was, and why.
+# latchkey's last word on each address: whose key it was, and why. That a key was sent to the access point is not the last word.
 declare -A key_of
 declare -A said
 lk --json log >$run/log.json || abandon "latchkey log: $(<$run/log.json)"
-while IFS='|' read -r address_said device text; do
-    key_of[$address_said]=$device
-    said[$address_said]=$text
-done < <(jq -r '.events[] | select(.mac) | "\(.mac)|\(.device // "")|\(.text)"' $run/log.json)
+while IFS='|' read -r station proved text; do
+    key_of[$station]=$proved
+    said[$station]=$text
+done < <(jq -r '.events[] | select(.reason | IN("known_address", "offered", "onboarding_offered") | not)
+    | "\(.mac)|\(if .reason == "quarantined" then "the onboarding key"
+                  elif .reason == "key_of_other" then .text | capture("(?<key>the key of .[^\u0027]*)").key | sub("\u0027"; "")
+                  elif .outcome != "refused" and .device then "the key of \(.device)"
+                  else "none" end)|\(.text)"' $run/log.json)
 
 for name in "${names[@]}"; do
     interface=${interface_of[${mac[$name]}]-}
@@ -216,7 +223,7 @@ for name in "${names[@]}"; do
     else
         # Also that it never got in meanwhile: the reason may be logged, and the device let in all the same.
         got="no reason given"
-        refused_for "$name" && got=${reason[$name]}
+        [[ ${said[${mac[$name]}]-} != *"${reason[$name]}"* ]] || got=${reason[$name]}
         connected "$name" && got=connected
         [ -z "$interface" ] || got="in $interface"
         result "$name is refused" "${reason[$name]}" "$got"

@@ -18,6 +18,8 @@ echo
     printf 'DEVICE\tMAC\tKEY IT PROVED\tOUTCOME\tVLAN\tBRIDGE\tWHY\n'
     cat devices.tsv
 } | awk -F '\t' -v bold="$bold" -v red="$red" -v green="$green" -v plain="$plain" '
+    # The outcome has a column of its own.
+    { sub(/^(let in|refused): /, "", $7) }
     { for (i = 1; i <= NF; i++) { cell[NR, i] = $i == "" ? "-" : $i; if (length(cell[NR, i]) > width[i]) width[i] = length(cell[NR, i]) } }
     END {
         for (row = 1; row <= NR; row++) {
