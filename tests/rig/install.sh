@@ -42,7 +42,7 @@ installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = i
 # Package lists are fetched at most once, and only if something has to be downloaded at all.
 apt_lists_fresh=
 apt_update() {
-    [ -n "$apt_lists_fresh" ] || as_root apt-get -qq update
+    [ -n "$apt_lists_fresh" ] || as_root apt-get -qq -o DPkg::Lock::Timeout=300 update
     apt_lists_fresh=yes
 }
 
@@ -55,7 +55,7 @@ install_packages() {
     say "installing ${missing[*]}"
     apt_update
     # Without the recommended ones: QEMU's would bring a desktop along.
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${missing[@]}" >&2 \
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 --no-install-recommends install "${missing[@]}" >&2 \
         || die "apt-get could not install: ${missing[*]}"
 }
 

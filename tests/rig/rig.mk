@@ -1,15 +1,14 @@
-# The simulated Wi-Fi: included by the Makefile.
-#
-#   make rig     installs what it needs (Debian 12; root or sudo for packages), quick when all is there
-#   make demo    builds latchkey and shows real hostapd and wpa_supplicant with it, in both modes
+# The simulated access point; included by the Makefile.
 
-.PHONY: rig demo
+CARGO ?= cargo
 
-rig:
+.PHONY: rig
+rig: ## Install the simulated access point (Debian 12; root or sudo), quick when it is there
 	@tests/rig/install.sh
 
-# An unoptimised latchkey would do, but not in the emulator, where it runs ten times slower; the release profile's link-time
-# optimisation takes minutes and shows nothing here. The dev profile optimises the dependencies: that is where the time goes.
-demo: rig
-	@cargo build --locked
+# With the dev profile, in which the dependencies are optimised: that is where the time goes. The release profile's link-time
+# optimisation would take minutes and show nothing more.
+.PHONY: demo
+demo: rig ## Devices join over simulated Wi-Fi, each with its own key; ends with a table
+	$(CARGO) build --locked
 	@tests/rig/demo.sh "$${CARGO_TARGET_DIR:-target}/debug/latchkey"

@@ -51,7 +51,8 @@ share "$here" rig ,readonly=on
 share "${binary%/*}" bin ,readonly=on
 share "$out/guest" out ""
 status=0
-timeout --kill-after=5 "$hard_limit" qemu-system-x86_64 \
+# In the foreground, so that Ctrl-C and a test runner that gives up reach the emulator, too.
+timeout --foreground --kill-after=5 "$hard_limit" qemu-system-x86_64 \
     -accel tcg,thread=multi -cpu max -smp 2 -m 768 -nodefaults -no-user-config -no-reboot -display none -monitor none \
     -serial "file:$out/console.log" \
     -kernel "$rig/kernel/vmlinuz" -initrd "$rig/initramfs.gz" \
@@ -64,7 +65,7 @@ problems=()
 [ $status != 124 ] && [ $status != 137 ] || problems+=("the guest was still running after $hard_limit s and was stopped")
 [ $status = 0 ] || [ $status = 124 ] || [ $status = 137 ] || problems+=("QEMU ended with status $status: $(tail -n 1 "$out/qemu.log")")
 
-panic=$(grep -a -m 1 'Kernel panic' "$out/console.log") && problems+=("the guest crashed: $panic")
+panic=$(grep -s -a -m 1 'Kernel panic' "$out/console.log") && problems+=("the guest crashed: $panic")
 
 results=$out/guest/results.tsv
 touch "$results"
