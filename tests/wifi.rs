@@ -1,0 +1,102 @@
+//! Real hostapd and real wpa_supplicants on simulated radios, with latchkey as their RADIUS server.
+//!
+//! `tests/rig/run.sh` boots the simulated access point, acts out `tests/rig/scenario.txt` there and judges every row. What is
+//! asserted here on top of its verdict is the list of what must be among those rows, so that a scenario cannot lose a case
+//! unnoticed.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What the kernel, latchkey and the sniffers in the guest said: row name to (expected, got, verdict).
+type Rows = HashMap<String, (String, String, String)>;
+
+/// Boots the guest once and returns its rows; fails with the logs' ends when any row is not as it should be.
+fn run(mode: &str) -> Rows {
+    let rig = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rig");
+    let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("wifi-mode{mode}"));
+    let run = Command::new(rig.join("run.sh"))
+        .arg(mode)
+        .arg(&out)
+        .arg(env!("CARGO_BIN_EXE_latchkey"))
+        .output()
+        .expect("tests/rig/run.sh starts");
+    let report = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{report}");
+
+    let results = std::fs::read_to_string(out.join("guest/results.tsv")).expect("a successful run has results");
+    results
+        .lines()
+        .filter_map(|line| match line.split('\t').collect::<Vec<_>>()[..] {
+            [what, expected, got, verdict] => Some((what.into(), (expected.into(), got.into(), verdict.into()))),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Asserts that each row is there, and says exactly this.
+fn assert_rows(rows: &Rows, wanted: &[(&str, &str)]) {
+    for (what, value) in wanted {
+        let Some((expected, got, verdict)) = rows.get(*what) else { panic!("no row \"{what}\"") };
+        assert_eq!((expected.as_str(), got.as_str(), verdict.as_str()), (*value, *value, "pass"), "{what}");
+    }
+}
+
+/// What both modes have in common.
+const BOTH: &[(&str, &str)] = &[
+    // Known by MAC; and by nothing but the key.
+    ("lamp joins", "wlan0.20 in brvlan20"),
+    ("tv joins", "wlan0.30 in brvlan30"),
+    ("sensor joins", "wlan0.20 in brvlan20"),
+    ("sensor is bound to the address that proved its key", "true"),
+    // Another key that waited at the same time, for a device of another profile.
+    ("speaker joins", "wlan0.30 in brvlan30"),
+    ("speaker is bound to the address that proved its key", "true"),
+    // Quarantine by the onboarding key.
+    ("newcomer joins", "wlan1.40 in brvlan40"),
+    ("newcomer is in the pending list", "yes"),
+    // Refused, and why.
+    ("camera is refused", "wrong key"),
+    ("oldphone is refused", "blocked by the administrator"),
+    ("rental is refused", "expired on"),
+    ("stranger is refused", "unknown device"),
+    // Traffic in the VLAN, over the air and to the cable, both ways.
+    ("unicast lamp > lan20", "yes"),
+    ("unicast lan20 > lamp", "yes"),
+    ("unicast lamp > sensor", "yes"),
+    ("broadcast lamp > lan20", "yes"),
+    ("broadcast lan20 > lamp", "yes"),
+    ("broadcast lamp > sensor", "yes"),
+    ("broadcast lan30 > tv", "yes"),
+    ("broadcast tv > lan30", "yes"),
+    // None across.
+    ("unicast lamp > tv", "no"),
+    ("unicast tv > lamp", "no"),
+    ("broadcast lamp > tv", "no"),
+    ("broadcast tv > lamp", "no"),
+    ("unicast newcomer > lamp", "no"),
+    ("broadcast newcomer > lamp", "no"),
+    ("unicast lan30 > lamp", "no"),
+    ("broadcast lan30 > lamp", "no"),
+    ("latchkey at the end", "running"),
+];
+
+#[test]
+fn devices_join_with_keys_asked_for_at_association() {
+    let rows = run("2");
+    assert_rows(&rows, BOTH);
+}
+
+#[test]
+fn devices_join_with_keys_asked_for_during_the_handshake() {
+    let rows = run("3");
+    assert_rows(&rows, BOTH);
+    assert_rows(
+        &rows,
+        &[
+            ("speaker joins", "wlan0.30 in brvlan30"),
+            ("speaker is bound to the address that proved its key", "true"),
+            ("copycat is refused", "key belongs to another device"),
+        ],
+    );
+}
