@@ -22,7 +22,7 @@ build: ## The release binary, target/release/latchkey
 
 # fmt and clippy come first because they are quick; nextest last, so that its summary ends the output.
 .PHONY: test
-test: ## Format, lints, and every test, the Wi-Fi rig included
+test: rig ## Format, lints, and every test, the Wi-Fi rig included
 	@.ci/setup packages rust nextest
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check

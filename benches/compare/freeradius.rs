@@ -138,9 +138,9 @@ impl FreeRadius {
         let mut server = Server::start("FreeRADIUS", &program, &["-f", "-d", &text, "-n", "radiusd"], &output)?;
         let log = raddb.join("radius.log");
         let ready = || fs::read_to_string(&log).is_ok_and(|text| text.contains("Ready to process requests"));
-        server.wait(Duration::from_secs(30), Duration::from_millis(20), ready).map_err(|e| {
-            format!("{e}\n{}", fs::read_to_string(&log).unwrap_or_default())
-        })?;
+        server
+            .wait(Duration::from_secs(30), Duration::from_millis(20), ready)
+            .map_err(|e| format!("{e}\n{}", fs::read_to_string(&log).unwrap_or_default()))?;
         Ok(FreeRadius { server, address: (Ipv4Addr::LOCALHOST, port).into(), version: version(&program)? })
     }
 }

@@ -151,7 +151,8 @@ impl<'a> Load<'a> {
         let answer = verify(&self.secret, reply, identifier, &authenticator);
         match answer.map_err(|e| format!("the answer for {}: {e}", device.name))? {
             Answer::Accept { vlan, tunnel_password } if vlan == device.vlan => {
-                if uncovering && uncover(&self.secret, &tunnel_password, &authenticator)? != hex(&device.pmk).as_bytes() {
+                if uncovering && uncover(&self.secret, &tunnel_password, &authenticator)? != hex(&device.pmk).as_bytes()
+                {
                     return Err(format!("{} got a key that is not its own", device.name));
                 }
                 Ok(())

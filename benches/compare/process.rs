@@ -18,7 +18,8 @@ impl Server {
     /// Starts `program`; what it says goes to `log`. `setpriv` has it killed when this process dies, however that
     /// happens, and becomes the server itself: the process number stays.
     pub fn start(name: &'static str, program: &Path, args: &[&str], log: &Path) -> Result<Server, String> {
-        let output = File::options().create(true).append(true).open(log).map_err(|e| format!("{}: {e}", log.display()))?;
+        let output =
+            File::options().create(true).append(true).open(log).map_err(|e| format!("{}: {e}", log.display()))?;
         let errors = output.try_clone().map_err(|e| format!("{}: {e}", log.display()))?;
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--"])

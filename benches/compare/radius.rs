@@ -107,7 +107,10 @@ pub fn hostapd_attributes(station: &[u8; 6]) -> Vec<u8> {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Access-Accept with the VLAN in Tunnel-Private-Group-Id and the Tunnel-Password as hidden.
-    Accept { vlan: u16, tunnel_password: Vec<u8> },
+    Accept {
+        vlan: u16,
+        tunnel_password: Vec<u8>,
+    },
     Reject,
 }
 
@@ -174,7 +177,9 @@ impl Seen {
                 self.vlan = Some(text.parse().map_err(|_| format!("Tunnel-Private-Group-Id {text:?}"))?);
             }
             (69, hidden) => self.password = Some(hidden.to_vec()),
-            (MESSAGE_AUTHENTICATOR | 64 | 65, _) => return Err(format!("attribute {kind} with {} octets", value.len())),
+            (MESSAGE_AUTHENTICATOR | 64 | 65, _) => {
+                return Err(format!("attribute {kind} with {} octets", value.len()));
+            }
             _ => {}
         }
         Ok(())
@@ -182,9 +187,9 @@ impl Seen {
 
     fn accept(self) -> Result<Answer, String> {
         match self {
-            Seen { tunnel_type: Some(13), medium: Some(6), vlan: Some(vlan), password: Some(tunnel_password), .. } => {
-                Ok(Answer::Accept { vlan, tunnel_password })
-            }
+            Seen {
+                tunnel_type: Some(13), medium: Some(6), vlan: Some(vlan), password: Some(tunnel_password), ..
+            } => Ok(Answer::Accept { vlan, tunnel_password }),
             _ => Err("an Access-Accept without VLAN or Tunnel-Password".into()),
         }
     }

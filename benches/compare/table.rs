@@ -20,12 +20,18 @@ pub struct Table {
 impl Table {
     /// A figure without a bound; `peer` is what FreeRADIUS came to, or empty.
     pub fn figure(&mut self, what: &str, latchkey: String, peer: String) {
-        self.rows.push(Row { what: what.into(), latchkey, peer, bound: String::new(), kept: None });
+        self.push(Row { what: what.into(), latchkey, peer, bound: String::new(), kept: None });
     }
 
     /// A figure with a bound, and whether it was kept.
     pub fn bound(&mut self, what: &str, latchkey: String, peer: String, bound: &str, kept: bool) {
-        self.rows.push(Row { what: what.into(), latchkey, peer, bound: bound.into(), kept: Some(kept) });
+        self.push(Row { what: what.into(), latchkey, peer, bound: bound.into(), kept: Some(kept) });
+    }
+
+    /// Shows what is known already: a run takes more than a minute, and may fail before the table is complete.
+    fn push(&mut self, row: Row) {
+        eprintln!("  {}: {} {}", row.what.trim_start(), row.latchkey, row.peer);
+        self.rows.push(row);
     }
 
     /// How many bounds were missed.
@@ -40,7 +46,8 @@ impl fmt::Display for Table {
             self.rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0).max(least)
         };
         let what = width(|row| &row.what, 4);
-        let (latchkey, peer, bound) = (width(|row| &row.latchkey, 8), width(|row| &row.peer, 10), width(|row| &row.bound, 5));
+        let (latchkey, peer, bound) =
+            (width(|row| &row.latchkey, 8), width(|row| &row.peer, 10), width(|row| &row.bound, 5));
         writeln!(f, "{:what$}  {:>latchkey$}  {:>peer$}  {:bound$}", "", "latchkey", "FreeRADIUS", "bound")?;
         writeln!(f, "{}", "-".repeat(what + latchkey + peer + bound + 14))?;
         for row in &self.rows {
