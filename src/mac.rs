@@ -72,7 +72,7 @@ impl MacAddr {
         let groups = &groups[..n];
         let value = match n {
             6 if groups.iter().all(|(_, digits)| *digits <= 2) => groups.iter().fold(0, |acc, (v, _)| acc << 8 | v),
-            1 | 2 | 3 if groups.iter().all(|(_, digits)| *digits == 12 / n) => {
+            1..=3 if groups.iter().all(|(_, digits)| *digits == 12 / n) => {
                 groups.iter().fold(0, |acc, (v, _)| acc << (48 / n) | v)
             }
             _ => return Err(MacError::Syntax),
@@ -127,7 +127,18 @@ mod tests {
 
     #[test]
     fn what_is_no_device() {
-        for text in ["", ":", "02:1b:0c:dd:0e", "02:1b:0c:dd:0e:ff:00", "02:1b-0c:dd:0e:ff", "021:b:c:d:e:f", "g2:1b:0c:dd:0e:ff", "021b0cdd0ef", "021b0cdd0eff0", "02::0c:dd:0e:ff"] {
+        for text in [
+            "",
+            ":",
+            "02:1b:0c:dd:0e",
+            "02:1b:0c:dd:0e:ff:00",
+            "02:1b-0c:dd:0e:ff",
+            "021:b:c:d:e:f",
+            "g2:1b:0c:dd:0e:ff",
+            "021b0cdd0ef",
+            "021b0cdd0eff0",
+            "02::0c:dd:0e:ff",
+        ] {
             assert_eq!(text.parse::<MacAddr>(), Err(MacError::Syntax), "{text}");
         }
         assert_eq!("ff:ff:ff:ff:ff:ff".parse::<MacAddr>(), Err(MacError::Group));

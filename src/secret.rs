@@ -110,7 +110,12 @@ mod tests {
 
     #[test]
     fn debug_shows_nothing() {
-        let shown = format!("{:?} {:?} {:?}", Passphrase::new("open sesame"), Pmk::new([7; 32]), RadiusSecret::new(b"testing123"));
+        let shown = format!(
+            "{:?} {:?} {:?}",
+            Passphrase::new("open sesame"),
+            Pmk::new([7; 32]),
+            RadiusSecret::new(b"testing123")
+        );
         assert!(!shown.contains("sesame") && !shown.contains("7, 7") && !shown.contains("testing"), "{shown}");
     }
 }

@@ -1,1 +1,216 @@
-//! (in work)
+//! The daemon's shell: it opens files and sockets, and carries datagrams, commands and results between them and
+//! [`Core`], which it alone changes. One thread runs it all; computing PMKs, long key searches and the database
+//! have threads of their own.
+
+mod control;
+mod logging;
+mod reload;
+mod udp;
+mod work;
+
+use crate::config::Config;
+use crate::decision::event::Event;
+use crate::registry::Registry;
+use crate::registry::device::{Change, DeviceId};
+use crate::service::keyring::Derived;
+use crate::service::{self, Core, Now};
+use crate::store::{Loaded, OpenReport, Store, StoreHandle};
+use crate::time::UnixTime;
+use logging::Logging;
+use std::cell::RefCell;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Mutex, Notify, broadcast};
+use tokio::task::LocalSet;
+
+/// How often counters are written to flash.
+const FLUSH_SEEN: Duration = Duration::from_secs(6 * 3600);
+/// Events a slow follower may be behind before it misses some.
+const FOLLOW_BACKLOG: usize = 128;
+
+/// What the tasks of the daemon share. All run on one thread.
+struct Daemon {
+    core: RefCell<Core>,
+    store: StoreHandle,
+    /// Held from the check of a change until it is stored and applied: the registry changes one step at a time.
+    writer: Mutex<()>,
+    /// There are PMKs to compute.
+    keys_missing: Notify,
+    events: broadcast::Sender<Arc<Event>>,
+    searcher: work::Searcher,
+    config_path: PathBuf,
+    logging: Logging,
+}
+
+impl Daemon {
+    /// Makes a change durable, and applies it. Only with `writer` held.
+    async fn commit(&self, changes: Vec<Change>) -> Result<(), crate::store::StoreError> {
+        self.store.commit(changes.clone()).await?;
+        self.core.borrow_mut().apply(&changes);
+        self.keys_missing.notify_one();
+        Ok(())
+    }
+}
+
+fn now() -> Now {
+    Now { wall: UnixTime::now(), mono: Instant::now() }
+}
+
+/// Checks a configuration file and says what is wrong with it, or that nothing is.
+pub fn check(path: &Path) -> ExitCode {
+    match Config::load(path) {
+        Ok(config) => {
+            for warning in &config.warnings {
+                println!("warning: {warning}");
+            }
+            println!("{}: the configuration is fine", path.display());
+            ExitCode::SUCCESS
+        }
+        Err(errors) => {
+            eprintln!("{errors}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the daemon in the foreground until it is told to stop.
+pub fn serve(path: &Path) -> ExitCode {
+    // Whatever is made from here on (registry, sockets) is the owner's business only.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(errors) => {
+            eprintln!("{errors}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let logging = Logging::start(config.main.log_level);
+    match run(path, config, logging) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            tracing::error!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Error>> {
+    let started = Instant::now();
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let config = Arc::new(config);
+    let (store, loaded, report) = Store::open(&config.main.state_dir, UnixTime::now())?;
+    let (events, _) = broadcast::channel(FOLLOW_BACKLOG);
+    let core = build_core(path, config.clone(), loaded, &report, events.clone());
+    let devices = core.registry.len();
+    let busy = core.keyring.is_busy();
+    let ssids = config.ssids.iter().map(|ssid| ssid.ssid.clone()).collect();
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    runtime.block_on(LocalSet::new().run_until(async move {
+        let daemon = Rc::new(Daemon {
+            core: RefCell::new(core),
+            store: StoreHandle::start(store)?,
+            writer: Mutex::new(()),
+            keys_missing: Notify::new(),
+            events,
+            searcher: work::Searcher::start()?,
+            config_path: path.to_owned(),
+            logging,
+        });
+        let mut listeners = udp::Listeners::default();
+        listeners.follow(&daemon, &config)?;
+        let control = control::Listener::bind(&config.main.control_socket)?;
+        tokio::task::spawn_local(control.serve(daemon.clone()));
+        tokio::task::spawn_local(work::derive_keys(daemon.clone()));
+        if let Err(why) = daemon.store.keep_ssids(ssids).await {
+            tracing::warn!("keys of SSIDs of the past stay in the registry: {why}");
+        }
+        tracing::info!(
+            "latchkey {} serves {devices} devices on {} SSIDs{}, started in {} ms",
+            env!("CARGO_PKG_VERSION"),
+            config.ssids.len(),
+            if busy { ", keys are being computed" } else { "" },
+            started.elapsed().as_millis()
+        );
+        let result = until_stopped(&daemon, &mut listeners).await;
+        let seen = daemon.core.borrow_mut().registry.take_unsaved();
+        if let Err(why) = daemon.store.put_seen(seen).await {
+            tracing::error!("the counters were not stored: {why}");
+        }
+        daemon.store.shutdown().await?;
+        control::remove(&config.main.control_socket);
+        tracing::info!("stopped");
+        result
+    }))
+}
+
+fn build_core(
+    path: &Path,
+    config: Arc<Config>,
+    loaded: Loaded,
+    report: &OpenReport,
+    events: broadcast::Sender<Arc<Event>>,
+) -> Core {
+    let registry = Registry::load(loaded.devices, loaded.ignored, loaded.seen, DeviceId(loaded.next_id));
+    let random = Box::new(|buffer: &mut [u8]| {
+        if let Err(why) = getrandom::fill(buffer) {
+            // Without randomness there are no keys to give; the system cannot come to this after boot.
+            tracing::error!("the system gives no random numbers: {why}");
+            std::process::abort();
+        }
+    });
+    let sink = Box::new(move |event: &Event| {
+        logging::log_event(event);
+        if events.receiver_count() > 0 {
+            let _ = events.send(Arc::new(event.clone()));
+        }
+    });
+    let mut core = Core::new(config, registry, now(), random, Instant::now, sink);
+    core.config_state.file = path.to_owned();
+    for (device, key_serial, ssid, pmk) in loaded.pmks {
+        core.keyring.insert(Derived { ssid, device, key_serial, pmk }, &core.registry);
+    }
+    if let Some(damage) = &report.damaged {
+        if report.found_now {
+            tracing::error!("{damage}");
+        }
+        core.damage = Some(service::Damage {
+            file: damage.file.clone().unwrap_or_default(),
+            reason: damage.reason.clone(),
+            restored_from: damage.restored_from.to_string(),
+            at: damage.at,
+        });
+    }
+    core
+}
+
+/// The main task: signals and the passing of time.
+async fn until_stopped(daemon: &Rc<Daemon>, listeners: &mut udp::Listeners) -> Result<(), Box<dyn Error>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut flush = tokio::time::interval_at(tokio::time::Instant::now() + FLUSH_SEEN, FLUSH_SEEN);
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => reload::reload(daemon, listeners).await,
+            _ = second.tick() => daemon.core.borrow_mut().tick(now()),
+            _ = flush.tick() => {
+                let seen = daemon.core.borrow_mut().registry.take_unsaved();
+                if let Err(why) = daemon.store.put_seen(seen).await {
+                    tracing::error!("the counters were not stored: {why}");
+                }
+            }
+        }
+    }
+}

@@ -1,1 +1,294 @@
-//! (in work)
+//! May this device in, and on what terms: one pure function of the request, the registry and the time.
+//!
+//! What a request has *proved* is found out before (see [`crate::wpa`]); here it is only weighed.
+
+pub mod event;
+pub mod reason;
+
+use crate::config::{Config, Security, Ssid, Unknown};
+use crate::mac::MacAddr;
+use crate::registry::Registry;
+use crate::registry::device::{Bind, BoundMac, Device, DeviceId};
+use crate::time::UnixTime;
+use reason::Reason;
+use std::sync::Arc;
+
+/// How many keys one answer offers to an address nobody knows. A 64-digit PMK takes 85 octets of the
+/// 4096 of a RADIUS packet (RFC 2868, 3.5), so 40 leave room for everything else.
+pub const KEYS_PER_OFFER: usize = 40;
+
+/// How many turns the waiting keys of one profile get. Bounds the work for an unknown address, and the patience
+/// of its owner: hostapd caches each answer for 30 s.
+const TURNS_PER_PROFILE: usize = 64;
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// The supplicant's address (Calling-Station-Id).
+    pub mac: MacAddr,
+    /// The network it wants to join, in octets.
+    pub ssid: &'a [u8],
+    /// What it has proved.
+    pub evidence: Evidence,
+}
+
+/// What the supplicant has proved when it is decided upon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evidence {
+    /// Nothing: its address is all there is (`wpa_psk_radius=1|2`). `attempt` counts the earlier requests of an
+    /// unknown address: each gets the next set of keys to try, since an answer has one VLAN only.
+    Address {
+        /// Earlier requests of this address that came to nothing.
+        attempt: u32,
+    },
+    /// The handshake was verified against every key (`wpa_psk_radius=3`).
+    Handshake(Proof),
+}
+
+/// Which key the handshake proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// The key of this device.
+    Device(DeviceId),
+    /// The SSID's onboarding key.
+    Onboarding,
+    /// None that we know.
+    Nothing,
+}
+
+/// The state a decision is made on.
+pub struct View<'a> {
+    /// The configuration in force.
+    pub config: &'a Config,
+    /// The registered devices.
+    pub registry: &'a Registry,
+    /// How many addresses other than this one use a device's key at present.
+    pub in_use: &'a dyn Fn(DeviceId, MacAddr) -> u32,
+}
+
+/// A key to put into the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyRef {
+    /// A device's own key.
+    Device(DeviceId),
+    /// The onboarding key of the SSID.
+    Onboarding,
+}
+
+/// The keys of an answer: nearly always one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keys {
+    /// The key that was proved, or that belongs to the address.
+    One(KeyRef),
+    /// Keys that wait for their device, the most likely one first.
+    Offered(Vec<DeviceId>),
+}
+
+/// The terms on which a device is let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The device, when it is certain which one it is.
+    pub device: Option<DeviceId>,
+    /// Why.
+    pub reason: Reason,
+    /// The profile it gets.
+    pub profile: Arc<str>,
+    /// The VLAN of that profile.
+    pub vlan: Option<u16>,
+    /// The keys for the NAS.
+    pub keys: Keys,
+    /// Seconds until it has to ask again (RFC 2865, 5.27), when it expires.
+    pub session_timeout: Option<u32>,
+    /// A binding to make durable before the answer leaves.
+    pub bind: Option<(DeviceId, BoundMac)>,
+}
+
+/// A refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The device, when it is certain which one it is.
+    pub device: Option<DeviceId>,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Decides.
+///
+/// # Errors
+/// The refusal, with its reason.
+pub fn decide(request: &Request<'_>, view: &View<'_>, now: UnixTime) -> Result<Grant, Refusal> {
+    let Some(ssid) = view.config.ssid(request.ssid) else {
+        return Err(Refusal { device: None, reason: Reason::SsidMissing });
+    };
+    let case = Case { request, view, ssid, now };
+    let known = view.registry.by_mac(request.mac);
+    if let Some(device) = known {
+        case.check_standing(device)?;
+    }
+    match (request.evidence, known) {
+        (Evidence::Address { .. }, Some(device)) => case.known_address(device),
+        (Evidence::Address { attempt }, None) => case.offer(attempt),
+        (Evidence::Handshake(Proof::Device(id)), known) => case.proved_key(id, known),
+        (Evidence::Handshake(Proof::Onboarding), Some(device)) if device.key.is_none() => {
+            case.admit(device, Reason::ProvedKey, KeyRef::Onboarding, None)
+        }
+        (Evidence::Handshake(Proof::Onboarding), Some(device)) => refuse(Some(device), Reason::OnboardingKeyInstead),
+        (Evidence::Handshake(Proof::Onboarding), None) => case.quarantine(Reason::Quarantined),
+        (Evidence::Handshake(Proof::Nothing), Some(device)) => refuse(Some(device), Reason::WrongKey),
+        (Evidence::Handshake(Proof::Nothing), None) => refuse(None, Reason::UnknownDevice),
+    }
+}
+
+struct Case<'a> {
+    request: &'a Request<'a>,
+    view: &'a View<'a>,
+    ssid: &'a Ssid,
+    now: UnixTime,
+}
+
+impl Case<'_> {
+    /// What the administrator said of the device comes before all that it may prove.
+    fn check_standing(&self, device: &Device) -> Result<(), Refusal> {
+        match device.expires {
+            _ if device.blocked => refuse(Some(device), Reason::Blocked),
+            Some(expires) if device.is_expired(self.now) => refuse(Some(device), Reason::Expired(expires)),
+            _ => Ok(()),
+        }
+    }
+
+    fn known_address(&self, device: &Device) -> Result<Grant, Refusal> {
+        let key = match (&device.key, &self.ssid.unknown) {
+            (Some(_), _) => KeyRef::Device(device.id),
+            (None, Unknown::Quarantine { .. }) => KeyRef::Onboarding,
+            (None, Unknown::Reject) => return refuse(Some(device), Reason::NoOwnKey),
+        };
+        self.admit(device, Reason::KnownAddress, key, None)
+    }
+
+    fn proved_key(&self, id: DeviceId, known: Option<&Device>) -> Result<Grant, Refusal> {
+        let Some(owner) = self.view.registry.get(id) else {
+            // Removed while the search was running.
+            let reason = if known.is_some() { Reason::WrongKey } else { Reason::UnknownDevice };
+            return refuse(known, reason);
+        };
+        self.check_standing(owner)?;
+        if owner.has_mac(self.request.mac) {
+            return self.admit(owner, Reason::ProvedKey, KeyRef::Device(id), None);
+        }
+        match (owner.bind, known) {
+            (Bind::Any, _) => {
+                let max = u32::from(owner.max_devices);
+                if max > 0 && (self.view.in_use)(id, self.request.mac) >= max {
+                    return refuse(Some(owner), Reason::TooMany { max: owner.max_devices });
+                }
+                self.admit(owner, Reason::ProvedKey, KeyRef::Device(id), None)
+            }
+            (Bind::First, None) if owner.has_room() => {
+                let bind = owner.binding(self.request.mac, self.now).map(|bound| (id, bound));
+                self.admit(owner, Reason::FirstProof, KeyRef::Device(id), bind)
+            }
+            (Bind::First, Some(other)) if owner.has_room() => {
+                refuse(Some(other), Reason::AddressOfOther { key_of: owner.name.clone() })
+            }
+            _ => refuse(known, Reason::KeyOfOther { owner: owner.name.clone() }),
+        }
+    }
+
+    /// An address nobody knows, before it proved anything: it is offered the keys that wait for their device.
+    /// An answer has room for one VLAN, so the keys of one profile go together and the profiles take turns;
+    /// the shared onboarding key comes last. SAE can try one key only (`sae_get_password` takes the first).
+    fn offer(&self, attempt: u32) -> Result<Grant, Refusal> {
+        let per_offer = if self.ssid.security == Security::Wpa2 { KEYS_PER_OFFER } else { 1 };
+        let mut turns: Vec<(DeviceId, &Arc<str>, usize)> = Vec::new();
+        for (profile, open) in self.view.registry.open_profiles() {
+            let Some(newest) = self.view.registry.open_devices(profile).next() else { continue };
+            let of_profile = open.div_ceil(per_offer).min(TURNS_PER_PROFILE);
+            turns.extend((0..of_profile).map(|turn| (newest.id, profile, turn * per_offer)));
+        }
+        // The profile with the newest device first; its own turns stay in order.
+        turns.sort_by_key(|(newest, _, skip)| (std::cmp::Reverse(*newest), *skip));
+        let quarantine = matches!(self.ssid.unknown, Unknown::Quarantine { .. });
+        let choices = turns.len() + usize::from(quarantine);
+        // A turn whose keys are all expired or in use falls to the next one.
+        for turn in 0..choices {
+            match turns.get((attempt as usize).wrapping_add(turn) % choices) {
+                Some((_, profile, skip)) => {
+                    let keys: Vec<&Device> = self.usable(profile).skip(*skip).take(per_offer).collect();
+                    if !keys.is_empty() {
+                        return self.grant_offer(profile, &keys);
+                    }
+                }
+                None => return self.quarantine(Reason::OnboardingOffered),
+            }
+        }
+        refuse(None, Reason::UnknownDevice)
+    }
+
+    fn grant_offer(&self, profile: &Arc<str>, keys: &[&Device]) -> Result<Grant, Refusal> {
+        let reason = Reason::Offered { keys: u16::try_from(keys.len()).unwrap_or(u16::MAX) };
+        let expires = keys.iter().filter_map(|device| device.expires).min();
+        let mut grant = self.grant(None, profile, reason, KeyRef::Onboarding, None, expires)?;
+        grant.keys = Keys::Offered(keys.iter().map(|device| device.id).collect());
+        Ok(grant)
+    }
+
+    fn usable(&self, profile: &str) -> impl Iterator<Item = &Device> {
+        let exists = self.view.config.profile(profile).is_some();
+        self.view.registry.open_devices(profile).filter(move |device| {
+            let max = u32::from(device.max_devices);
+            let full = device.bind == Bind::Any && max > 0 && (self.view.in_use)(device.id, self.request.mac) >= max;
+            exists && !full && !device.is_expired(self.now)
+        })
+    }
+
+    fn quarantine(&self, reason: Reason) -> Result<Grant, Refusal> {
+        let Unknown::Quarantine { profile, .. } = &self.ssid.unknown else {
+            return refuse(None, Reason::UnknownDevice);
+        };
+        self.grant(None, profile, reason, KeyRef::Onboarding, None, None)
+    }
+
+    fn admit(
+        &self,
+        device: &Device,
+        reason: Reason,
+        key: KeyRef,
+        bind: Option<(DeviceId, BoundMac)>,
+    ) -> Result<Grant, Refusal> {
+        self.grant(Some(device), &device.profile, reason, key, bind, device.expires)
+    }
+
+    fn grant(
+        &self,
+        device: Option<&Device>,
+        profile: &Arc<str>,
+        reason: Reason,
+        key: KeyRef,
+        bind: Option<(DeviceId, BoundMac)>,
+        expires: Option<UnixTime>,
+    ) -> Result<Grant, Refusal> {
+        let Some(settings) = self.view.config.profile(profile) else {
+            return refuse(device, Reason::ProfileMissing { profile: profile.clone() });
+        };
+        Ok(Grant {
+            device: device.map(|device| device.id),
+            reason,
+            profile: profile.clone(),
+            vlan: settings.vlan,
+            keys: Keys::One(key),
+            session_timeout: self.session_timeout(expires),
+            bind,
+        })
+    }
+
+    fn session_timeout(&self, expires: Option<UnixTime>) -> Option<u32> {
+        expires.map(|expires| u32::try_from(expires.0.saturating_sub(self.now.0).max(1)).unwrap_or(u32::MAX))
+    }
+}
+
+fn refuse<T>(device: Option<&Device>, reason: Reason) -> Result<T, Refusal> {
+    Err(Refusal { device: device.map(|device| device.id), reason })
+}
+
+#[cfg(test)]
+mod tests;

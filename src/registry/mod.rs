@@ -3,3 +3,346 @@
 pub mod device;
 pub mod generate;
 pub mod similar;
+pub mod weak;
+
+use crate::mac::MacAddr;
+use crate::secret::Passphrase;
+use crate::time::UnixTime;
+use device::{Bind, BoundMac, Change, Device, DeviceId, Seen};
+use similar::{Signature, Similarity};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// All devices in memory, with the indexes that a decision needs. It is what the store holds,
+/// and changes only by [`Registry::apply`], after the store has made the change durable.
+#[derive(Debug, Default)]
+pub struct Registry {
+    entries: BTreeMap<DeviceId, Entry>,
+    by_name: HashMap<Arc<str>, DeviceId>,
+    by_mac: HashMap<MacAddr, DeviceId>,
+    /// Devices whose key may be used by an address that is not bound yet, by profile.
+    open: BTreeMap<Arc<str>, BTreeSet<DeviceId>>,
+    ignored: BTreeSet<MacAddr>,
+    next_id: u32,
+}
+
+#[derive(Debug)]
+struct Entry {
+    device: Device,
+    signature: Option<Signature>,
+    seen: Seen,
+    /// `seen` differs from what the store has.
+    unsaved: bool,
+}
+
+impl Registry {
+    /// Builds the registry from what the store holds. `next_id` is the first number never given.
+    pub fn load(
+        devices: Vec<Device>,
+        ignored: Vec<MacAddr>,
+        seen: Vec<(DeviceId, Seen)>,
+        next_id: DeviceId,
+    ) -> Registry {
+        let mut registry = Registry { ignored: ignored.into_iter().collect(), next_id: next_id.0, ..Default::default() };
+        registry.by_name.reserve(devices.len());
+        registry.by_mac.reserve(devices.len());
+        for device in &devices {
+            registry.index(device);
+        }
+        // Collected in one go: a B-tree built from an iterator is packed, which halves its memory.
+        registry.entries = devices
+            .into_iter()
+            .map(|device| {
+                let signature = device.key.as_ref().map(Signature::of);
+                (device.id, Entry { device, signature, seen: Seen::default(), unsaved: false })
+            })
+            .collect();
+        for (id, seen) in seen {
+            if let Some(entry) = registry.entries.get_mut(&id) {
+                entry.seen = seen;
+            }
+        }
+        registry
+    }
+
+    /// How many devices there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// True when there is no device.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The number for the next device.
+    pub fn next_id(&self) -> DeviceId {
+        DeviceId(self.next_id)
+    }
+
+    /// A device by its number.
+    pub fn get(&self, id: DeviceId) -> Option<&Device> {
+        self.entries.get(&id).map(|entry| &entry.device)
+    }
+
+    /// A device by its name, compared without case.
+    pub fn by_name(&self, name: &str) -> Option<&Device> {
+        let id = match self.by_name.get(name) {
+            Some(id) => id,
+            None => self.by_name.get(name.to_ascii_lowercase().as_str())?,
+        };
+        self.get(*id)
+    }
+
+    /// The device an address is bound to.
+    pub fn by_mac(&self, mac: MacAddr) -> Option<&Device> {
+        self.get(*self.by_mac.get(&mac)?)
+    }
+
+    /// All devices by number, which is the order of registration.
+    pub fn devices(&self) -> impl Iterator<Item = &Device> {
+        self.entries.values().map(|entry| &entry.device)
+    }
+
+    /// What was counted of a device.
+    pub fn seen(&self, id: DeviceId) -> Seen {
+        self.entries.get(&id).map(|entry| entry.seen).unwrap_or_default()
+    }
+
+    /// Counts an admission or a refusal of a device. In memory only, see [`Registry::take_unsaved`].
+    pub fn count(&mut self, id: DeviceId, accepted: bool, mac: MacAddr, now: UnixTime) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.unsaved = true;
+            if accepted {
+                entry.seen.last_seen = now;
+                entry.seen.last_mac = Some(mac);
+                entry.seen.accepted = entry.seen.accepted.saturating_add(1);
+            } else {
+                entry.seen.refused = entry.seen.refused.saturating_add(1);
+            }
+        }
+    }
+
+    /// The counters that changed since this was last called, to be written to the store.
+    pub fn take_unsaved(&mut self) -> Vec<(DeviceId, Seen)> {
+        let changed = self.entries.iter_mut().filter(|(_, entry)| entry.unsaved);
+        changed
+            .map(|(id, entry)| {
+                entry.unsaved = false;
+                (*id, entry.seen)
+            })
+            .collect()
+    }
+
+    /// Unknown addresses the administrator does not want to hear of.
+    pub fn is_ignored(&self, mac: MacAddr) -> bool {
+        self.ignored.contains(&mac)
+    }
+
+    /// Profiles that have devices whose key an unbound address may use, by name, and how many such devices.
+    pub fn open_profiles(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
+        self.open.iter().map(|(profile, ids)| (profile, ids.len()))
+    }
+
+    /// The devices of a profile whose key an unbound address may use, the newest first:
+    /// a person who has just registered a device is likely to switch it on now.
+    pub fn open_devices(&self, profile: &str) -> impl Iterator<Item = &Device> {
+        self.open.get(profile).into_iter().flatten().rev().filter_map(|id| self.get(*id))
+    }
+
+    /// Finds a device whose key is equal or similar to this one, other than `except`.
+    pub fn find_similar(&self, key: &Passphrase, except: Option<DeviceId>) -> Option<(&Device, Similarity)> {
+        let signature = Signature::of(key);
+        self.entries.values().filter(|entry| Some(entry.device.id) != except).find_map(|entry| {
+            let (other, other_signature) = (entry.device.key.as_ref()?, entry.signature.as_ref()?);
+            let similarity = similar::similar(key, &signature, other, other_signature)?;
+            Some((&entry.device, similarity))
+        })
+    }
+
+    /// Makes a change that is durable already. Changes of devices that are gone are no-ops.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Put(devices) => {
+                for device in devices {
+                    let seen = self.seen(device.id);
+                    self.unindex(device.id);
+                    self.index(device);
+                    let signature = device.key.as_ref().map(Signature::of);
+                    self.entries
+                        .insert(device.id, Entry { device: device.clone(), signature, seen, unsaved: false });
+                    self.next_id = self.next_id.max(device.id.0.saturating_add(1));
+                }
+            }
+            Change::Remove(id) => {
+                self.unindex(*id);
+                self.entries.remove(id);
+            }
+            Change::Bind(id, bound) => {
+                self.unindex(*id);
+                if let Some(entry) = self.entries.get_mut(id) {
+                    entry.device.macs.retain(|have| have.mac != bound.mac);
+                    entry.device.macs.push(*bound);
+                    let device = entry.device.clone();
+                    self.index(&device);
+                }
+            }
+            Change::Ignore(mac, true) => {
+                self.ignored.insert(*mac);
+            }
+            Change::Ignore(mac, false) => {
+                self.ignored.remove(mac);
+            }
+        }
+    }
+
+    fn index(&mut self, device: &Device) {
+        self.by_name.insert(folded(&device.name), device.id);
+        for bound in &device.macs {
+            self.by_mac.insert(bound.mac, device.id);
+            self.ignored.remove(&bound.mac);
+        }
+        if device.has_room() {
+            self.open.entry(device.profile.clone()).or_default().insert(device.id);
+        }
+    }
+
+    fn unindex(&mut self, id: DeviceId) {
+        let Some(Entry { device, .. }) = self.entries.get(&id) else { return };
+        self.by_name.remove(&folded(&device.name));
+        for bound in &device.macs {
+            if self.by_mac.get(&bound.mac) == Some(&id) {
+                self.by_mac.remove(&bound.mac);
+            }
+        }
+        if let Some(ids) = self.open.get_mut(&device.profile) {
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.open.remove(&device.profile);
+            }
+        }
+    }
+}
+
+/// The form under which names are compared; shares the name itself when that is in lower case.
+fn folded(name: &Arc<str>) -> Arc<str> {
+    if name.bytes().any(|b| b.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.clone() }
+}
+
+impl Device {
+    /// True when an address that is not bound yet may use this device's key.
+    /// A blocked device has no room; whether it is expired is a question of the time asked.
+    pub fn has_room(&self) -> bool {
+        self.key.is_some()
+            && !self.blocked
+            && match self.bind {
+                Bind::First => self.max_devices == 0 || self.macs.len() < usize::from(self.max_devices),
+                Bind::Mac => false,
+                Bind::Any => true,
+            }
+    }
+
+    /// True from the moment of expiry on.
+    pub fn is_expired(&self, now: UnixTime) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+
+    /// True when this address is bound to the device.
+    pub fn has_mac(&self, mac: MacAddr) -> bool {
+        self.macs.iter().any(|bound| bound.mac == mac)
+    }
+
+    /// The binding of an address that has just proved the key, if there is anything to bind.
+    pub fn binding(&self, mac: MacAddr, now: UnixTime) -> Option<BoundMac> {
+        let binds = self.bind == Bind::First && self.has_room() && !self.has_mac(mac);
+        binds.then_some(BoundMac { mac, proved: true, since: now })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A device as the tests of several modules need it.
+    pub(crate) fn device(id: u32, name: &str, profile: &str, key: &str) -> Device {
+        Device {
+            id: DeviceId(id),
+            name: name.into(),
+            profile: profile.into(),
+            key: Passphrase::new(key).ok(),
+            key_serial: 1,
+            bind: Bind::First,
+            max_devices: 1,
+            macs: Vec::new(),
+            expires: None,
+            blocked: false,
+            created: UnixTime(1_700_000_000),
+        }
+    }
+
+    fn mac(last: u8) -> MacAddr {
+        MacAddr([0, 0x1a, 0x11, 0, 0, last])
+    }
+
+    #[test]
+    fn indexes_follow_every_change() {
+        let mut registry = Registry::load(
+            vec![device(1, "Lamp", "iot", "k7m3p-xw9tq-rrdfg"), device(4, "tv", "media", "hh2kd-88ffj-qpwoe")],
+            vec![mac(9)],
+            vec![(DeviceId(4), Seen { accepted: 7, ..Seen::default() })],
+            DeviceId(9),
+        );
+        assert_eq!(registry.by_name("lAMP").map(|d| d.id), Some(DeviceId(1)));
+        assert_eq!(registry.open_profiles().map(|(p, n)| (&**p, n)).collect::<Vec<_>>(), [("iot", 1), ("media", 1)]);
+        assert_eq!(registry.next_id(), DeviceId(9));
+        assert_eq!(registry.seen(DeviceId(4)).accepted, 7);
+
+        let bound = registry.get(DeviceId(1)).and_then(|d| d.binding(mac(1), UnixTime(5))).expect("has room");
+        registry.apply(&Change::Bind(DeviceId(1), bound));
+        assert_eq!(registry.by_mac(mac(1)).map(|d| &*d.name), Some("Lamp"));
+        assert_eq!(registry.open_devices("iot").count(), 0, "the only place is taken");
+        assert_eq!(registry.by_mac(mac(1)).and_then(|d| d.binding(mac(2), UnixTime(6))), None);
+
+        let mut renamed = registry.get(DeviceId(1)).cloned().expect("there");
+        renamed.name = "desk-lamp".into();
+        renamed.profile = "media".into();
+        renamed.macs.clear();
+        registry.apply(&Change::Put(vec![renamed]));
+        assert!(registry.by_name("lamp").is_none() && registry.by_mac(mac(1)).is_none());
+        assert_eq!(registry.open_devices("media").map(|d| d.id.0).collect::<Vec<_>>(), [4, 1], "newest first");
+
+        registry.apply(&Change::Remove(DeviceId(4)));
+        assert!(registry.by_name("tv").is_none());
+        assert_eq!(registry.len(), 1);
+        assert!(registry.is_ignored(mac(9)));
+        registry.apply(&Change::Ignore(mac(9), false));
+        assert!(!registry.is_ignored(mac(9)));
+    }
+
+    #[test]
+    fn a_blocked_or_bound_device_has_no_room() {
+        let mut d = device(1, "lamp", "iot", "k7m3p-xw9tq-rrdfg");
+        assert!(d.has_room());
+        d.blocked = true;
+        assert!(!d.has_room());
+        d.blocked = false;
+        d.bind = Bind::Mac;
+        assert!(!d.has_room());
+        d.bind = Bind::Any;
+        assert!(d.has_room());
+        assert_eq!(d.binding(mac(1), UnixTime(1)), None, "any address may use it: nothing to bind");
+    }
+
+    #[test]
+    fn counters_are_saved_once() {
+        let mut registry = Registry::load(vec![device(1, "lamp", "iot", "k7m3p-xw9tq-rrdfg")], vec![], vec![], DeviceId(2));
+        registry.count(DeviceId(1), true, mac(1), UnixTime(77));
+        registry.count(DeviceId(1), false, mac(2), UnixTime(78));
+        let saved = registry.take_unsaved();
+        assert_eq!(
+            saved,
+            [(DeviceId(1), Seen { last_seen: UnixTime(77), last_mac: Some(mac(1)), accepted: 1, refused: 1 })]
+        );
+        assert!(registry.take_unsaved().is_empty());
+    }
+}

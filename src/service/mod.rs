@@ -1,1 +1,179 @@
-//! (in work)
+//! What the daemon does, without its sockets, threads and files: requests and the time go in, answers and
+//! changes to be stored come out.
+
+pub mod control;
+pub mod grants;
+pub mod keyring;
+pub mod pending;
+pub mod radius;
+pub mod sessions;
+
+use crate::config::Config;
+use crate::decision::event::{Event, EventRing};
+use crate::decision::{Evidence, Grant, Refusal, Request, View, decide};
+use crate::mac::MacAddr;
+use crate::registry::Registry;
+use crate::registry::device::Change;
+use crate::time::UnixTime;
+use keyring::KeyRing;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The time, as it is handed in from outside.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// The clock on the wall, which may jump: for expiry and logs.
+    pub wall: UnixTime,
+    /// The clock that only goes forward: for intervals.
+    pub mono: Instant,
+}
+
+/// What `status` tells of the database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Damage {
+    /// The damaged file, set aside.
+    pub file: PathBuf,
+    /// What was wrong with it.
+    pub reason: String,
+    /// Where the registry in use comes from, in words.
+    pub restored_from: String,
+    /// When it was found.
+    pub at: UnixTime,
+}
+
+/// What `status` tells of the files the registry is kept in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoreState {
+    /// When the good copy was made, which is used when the database is damaged.
+    pub copied: Option<UnixTime>,
+    /// What the store could not do last time.
+    pub failure: Option<String>,
+}
+
+/// What `status` tells of the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConfigState {
+    /// The file.
+    pub file: PathBuf,
+    /// When the configuration in force was read.
+    pub loaded_at: UnixTime,
+    /// Why the last reload was refused.
+    pub error: Option<String>,
+}
+
+/// Fills a buffer with unpredictable octets.
+pub type Random = Box<dyn FnMut(&mut [u8])>;
+/// Reads the clock that only goes forward: a decision's time is taken when it is made.
+pub type Clock = fn() -> Instant;
+/// Is shown every event.
+pub type Sink = Box<dyn Fn(&Event)>;
+
+/// The state of the daemon, changed by one thread only.
+pub struct Core {
+    /// The configuration in force.
+    pub config: Arc<Config>,
+    /// Where it came from.
+    pub config_state: ConfigState,
+    /// The registered devices.
+    pub registry: Registry,
+    /// Their keys for every SSID.
+    pub keyring: KeyRing,
+    /// The latest decisions.
+    pub events: EventRing,
+    /// Who is connected.
+    pub sessions: sessions::Sessions,
+    /// Answers that await their proof.
+    pub grants: grants::Grants,
+    /// Unknown devices.
+    pub pending: pending::PendingList,
+    /// The RADIUS server's own state.
+    pub radius: radius::Server,
+    /// A damaged database found at the start.
+    pub damage: Option<Damage>,
+    /// How the store is.
+    pub store: StoreState,
+    started: Instant,
+    random: Random,
+    clock: Clock,
+    sink: Sink,
+}
+
+impl Core {
+    /// Puts a daemon's state together.
+    pub fn new(config: Arc<Config>, registry: Registry, now: Now, random: Random, clock: Clock, sink: Sink) -> Core {
+        let mut keyring = KeyRing::default();
+        keyring.configure(&config.ssids, &registry);
+        let mut core = Core {
+            radius: radius::Server::default(),
+            config_state: ConfigState { loaded_at: now.wall, ..ConfigState::default() },
+            config,
+            registry,
+            keyring,
+            events: EventRing::default(),
+            sessions: sessions::Sessions::default(),
+            grants: grants::Grants::default(),
+            pending: pending::PendingList::default(),
+            damage: None,
+            store: StoreState::default(),
+            started: now.mono,
+            random,
+            clock,
+            sink,
+        };
+        core.radius.configure(&core.config, now.mono);
+        core
+    }
+
+    /// Puts another configuration into force. Devices, sessions and events stay.
+    pub fn reconfigure(&mut self, config: Arc<Config>, now: Now) {
+        self.config = config;
+        self.keyring.configure(&self.config.ssids, &self.registry);
+        self.radius.configure(&self.config, now.mono);
+        self.config_state.loaded_at = now.wall;
+        self.config_state.error = None;
+    }
+
+    /// Applies changes that are durable already.
+    pub fn apply(&mut self, changes: &[Change]) {
+        for change in changes {
+            self.registry.apply(change);
+            match change {
+                Change::Put(devices) => {
+                    for device in devices {
+                        self.keyring.refresh(device.id, Some(device));
+                        for bound in &device.macs {
+                            self.pending.remove(bound.mac);
+                        }
+                    }
+                }
+                Change::Remove(id) => {
+                    self.keyring.refresh(*id, None);
+                    self.sessions.forget_device(*id);
+                }
+                Change::Bind(_, bound) => {
+                    self.pending.remove(bound.mac);
+                }
+                Change::Ignore(mac, true) => {
+                    self.pending.remove(*mac);
+                }
+                Change::Ignore(_, false) => {}
+            }
+        }
+    }
+
+    /// Concludes what only time can tell: devices that were sent their key and never proved it.
+    pub fn tick(&mut self, now: Now) {
+        radius::conclude_unproved(self, now);
+    }
+
+    fn decide(&self, mac: MacAddr, ssid: &[u8], evidence: Evidence, now: UnixTime) -> Result<Grant, Refusal> {
+        let in_use = |device, except| self.sessions.in_use(device, except);
+        let view = View { config: &self.config, registry: &self.registry, in_use: &in_use };
+        decide(&Request { mac, ssid, evidence }, &view, now)
+    }
+
+    fn record(&mut self, event: Event) {
+        (self.sink)(self.events.record(event));
+    }
+}

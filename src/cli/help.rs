@@ -1,0 +1,197 @@
+//! What every command does and how it is called: the only place that says so.
+
+use super::args::{Stop, Words};
+use std::fmt::Write;
+
+/// A command, or a group of commands.
+pub struct Topic {
+    /// The words that call it: `device add`.
+    pub name: &'static str,
+    /// Its arguments.
+    pub arguments: &'static str,
+    /// What it does, in one line.
+    pub about: &'static str,
+    /// What else one should know; empty, or whole lines.
+    pub more: &'static str,
+}
+
+const fn topic(name: &'static str, arguments: &'static str, about: &'static str, more: &'static str) -> Topic {
+    Topic { name, arguments, about, more }
+}
+
+/// All of them, in the order in which they are shown.
+pub static TOPICS: &[Topic] = &[
+    topic("status", "", "How the daemon is: configuration, devices, RADIUS counters", ""),
+    topic("device", "COMMAND ...", "Register devices and look after them", ""),
+    topic(
+        "device add",
+        "NAME [--profile P] [--mac MAC]... [--generate | --psk-stdin] [--bind first|mac|any] [--max-devices N] \
+         [--expires RFC3339]",
+        "Register a device with a key of its own",
+        "\
+  --profile P        its profile in the configuration (VLAN and access); without it the first one
+  --mac MAC          an address it has, in any usual notation; may be given several times
+  --generate         have a key made (this is what happens without --psk-stdin, too)
+  --psk-stdin        read its key from standard input: one line
+  --bind first       the first address that proves the key gets it for good (this is the default)
+         mac         only the addresses given with --mac
+         any         any address: for phones that change theirs
+  --max-devices N    how many addresses may use the key, 0 for any number
+  --expires TIME     refuse it from then on: 2027-01-31T18:00:00Z, or 2027-01-31
+",
+    ),
+    topic("device list", "", "All devices, without their keys", ""),
+    topic("device show", "NAME [--secret]", "Everything about a device", "  --secret           its key, too\n"),
+    topic(
+        "device set",
+        "NAME KEY=VALUE...",
+        "Change a device",
+        "\
+  name=NAME          its name
+  profile=P          its profile
+  bind=first|mac|any which addresses may use its key
+  max-devices=N      how many addresses may use its key, 0 for any number
+  expires=TIME       refuse it from then on; never lets it stay
+  mac=MAC,...        the addresses it has, in place of those known so far
+  mac+=MAC           one more address
+  mac-=MAC           one address less
+
+A new key: latchkey device rotate NAME
+",
+    ),
+    topic(
+        "device rotate",
+        "NAME [--psk-stdin]",
+        "Give a device a new key; the old one is refused from then on",
+        "  --psk-stdin        read the key from standard input: one line; without it one is made\n",
+    ),
+    topic("device block", "NAME", "Refuse a device until it is unblocked", ""),
+    topic("device unblock", "NAME", "Let a blocked device in again", ""),
+    topic("device remove", "NAME", "Forget a device and its key", ""),
+    topic(
+        "device import",
+        "FILE.csv",
+        "Register many devices at once, all or none",
+        "\
+FILE.csv begins with a header, of which only name must be there:
+  name,profile,mac,key,bind,max_devices,expires
+Several addresses are separated by spaces. A device without key is given one; names and the
+keys made are printed as CSV. FILE - is standard input. At most 4 MB.
+",
+    ),
+    topic(
+        "device export",
+        "[--secrets]",
+        "All devices as CSV, to be imported elsewhere",
+        "  --secrets          their keys, too: keep that file safe\n",
+    ),
+    topic("pending", "COMMAND ...", "Unknown devices that tried to join", ""),
+    topic("pending list", "", "Who knocked, the latest first", ""),
+    topic(
+        "pending approve",
+        "MAC NAME [--profile P]",
+        "Register an unknown device",
+        "  --profile P        its profile in the configuration (VLAN and access); without it the first one\n",
+    ),
+    topic("pending ignore", "MAC", "Take an unknown device off the list", ""),
+    topic(
+        "log",
+        "[--follow] [--mac MAC] [--limit N]",
+        "Who was let in, who was refused, and why",
+        "\
+  --follow, -f       go on printing what happens (Ctrl-C ends it)
+  --mac MAC          only this address
+  --limit N          only the latest N
+",
+    ),
+    topic("sessions", "", "Who is connected", ""),
+    topic("qr", "NAME --ssid SSID", "Show a device's key as a QR code for a phone's camera", ""),
+    topic(
+        "serve",
+        "[--config FILE]",
+        "Run the daemon in the foreground",
+        "  --config FILE      its configuration (default /etc/config/latchkey); kill -HUP reads it again\n",
+    ),
+    topic(
+        "check",
+        "[--config FILE]",
+        "Check a configuration file without using it",
+        "  --config FILE      the file (default /etc/config/latchkey)\n",
+    ),
+    topic("help", "[COMMAND]", "Explain a command", ""),
+    topic("version", "", "Print the version", ""),
+];
+
+/// Finds a topic by its words.
+pub fn find(name: &str) -> Option<&'static Topic> {
+    TOPICS.iter().find(|topic| topic.name == name)
+}
+
+/// `help [COMMAND [COMMAND]]`: which topic.
+pub fn parse(words: &mut Words) -> Result<&'static str, Stop> {
+    words.about("help");
+    let ([], more) = words.rest_and_more([], |_, _| Ok(false))?;
+    let name = more.join(" ");
+    match find(&name) {
+        Some(topic) => Ok(topic.name),
+        None if name.is_empty() => Ok(""),
+        None => Err(words.unknown_command(&name)),
+    }
+}
+
+/// The usage line of a topic; of a group, the lines of its commands; of the empty topic, a general one.
+pub fn usage(name: &str) -> String {
+    let Some(topic) = find(name) else { return "usage: latchkey [--socket PATH] [--json] COMMAND ...\n".into() };
+    let members: Vec<&Topic> = members(topic).collect();
+    let shown = if members.is_empty() { vec![topic] } else { members };
+    let mut text = String::new();
+    for (index, topic) in shown.iter().enumerate() {
+        let label = if index == 0 { "usage:" } else { "      " };
+        let line = format!("{label} latchkey {} {}", topic.name, topic.arguments);
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}
+
+/// The help of a topic; the empty one is the overview.
+pub fn text(name: &str) -> String {
+    let Some(topic) = find(name) else { return overview() };
+    let mut text = format!("{}.\n\n{}", topic.about, usage(name));
+    if members(topic).next().is_some() {
+        text.push('\n');
+        list(&mut text, members(topic));
+    }
+    if !topic.more.is_empty() {
+        let _ = write!(text, "\n{}", topic.more);
+    }
+    text
+}
+
+fn overview() -> String {
+    let mut text = String::from("latchkey gives every Wi-Fi device a key of its own.\n\n");
+    text.push_str(&usage(""));
+    text.push('\n');
+    // Groups are shown by their commands.
+    list(&mut text, TOPICS.iter().filter(|topic| members(topic).next().is_none()));
+    text.push_str(
+        "
+  --socket PATH      the daemon's socket (default /var/run/latchkey/latchkey.sock, or LATCHKEY_SOCKET)
+  --json             print JSON, for programs
+
+Exit codes: 0 done, 1 refused, 2 usage, 3 daemon not reachable.
+More about a command: latchkey help COMMAND
+",
+    );
+    text
+}
+
+fn members(group: &Topic) -> impl Iterator<Item = &'static Topic> {
+    let name = group.name;
+    TOPICS.iter().filter(move |topic| topic.name.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')))
+}
+
+fn list<'a>(text: &mut String, topics: impl Iterator<Item = &'a Topic>) {
+    for topic in topics {
+        let _ = writeln!(text, "  {:<17}  {}", topic.name, topic.about);
+    }
+}

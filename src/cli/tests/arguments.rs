@@ -1,0 +1,174 @@
+//! What is understood of the arguments, and what is not.
+
+use super::latchkey;
+use crate::cli::args::{Command, Invocation, SOCKET, Stop};
+use crate::cli::{device, help, log, pending, qr, serve};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+fn parse(line: &str) -> Result<Invocation, Stop> {
+    Invocation::parse(line.split_whitespace().map(OsString::from), None)
+}
+
+#[test]
+fn good_arguments() {
+    let name = || String::from("tv");
+    let simple = |method, done| Command::Device(device::Command::Simple { method, done, name: name() });
+    let table = [
+        ("", Command::Help("")),
+        ("help", Command::Help("")),
+        ("--help", Command::Help("")),
+        ("help device add", Command::Help("device add")),
+        ("device --help", Command::Help("device")),
+        ("device add tv -h", Command::Help("device add")),
+        ("--version", Command::Version),
+        ("version", Command::Version),
+        ("serve", Command::Serve(serve::Command::Serve("/etc/config/latchkey".into()))),
+        ("serve --config x", Command::Serve(serve::Command::Serve("x".into()))),
+        ("check -c x", Command::Serve(serve::Command::Check("x".into()))),
+        ("status", Command::Status),
+        ("sessions", Command::Sessions),
+        ("device list", Command::Device(device::Command::List)),
+        ("device show tv", Command::Device(device::Command::Show { name: name(), secret: false })),
+        ("device show --secret tv", Command::Device(device::Command::Show { name: name(), secret: true })),
+        ("device rotate tv", Command::Device(device::Command::Rotate { name: name(), psk_stdin: false })),
+        ("device rotate tv --psk-stdin", Command::Device(device::Command::Rotate { name: name(), psk_stdin: true })),
+        ("device block tv", simple("device_block", "is blocked: it is refused from now on")),
+        ("device unblock tv", simple("device_unblock", "is unblocked")),
+        ("device remove tv", simple("device_remove", "is removed: its key is worth nothing now")),
+        ("device import -", Command::Device(device::Command::Import { file: "-".into() })),
+        ("device export --secrets", Command::Device(device::Command::Export { secrets: true })),
+        (
+            "device set tv max-devices=3 mac+=a mac+=b mac-=c expires=never",
+            Command::Device(device::Command::Set {
+                name: name(),
+                set: [("max_devices", "3"), ("mac+", "a,b"), ("mac-", "c"), ("expires", "never")]
+                    .map(|(key, value)| (key, value.to_owned()))
+                    .into(),
+            }),
+        ),
+        ("pending list", Command::Pending(pending::Command::List)),
+        (
+            "pending approve 00:11 tv --profile iot",
+            Command::Pending(pending::Command::Approve {
+                mac: "00:11".into(),
+                name: name(),
+                profile: Some("iot".into()),
+            }),
+        ),
+        ("pending ignore 00:11", Command::Pending(pending::Command::Ignore { mac: "00:11".into() })),
+        ("log", Command::Log(log::Query::default())),
+        (
+            "log --mac 00:11 -f --limit=7",
+            Command::Log(log::Query { follow: true, mac: Some("00:11".into()), limit: Some(7) }),
+        ),
+        ("qr tv --ssid Home", Command::Qr(qr::Query { name: name(), ssid: "Home".into() })),
+    ];
+    for (line, command) in table {
+        let expected = Invocation { socket: SOCKET.into(), json: false, command };
+        assert_eq!(parse(line), Ok(expected), "{line}");
+    }
+}
+
+#[test]
+fn options_of_every_command_go_anywhere() {
+    for line in ["--json --socket /s status", "status --socket=/s --json", "--socket /s status --json"] {
+        let expected = Invocation { socket: "/s".into(), json: true, command: Command::Status };
+        assert_eq!(parse(line), Ok(expected), "{line}");
+    }
+    let with = |line: &str, socket: &str| {
+        Invocation::parse(line.split(' ').map(OsString::from), Some(socket.into())).map(|i| i.socket)
+    };
+    assert_eq!(with("status", "/env"), Ok(PathBuf::from("/env")));
+    assert_eq!(with("status --socket /s", "/env"), Ok(PathBuf::from("/s")));
+    assert_eq!(with("status", ""), Ok(PathBuf::from(SOCKET)));
+}
+
+#[test]
+fn bad_arguments() {
+    let table = [
+        ("frobnicate", "", "there is no command 'frobnicate'"),
+        ("--frobnicate", "", "there is no option --frobnicate"),
+        ("--socket", "", "--socket needs a value"),
+        ("status now", "status", "too many arguments"),
+        ("status --all", "status", "there is no option --all"),
+        ("help frobnicate", "help", "there is no command 'frobnicate'"),
+        ("device", "device", "say what to do"),
+        ("device frobnicate", "device", "there is no command 'frobnicate'"),
+        ("device add", "device add", "NAME is missing"),
+        ("device add tv --mac", "device add", "--mac needs a value"),
+        ("device add tv --bind second", "device add", "--bind must be first, mac or any"),
+        ("device add tv --max-devices many", "device add", "--max-devices needs a number from 0 (any number) to 65535"),
+        (
+            "device add tv --generate --psk-stdin",
+            "device add",
+            "--generate makes a key, --psk-stdin reads one: give only one of them",
+        ),
+        ("device set tv", "device set", "KEY=VALUE is missing"),
+        ("device set tv profile", "device set", "what to set is written KEY=VALUE"),
+        (
+            "device set tv colour=red",
+            "device set",
+            "what can be set: name, profile, bind, max-devices, expires, mac, mac+ and mac-",
+        ),
+        ("device set tv name=a name=b", "device set", "name is set twice"),
+        ("pending", "pending", "say what to do: list, approve or ignore"),
+        ("pending approve 00:11", "pending approve", "NAME is missing"),
+        ("log --limit few", "log", "--limit needs a number"),
+        ("qr tv", "qr", "--ssid SSID is missing"),
+        ("serve tv", "serve", "too many arguments"),
+    ];
+    for (line, topic, message) in table {
+        assert_eq!(parse(line), Err(Stop::Usage { topic, message: message.into() }), "{line}");
+        let done = latchkey(line, PathBuf::from("/nowhere"), "");
+        assert_eq!((done.code, &*done.out), (ExitCode::from(2), ""), "{line}");
+        assert!(done.err.contains(message) && done.err.contains(&help::usage(topic)), "{line}: {}", done.err);
+    }
+}
+
+#[test]
+fn a_key_among_the_arguments_is_refused_and_not_repeated() {
+    for line in [
+        "device add tv --psk open-sesame",
+        "device add tv --key=open-sesame",
+        "device add tv --psk-stdin=open-sesame",
+        "device add tv --psk-stdin open-sesame",
+        "device add tv --generate=open-sesame",
+        "device rotate tv open-sesame",
+        "device set tv key=open-sesame",
+        "device set tv open-sesame=",
+        "device set tv open-sesame",
+    ] {
+        let done = latchkey(line, PathBuf::from("/nowhere"), "");
+        assert_eq!(done.code, ExitCode::from(2), "{line}");
+        assert!(!done.err.contains("sesame"), "{line}: {}", done.err);
+    }
+    let done = latchkey("device add tv --psk open-sesame", PathBuf::from("/nowhere"), "");
+    assert!(done.err.contains("--psk-stdin reads it from standard input"), "{}", done.err);
+}
+
+#[test]
+fn help_is_complete() {
+    let overview = help::text("");
+    for topic in help::TOPICS {
+        assert!(overview.contains(topic.name), "{}", topic.name);
+        let text = help::text(topic.name);
+        assert!(text.starts_with(topic.about) && text.contains("usage: latchkey"), "{text}");
+        assert!(text.lines().all(|line| line.len() <= 170), "{text}");
+    }
+    let expected = "\
+Unknown devices that tried to join.
+
+usage: latchkey pending list
+       latchkey pending approve MAC NAME [--profile P]
+       latchkey pending ignore MAC
+
+  pending list       Who knocked, the latest first
+  pending approve    Register an unknown device
+  pending ignore     Take an unknown device off the list
+";
+    assert_eq!(help::text("pending"), expected);
+    let done = latchkey("--version", PathBuf::from("/nowhere"), "");
+    assert_eq!((done.code, done.out), (ExitCode::SUCCESS, format!("latchkey {}\n", env!("CARGO_PKG_VERSION"))));
+}

@@ -1,0 +1,224 @@
+//! The control socket: one JSON request and reply a line, mode 0600.
+
+use super::{Daemon, now};
+use crate::mac::MacAddr;
+use crate::service::control::{ApiError, Call, Done, event_view};
+use crate::store::StoreError;
+use serde_json::{Value, json};
+use std::error::Error;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::timeout;
+
+/// Clients served at the same time.
+const CLIENTS: usize = 16;
+/// Octets of the longest request: an import of 20,000 devices.
+const REQUEST: usize = 4 << 20;
+/// A request longer than this waits until no other such is being read, so that memory stays bounded.
+const SMALL: usize = 64 << 10;
+/// A client has to send its request, and to take its reply, in this time.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A client that asks nothing is disconnected.
+const IDLE: Duration = Duration::from_secs(300);
+/// Lines of an import checked before others have their turn.
+const IMPORT_STEP: usize = 64;
+
+/// The socket.
+pub struct Listener {
+    listener: UnixListener,
+}
+
+impl Listener {
+    /// Makes the socket. A socket that a dead daemon left behind is replaced.
+    pub fn bind(path: &Path) -> Result<Listener, Box<dyn Error>> {
+        let bad = |why: io::Error| format!("option control_socket: cannot listen on {}: {why}", path.display());
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(bad)?;
+        }
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(bad(io::Error::new(io::ErrorKind::AddrInUse, "another daemon serves it")).into());
+        }
+        remove(path);
+        let listener = UnixListener::bind(path).map_err(bad)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(bad)?;
+        Ok(Listener { listener })
+    }
+
+    /// Serves clients for ever.
+    pub async fn serve(self, daemon: Rc<Daemon>) {
+        let places = Arc::new(Semaphore::new(CLIENTS));
+        let long_requests = Arc::new(Semaphore::new(1));
+        loop {
+            let stream = match self.listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(why) => {
+                    // Out of descriptors, most likely: some will be free in a moment.
+                    tracing::warn!("a control client was not accepted: {why}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let Ok(place) = places.clone().try_acquire_owned() else {
+                refuse_client(stream);
+                continue;
+            };
+            let (daemon, long_requests) = (daemon.clone(), long_requests.clone());
+            tokio::task::spawn_local(async move {
+                let (reader, writer) = stream.into_split();
+                let mut client = Client { daemon, long_requests, reader, writer, read: Vec::new() };
+                while client.serve_one().await.is_some() {}
+                drop(place);
+            });
+        }
+    }
+}
+
+/// Removes the socket, if it is there.
+pub fn remove(path: &Path) {
+    let _ = fs::remove_file(path);
+}
+
+fn refuse_client(stream: UnixStream) {
+    let error = ApiError::new("busy", format!("{CLIENTS} clients are connected already: try again later"));
+    // A fresh socket has room for so short a line.
+    let _ = stream.try_write(format!("{}\n", error.to_json()).as_bytes());
+}
+
+struct Client {
+    daemon: Rc<Daemon>,
+    long_requests: Arc<Semaphore>,
+    reader: OwnedReadHalf,
+    writer: OwnedWriteHalf,
+    read: Vec<u8>,
+}
+
+impl Client {
+    /// Reads, runs and answers one request. Nothing when the client is done or misbehaves.
+    async fn serve_one(&mut self) -> Option<()> {
+        let line = match self.line().await {
+            Ok(line) => line?,
+            Err(error) => {
+                let _ = self.write(&error.to_json()).await;
+                return None;
+            }
+        };
+        let done = match Call::parse(&line) {
+            Ok(call) => self.run(call).await,
+            Err(error) => Err(error),
+        };
+        drop(line);
+        match done {
+            Ok(Reply::Value(value)) => self.write(&json!({ "result": value })).await,
+            Ok(Reply::Follow(value, mac)) => self.follow(value, mac).await,
+            Err(error) => self.write(&error.to_json()).await,
+        }
+    }
+
+    /// The next line, without its end; nothing at the end of the stream.
+    async fn line(&mut self) -> Result<Option<Vec<u8>>, ApiError> {
+        let mut searched = 0;
+        let mut long = None;
+        loop {
+            let fresh = self.read.get(searched..).unwrap_or_default();
+            if let Some(end) = fresh.iter().position(|b| *b == b'\n').map(|at| at + searched) {
+                let rest = self.read.split_off(end + 1);
+                let mut line = std::mem::replace(&mut self.read, rest);
+                line.pop();
+                return Ok(Some(line));
+            }
+            searched = self.read.len();
+            if searched > REQUEST {
+                return Err(ApiError::new("too_long", format!("a request has at most {REQUEST} octets")));
+            }
+            let patience = if self.read.is_empty() { IDLE } else { PATIENCE };
+            if searched > SMALL && long.is_none() {
+                let waiting = timeout(PATIENCE, self.long_requests.clone().acquire_owned()).await;
+                let Ok(Ok(place)) = waiting else {
+                    return Err(ApiError::new("busy", "another long request is being read: try again later"));
+                };
+                long = Some(place);
+            }
+            match timeout(patience, self.reader.read_buf(&mut self.read)).await {
+                Ok(Ok(0)) | Ok(Err(_)) => return Ok(None),
+                Ok(Ok(_)) => {}
+                Err(_) if self.read.is_empty() => return Ok(None),
+                Err(_) => return Err(ApiError::new("timeout", "the request did not end with a line feed in 30 s")),
+            }
+        }
+    }
+
+    async fn run(&self, call: Call) -> Result<Reply, ApiError> {
+        let daemon = &self.daemon;
+        // From here on the registry stays as it is, but for what this call does.
+        let writer = if call.writes() { Some(daemon.writer.lock().await) } else { None };
+        let done = {
+            let core = &mut *daemon.core.borrow_mut();
+            let health = daemon.store.health();
+            core.store.copied = health.copied;
+            core.store.failure = health.failure;
+            call.run(core, now())?
+        };
+        let (changes, then) = match done {
+            Done::Value(value) => return Ok(Reply::Value(value)),
+            Done::Follow { value, mac } => return Ok(Reply::Follow(value, mac)),
+            Done::Commit { changes, then } => (changes, then),
+            Done::Import(mut import) => {
+                while !import.step(&mut daemon.core.borrow_mut(), now(), IMPORT_STEP) {
+                    tokio::task::yield_now().await;
+                }
+                import.finish()?
+            }
+        };
+        daemon.commit(changes).await.map_err(not_stored)?;
+        drop(writer);
+        Ok(Reply::Value(then(&daemon.core.borrow(), now())))
+    }
+
+    /// The events so far, and then each as it comes.
+    async fn follow(&mut self, value: Value, mac: Option<MacAddr>) -> Option<()> {
+        let mut events = self.daemon.events.subscribe();
+        self.write(&json!({ "result": value })).await?;
+        let mut ignored = [0; 64];
+        loop {
+            let line = tokio::select! {
+                event = events.recv() => match event {
+                    Ok(event) if mac.is_some_and(|mac| mac != event.mac) => continue,
+                    Ok(event) => json!({ "event": event_view(&event) }),
+                    Err(RecvError::Lagged(missed)) => json!({ "missed": missed }),
+                    Err(RecvError::Closed) => return None,
+                },
+                read = self.reader.read(&mut ignored) => match read {
+                    Ok(0) | Err(_) => return None,
+                    Ok(_) => continue,
+                },
+            };
+            self.write(&line).await?;
+        }
+    }
+
+    async fn write(&mut self, value: &Value) -> Option<()> {
+        let mut line = value.to_string();
+        line.push('\n');
+        timeout(PATIENCE, self.writer.write_all(line.as_bytes())).await.ok()?.ok()
+    }
+}
+
+enum Reply {
+    Value(Value),
+    Follow(Value, Option<MacAddr>),
+}
+
+fn not_stored(why: StoreError) -> ApiError {
+    tracing::error!("a change was not stored: {why}");
+    ApiError::new("not_stored", format!("nothing was changed: {why}"))
+}

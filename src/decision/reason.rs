@@ -1,0 +1,241 @@
+//! Why a device was let in or refused, whose fault a refusal is, and the plain words for both.
+
+use crate::time::UnixTime;
+use std::fmt;
+use std::sync::Arc;
+
+/// The reason of a decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// Its address is registered; the NAS got its key and the device has yet to prove it.
+    KnownAddress,
+    /// It proved its key.
+    ProvedKey,
+    /// It proved a key that waited for it, and the key is bound to it now.
+    FirstProof,
+    /// Nobody knows the address; the NAS got keys that wait for their device.
+    Offered {
+        /// How many.
+        keys: u16,
+    },
+    /// It was let in with one of several offered keys; this NAS cannot tell which.
+    OneOfSeveral {
+        /// The devices it may be.
+        names: Vec<Arc<str>>,
+    },
+    /// Nobody knows the address; the NAS got the onboarding key.
+    OnboardingOffered,
+    /// It knows the onboarding key and is kept in the quarantine profile.
+    Quarantined,
+
+    /// Neither its address nor its key is registered.
+    UnknownDevice,
+    /// Its address is registered, its key is another one.
+    WrongKey,
+    /// The NAS had its key and the handshake was not completed: most likely the wrong key.
+    NotProved,
+    /// Nobody knows its address, and it proved none of the keys the NAS was sent.
+    NoneProved {
+        /// How many those were.
+        keys: u16,
+    },
+    /// It has a key of its own and used the onboarding key.
+    OnboardingKeyInstead,
+    /// Blocked by the administrator.
+    Blocked,
+    /// Its time is over.
+    Expired(UnixTime),
+    /// It proved a key that is bound to another device.
+    KeyOfOther {
+        /// That device.
+        owner: Arc<str>,
+    },
+    /// It proved a waiting key, but its address belongs to a registered device.
+    AddressOfOther {
+        /// The device whose key it proved.
+        key_of: Arc<str>,
+    },
+    /// As many addresses as allowed use the key already.
+    TooMany {
+        /// The limit.
+        max: u16,
+    },
+    /// It has no key of its own, and the SSID has no onboarding key.
+    NoOwnKey,
+    /// The device's profile is not in the configuration.
+    ProfileMissing {
+        /// The profile's name.
+        profile: Arc<str>,
+    },
+    /// The SSID is not in the configuration.
+    SsidMissing,
+    /// The keys for this SSID are still being computed.
+    KeyNotReady,
+    /// The binding of the key could not be stored.
+    NotStored,
+    /// Too many unknown devices asked through this NAS in a short time.
+    RateLimited,
+    /// The key of the device does not fit into the answer the SSID's security needs.
+    Unsupported {
+        /// What was asked for and what would work.
+        what: &'static str,
+    },
+    /// The request makes no sense.
+    BadRequest {
+        /// What is wrong with it.
+        what: Arc<str>,
+    },
+}
+
+/// Whose fault a refusal is: where to look for the mend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nobody's: it was let in, or the administrator wants it so.
+    None,
+    /// The device, or what was typed into it.
+    Device,
+    /// Our configuration or registry.
+    Configuration,
+    /// The NAS (access point).
+    Nas,
+    /// latchkey itself.
+    Latchkey,
+}
+
+impl Fault {
+    /// The word in events.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Fault::None => "none",
+            Fault::Device => "device",
+            Fault::Configuration => "configuration",
+            Fault::Nas => "nas",
+            Fault::Latchkey => "latchkey",
+        }
+    }
+}
+
+impl Reason {
+    /// The stable word for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Reason::KnownAddress => "known_address",
+            Reason::ProvedKey => "proved_key",
+            Reason::FirstProof => "first_proof",
+            Reason::Offered { .. } => "offered",
+            Reason::OneOfSeveral { .. } => "one_of_several",
+            Reason::OnboardingOffered => "onboarding_offered",
+            Reason::Quarantined => "quarantined",
+            Reason::UnknownDevice => "unknown_device",
+            Reason::WrongKey => "wrong_key",
+            Reason::NotProved => "not_proved",
+            Reason::NoneProved { .. } => "none_proved",
+            Reason::OnboardingKeyInstead => "onboarding_key_instead",
+            Reason::Blocked => "blocked",
+            Reason::Expired(_) => "expired",
+            Reason::KeyOfOther { .. } => "key_of_other",
+            Reason::AddressOfOther { .. } => "address_of_other",
+            Reason::TooMany { .. } => "too_many",
+            Reason::NoOwnKey => "no_own_key",
+            Reason::ProfileMissing { .. } => "profile_missing",
+            Reason::SsidMissing => "ssid_missing",
+            Reason::KeyNotReady => "key_not_ready",
+            Reason::NotStored => "not_stored",
+            Reason::RateLimited => "rate_limited",
+            Reason::Unsupported { .. } => "unsupported",
+            Reason::BadRequest { .. } => "bad_request",
+        }
+    }
+
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Reason::KnownAddress
+            | Reason::ProvedKey
+            | Reason::FirstProof
+            | Reason::Offered { .. }
+            | Reason::OneOfSeveral { .. }
+            | Reason::OnboardingOffered
+            | Reason::Quarantined
+            | Reason::Blocked
+            | Reason::Expired(_) => Fault::None,
+            Reason::UnknownDevice
+            | Reason::WrongKey
+            | Reason::NotProved
+            | Reason::NoneProved { .. }
+            | Reason::OnboardingKeyInstead
+            | Reason::KeyOfOther { .. }
+            | Reason::TooMany { .. }
+            | Reason::RateLimited => Fault::Device,
+            Reason::AddressOfOther { .. }
+            | Reason::NoOwnKey
+            | Reason::ProfileMissing { .. }
+            | Reason::SsidMissing => Fault::Configuration,
+            Reason::Unsupported { .. } | Reason::BadRequest { .. } => Fault::Nas,
+            Reason::KeyNotReady | Reason::NotStored => Fault::Latchkey,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    /// The reason in plain words, to follow "let in: " or "refused: ", with the mend where there is one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::KnownAddress => f.write_str("known by its address, key sent to the access point"),
+            Reason::ProvedKey => f.write_str("proved its key"),
+            Reason::FirstProof => f.write_str("recognised by its key, which is bound to this address now"),
+            Reason::Offered { keys: 1 } => f.write_str("unknown address, the one waiting key offered"),
+            Reason::Offered { keys } => write!(f, "unknown address, {keys} waiting keys offered"),
+            Reason::OneOfSeveral { names } => write!(
+                f,
+                "joined with one of the waiting keys of {}; this access point cannot tell which: give the device its \
+                 address (latchkey device set NAME mac+=ADDRESS), or use hostapd 2.11 with wpa_psk_radius=3",
+                names.join(", ")
+            ),
+            Reason::OnboardingOffered => f.write_str("unknown address, the onboarding key offered"),
+            Reason::Quarantined => f.write_str("unknown device with the onboarding key, kept in quarantine"),
+            Reason::UnknownDevice => f.write_str("unknown device: neither its address nor its key is registered"),
+            Reason::WrongKey => f.write_str("wrong key: not the one registered for this device"),
+            Reason::NotProved => f.write_str("wrong key, it seems: the device did not complete the handshake"),
+            Reason::NoneProved { keys: 1 } => {
+                f.write_str("unknown device: it did not prove the waiting key that the access point was sent")
+            }
+            Reason::NoneProved { keys } => {
+                write!(f, "unknown device: it proved none of the {keys} waiting keys that the access point was sent")
+            }
+            Reason::OnboardingKeyInstead => {
+                f.write_str("wrong key: it used the onboarding key, but has a key of its own")
+            }
+            Reason::Blocked => f.write_str("blocked by the administrator"),
+            Reason::Expired(at) => write!(f, "expired on {at}"),
+            Reason::KeyOfOther { owner } => {
+                write!(f, "key belongs to another device: it is the key of '{owner}', and this address is not its")
+            }
+            Reason::AddressOfOther { key_of } => write!(
+                f,
+                "its key is the one that waits for '{key_of}', but its address is registered for another device: \
+                 remove the address there first"
+            ),
+            Reason::TooMany { max: 1 } => f.write_str("another address uses this key at the moment (max-devices is 1)"),
+            Reason::TooMany { max } => write!(f, "{max} addresses use this key already (max-devices is {max})"),
+            Reason::NoOwnKey => {
+                f.write_str("it has no key of its own and this SSID has no onboarding key: latchkey device rotate NAME")
+            }
+            Reason::ProfileMissing { profile } => write!(
+                f,
+                "its profile '{profile}' is not in the configuration: add config profile '{profile}', or give the \
+                 device another one"
+            ),
+            Reason::SsidMissing => f.write_str("this SSID is not in the configuration: add a config ssid section for it"),
+            Reason::KeyNotReady => {
+                f.write_str("the keys for this SSID are still being computed: a later attempt will work")
+            }
+            Reason::NotStored => {
+                f.write_str("the binding of its key could not be stored: see the log of the daemon, and the free space")
+            }
+            Reason::RateLimited => f.write_str("too many unknown devices at once through this access point"),
+            Reason::Unsupported { what } => f.write_str(what),
+            Reason::BadRequest { what } => f.write_str(what),
+        }
+    }
+}

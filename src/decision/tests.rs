@@ -1,0 +1,204 @@
+use super::*;
+use crate::config::Config;
+use crate::registry::device::Change;
+use crate::registry::tests::device;
+
+const CONFIG: &str = "
+config client 'local'
+	option address '127.0.0.1'
+	option secret 'test-secret-0123456'
+config profile 'iot'
+	option vlan '20'
+config profile 'media'
+	option vlan '30'
+config profile 'guest'
+	option vlan '40'
+config profile 'flat'
+config ssid 'home'
+	option ssid 'Home'
+config ssid 'sae'
+	option ssid 'Home3'
+	option security 'wpa3'
+config ssid 'open'
+	option ssid 'Welcome'
+	option unknown 'quarantine'
+	option quarantine_profile 'guest'
+	option onboarding_key 'come in and find out'
+";
+
+const NOW: UnixTime = UnixTime(1_800_000_000);
+
+fn mac(last: u8) -> MacAddr {
+    MacAddr([0, 0x1a, 0x11, 0, 0, last])
+}
+
+fn bound(last: u8) -> Vec<BoundMac> {
+    vec![BoundMac { mac: mac(last), proved: false, since: UnixTime(1) }]
+}
+
+/// lamp (1): address 1. cam (2): waits, iot. tv (3): waits, media. phone (4): any, at most 2. old (5): expired.
+/// bad (6): blocked. guestless (7): address 7, no key of its own. lost (8): its profile does not exist.
+fn registry() -> Registry {
+    let mut devices: Vec<Device> = (1u32..=8)
+        .map(|id| {
+            let (name, profile) = [
+                ("lamp", "iot"),
+                ("cam", "iot"),
+                ("tv", "media"),
+                ("phone", "flat"),
+                ("old", "iot"),
+                ("bad", "iot"),
+                ("keyless", "media"),
+                ("lost", "gone"),
+            ][id as usize - 1];
+            device(id, name, profile, &format!("{}-key-of-its-own", ["qx", "wm", "hj", "zv", "pk", "tg", "ny", "bd"][id as usize - 1]))
+        })
+        .collect();
+    devices[0].macs = bound(1);
+    devices[3].bind = Bind::Any;
+    devices[3].max_devices = 2;
+    devices[4].macs = bound(5);
+    devices[4].expires = Some(NOW);
+    devices[5].macs = bound(6);
+    devices[5].blocked = true;
+    devices[6].macs = bound(7);
+    devices[6].key = None;
+    devices[7].bind = Bind::Mac;
+    devices[7].macs = bound(8);
+    Registry::load(devices, vec![], vec![], DeviceId(9))
+}
+
+fn ask_in(registry: &Registry, ssid: &str, from: u8, evidence: Evidence, in_use: u32) -> Result<Grant, Refusal> {
+    let config = Config::parse(CONFIG).expect("the configuration of the tests");
+    let view = View { config: &config, registry, in_use: &|_, _| in_use };
+    decide(&Request { mac: mac(from), ssid: ssid.as_bytes(), evidence }, &view, NOW)
+}
+
+fn ask(ssid: &str, from: u8, evidence: Evidence) -> Result<Grant, Refusal> {
+    ask_in(&registry(), ssid, from, evidence, 0)
+}
+
+const ADDRESS: Evidence = Evidence::Address { attempt: 0 };
+
+fn proof(id: u32) -> Evidence {
+    Evidence::Handshake(Proof::Device(DeviceId(id)))
+}
+
+/// What is worth comparing of an admission: device, VLAN, key, reason.
+fn terms(answer: Result<Grant, Refusal>) -> (Option<u32>, Option<u16>, Keys, &'static str) {
+    let grant = answer.expect("let in");
+    (grant.device.map(|id| id.0), grant.vlan, grant.keys, grant.reason.code())
+}
+
+fn own(id: u32) -> Keys {
+    Keys::One(KeyRef::Device(DeviceId(id)))
+}
+
+#[test]
+fn admissions() {
+    let nothing_but_address = ask("Home", 1, ADDRESS);
+    assert_eq!(terms(nothing_but_address), (Some(1), Some(20), own(1), "known_address"));
+    assert_eq!(terms(ask("Home", 1, proof(1))), (Some(1), Some(20), own(1), "proved_key"));
+    assert_eq!(terms(ask("Home", 77, proof(3))), (Some(3), Some(30), own(3), "first_proof"));
+    assert_eq!(terms(ask("Home", 77, proof(4))), (Some(4), None, own(4), "proved_key"), "any address, no VLAN");
+    assert_eq!(terms(ask("Home", 1, proof(4))), (Some(4), None, own(4), "proved_key"), "also one of another device");
+    let onboarding = Keys::One(KeyRef::Onboarding);
+    let evidence = Evidence::Handshake(Proof::Onboarding);
+    assert_eq!(terms(ask("Welcome", 77, evidence)), (None, Some(40), onboarding.clone(), "quarantined"));
+    assert_eq!(terms(ask("Welcome", 7, evidence)), (Some(7), Some(30), onboarding.clone(), "proved_key"));
+    assert_eq!(terms(ask("Welcome", 7, ADDRESS)), (Some(7), Some(30), onboarding, "known_address"));
+}
+
+#[test]
+fn refusals() {
+    let nothing = Evidence::Handshake(Proof::Nothing);
+    let onboarding = Evidence::Handshake(Proof::Onboarding);
+    for (ssid, from, evidence, device, reason) in [
+        ("Home", 77, nothing, None, Reason::UnknownDevice),
+        ("Home", 1, nothing, Some(1), Reason::WrongKey),
+        ("Home", 5, ADDRESS, Some(5), Reason::Expired(NOW)),
+        ("Home", 77, proof(5), Some(5), Reason::Expired(NOW)),
+        ("Home", 6, ADDRESS, Some(6), Reason::Blocked),
+        ("Home", 6, proof(3), Some(6), Reason::Blocked),
+        ("Home", 77, proof(6), Some(6), Reason::Blocked),
+        ("Home", 77, proof(1), None, Reason::KeyOfOther { owner: "lamp".into() }),
+        ("Home", 7, proof(1), Some(7), Reason::KeyOfOther { owner: "lamp".into() }),
+        ("Home", 1, proof(2), Some(1), Reason::AddressOfOther { key_of: "cam".into() }),
+        ("Home", 77, proof(8), None, Reason::KeyOfOther { owner: "lost".into() }),
+        ("Home", 8, proof(8), Some(8), Reason::ProfileMissing { profile: "gone".into() }),
+        ("Home", 7, ADDRESS, Some(7), Reason::NoOwnKey),
+        ("Home", 77, proof(99), None, Reason::UnknownDevice),
+        ("Home", 1, proof(99), Some(1), Reason::WrongKey),
+        ("Welcome", 1, onboarding, Some(1), Reason::OnboardingKeyInstead),
+        ("Elsewhere", 1, ADDRESS, None, Reason::SsidMissing),
+    ] {
+        let refusal = Refusal { device: device.map(DeviceId), reason };
+        assert_eq!(ask(ssid, from, evidence), Err(refusal), "{ssid} {from} {evidence:?}");
+    }
+}
+
+#[test]
+fn a_key_for_any_address_has_its_limit() {
+    let registry = registry();
+    assert!(ask_in(&registry, "Home", 77, proof(4), 1).is_ok());
+    let refusal = ask_in(&registry, "Home", 77, proof(4), 2).expect_err("full");
+    assert_eq!(refusal.reason, Reason::TooMany { max: 2 });
+}
+
+#[test]
+fn only_a_proof_binds() {
+    assert_eq!(ask("Home", 77, ADDRESS).expect("offered").bind, None);
+    let bind = ask("Home", 77, proof(2)).expect("let in").bind;
+    assert_eq!(bind, Some((DeviceId(2), BoundMac { mac: mac(77), proved: true, since: NOW })));
+
+    let mut registry = registry();
+    let (id, bound) = bind.expect("bound");
+    registry.apply(&Change::Bind(id, bound));
+    assert_eq!(terms(ask_in(&registry, "Home", 77, proof(2), 0)).3, "proved_key");
+    let other = ask_in(&registry, "Home", 78, proof(2), 0).expect_err("bound by now");
+    assert_eq!(other.reason, Reason::KeyOfOther { owner: "cam".into() });
+}
+
+/// The waiting keys of one VLAN go together, and the VLANs take turns: phone (flat), tv (media), cam (iot).
+#[test]
+fn offers_rotate_over_the_profiles() {
+    let offers = |ssid: &str, attempts: std::ops::Range<u32>| -> Vec<(Option<u16>, Keys)> {
+        attempts
+            .map(|attempt| ask(ssid, 77, Evidence::Address { attempt }).expect("an offer"))
+            .map(|grant| (grant.vlan, grant.keys))
+            .collect()
+    };
+    let waiting = |ids: &[u32]| Keys::Offered(ids.iter().map(|id| DeviceId(*id)).collect());
+    let rounds = [(None, waiting(&[4])), (Some(30), waiting(&[3])), (Some(20), waiting(&[2]))];
+    assert_eq!(offers("Home", 0..4), [&rounds[..], &rounds[..1]].concat());
+    let with_quarantine = [&rounds[..], &[(Some(40), Keys::One(KeyRef::Onboarding))]].concat();
+    assert_eq!(offers("Welcome", 0..4), with_quarantine);
+
+    let mut registry = registry();
+    registry.apply(&Change::Put(vec![device(20, "cam2", "iot", "rr-key-of-its-own")]));
+    let first = ask_in(&registry, "Home", 77, ADDRESS, 0).expect("an offer");
+    assert_eq!(first.keys, waiting(&[20, 2]), "the newest device's profile comes first");
+    let sae: Vec<Keys> = (0..2)
+        .map(|attempt| ask_in(&registry, "Home3", 77, Evidence::Address { attempt }, 0).expect("an offer").keys)
+        .collect();
+    assert_eq!(sae, [waiting(&[20]), waiting(&[2])], "SAE tries one key only");
+}
+
+#[test]
+fn nothing_waiting_means_unknown() {
+    let mut registry = registry();
+    for id in [2, 3, 4] {
+        registry.apply(&Change::Remove(DeviceId(id)));
+    }
+    let refusal = ask_in(&registry, "Home", 77, ADDRESS, 0).expect_err("nothing to offer");
+    assert_eq!(refusal, Refusal { device: None, reason: Reason::UnknownDevice });
+}
+
+#[test]
+fn an_expiry_to_come_limits_the_session() {
+    let mut registry = registry();
+    let mut lamp = registry.get(DeviceId(1)).cloned().expect("lamp");
+    lamp.expires = Some(UnixTime(NOW.0 + 600));
+    registry.apply(&Change::Put(vec![lamp]));
+    assert_eq!(ask_in(&registry, "Home", 1, proof(1), 0).expect("let in").session_timeout, Some(600));
+}

@@ -1,0 +1,208 @@
+//! The methods on devices.
+
+use super::edit::{self, Wanted};
+use super::params::{Params, parse_mac};
+use super::{ApiError, Done, Then, view};
+use crate::registry::device::{BoundMac, Change, Device, DeviceId};
+use crate::service::{Core, Now};
+use serde_json::{Value, json};
+
+/// How many devices `device_list` gives at a time: their JSON stays well below ubus' 1 MiB.
+const PAGE: u32 = 500;
+
+/// `device_add`: registers a device with a key of its own, given or generated.
+pub fn add(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError> {
+    let key = params.text("key").filter(|key| !key.is_empty());
+    if key.is_some() && params.flag("generate") {
+        return Err(ApiError::field("conflict", "generate", "either give a key or have one generated, not both"));
+    }
+    let wanted = Wanted {
+        name: params.need("name")?,
+        profile: params.text("profile"),
+        macs: params.texts("macs").collect(),
+        key,
+        bind: params.text("bind"),
+        max_devices: params.number("max_devices", 0, u32::from(u16::MAX))?,
+        expires: params.text("expires"),
+    };
+    let generated = key.is_none();
+    let device = edit::create(core, &wanted, core.registry.next_id(), &[], now)?;
+    Ok(put(device, generated))
+}
+
+/// `device_list`: the devices in the order of registration, without their keys.
+pub fn list(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError> {
+    let offset = params.number("offset", 0, u32::MAX)?.unwrap_or(0) as usize;
+    let limit = params.number("limit", 1, PAGE)?.unwrap_or(PAGE) as usize;
+    let page = core.registry.devices().skip(offset).take(limit);
+    let devices: Value = page.map(|device| view::device(core, device, now)).collect();
+    Ok(Done::Value(json!({ "devices": devices, "total": core.registry.len() })))
+}
+
+/// `device_show`: one device, with its key when `secret` is set.
+pub fn show(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError> {
+    let device = find(core, params)?;
+    let mut result = json!({ "device": view::device(core, device, now) });
+    if params.flag("secret") {
+        result["key"] = device.key.as_ref().map(|key| key.expose()).into();
+    }
+    Ok(Done::Value(result))
+}
+
+/// `device_set`: changes name, profile, bind, max_devices, expires, mac, mac+, mac- of a device.
+pub fn set(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError> {
+    let mut device = find(core, params)?.clone();
+    let id = Some(device.id);
+    let mut any = false;
+    for (key, value) in params.table("set") {
+        any = true;
+        match key {
+            "name" => device.name = edit::check_name(core, value, id)?,
+            "profile" => device.profile = edit::check_profile(core, Some(value))?,
+            "bind" => device.bind = edit::parse_bind(value)?,
+            "max_devices" => {
+                device.max_devices = value.parse().map_err(|_| {
+                    let message = format!("max_devices must be a number from 0 (no limit) to {}", u16::MAX);
+                    ApiError::field("range", "max_devices", message)
+                })?;
+            }
+            "expires" => device.expires = edit::parse_expires(value, now.wall)?,
+            "mac" => device.macs = keep_proofs(&device, edit::check_macs(core, &split(value), id, now.wall)?),
+            "mac+" => {
+                for bound in edit::check_macs(core, &split(value), id, now.wall)? {
+                    if !device.has_mac(bound.mac) {
+                        device.macs.push(bound);
+                    }
+                }
+            }
+            "mac-" => {
+                for text in split(value) {
+                    let mac = parse_mac(text, "mac")?;
+                    if !device.has_mac(mac) {
+                        let message = format!("mac {mac} is not bound to '{}'", device.name);
+                        return Err(ApiError::field("mac", "mac", message));
+                    }
+                    device.macs.retain(|bound| bound.mac != mac);
+                }
+            }
+            other => {
+                let shown: String = other.chars().take(40).collect();
+                let message = format!(
+                    "'{shown}' cannot be set: use name, profile, bind, max_devices, expires, mac, mac+ or mac- \
+                     (a new key: latchkey device rotate)"
+                );
+                return Err(ApiError::field("unknown_field", "set", message));
+            }
+        }
+    }
+    if !any {
+        return Err(ApiError::field("missing", "set", "say what to set: KEY=VALUE"));
+    }
+    edit::check_binding(&device)?;
+    Ok(put(device, false))
+}
+
+/// `device_rotate`: gives a device a new key; the old one is refused from then on.
+pub fn rotate(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> {
+    let mut device = find(core, params)?.clone();
+    let id = Some(device.id);
+    let given = params.text("key").filter(|key| !key.is_empty());
+    let key = match given {
+        Some(text) if device.key.as_ref().is_some_and(|key| key.expose() == text) => {
+            return Err(ApiError::field("same_key", "key", "this is the key the device has already"));
+        }
+        Some(text) => edit::check_key(core, text, &device.name, id, &[])?,
+        None => edit::generate(core, &device.name, id, &[])?,
+    };
+    device.key = Some(key);
+    device.key_serial = device.key_serial.wrapping_add(1);
+    Ok(put(device, given.is_none()))
+}
+
+/// `device_block`: refuses a device until it is unblocked.
+pub fn block(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> {
+    let device = find(core, params)?;
+    Ok(put(Device { blocked: true, ..device.clone() }, false))
+}
+
+/// `device_unblock`: the opposite.
+pub fn unblock(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> {
+    let device = find(core, params)?;
+    Ok(put(Device { blocked: false, ..device.clone() }, false))
+}
+
+/// `device_remove`: forgets a device, its key and its addresses.
+pub fn remove(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError> {
+    let device = find(core, params)?;
+    let shown = json!({ "device": view::device(core, device, now) });
+    Ok(Done::Commit { changes: vec![Change::Remove(device.id)], then: Box::new(|_, _| shown) })
+}
+
+/// `qr`: what a QR code for this device and SSID says.
+pub fn qr(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> {
+    let device = find(core, params)?;
+    let ssid = params.need("ssid")?;
+    if core.config.ssid(ssid.as_bytes()).is_none() {
+        let known: Vec<String> = core.config.ssids.iter().map(|s| view::ssid(&s.ssid)).collect();
+        let shown: String = ssid.chars().take(40).collect();
+        let message = format!("there is no SSID '{shown}': the configuration has {}", known.join(", "));
+        return Err(ApiError::field("ssid", "ssid", message));
+    }
+    let Some(key) = &device.key else {
+        let message = format!("'{0}' has no key of its own: latchkey device rotate {0} gives it one", device.name);
+        return Err(ApiError::field("no_key", "name", message));
+    };
+    let text = format!("WIFI:T:WPA;S:{};P:{};;", escape(ssid), escape(key.expose()));
+    Ok(Done::Value(json!({ "text": text, "key": key.expose(), "ssid": ssid, "name": &*device.name })))
+}
+
+/// Escapes what has a meaning in a `WIFI:` text (the ZXing convention all phones follow).
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '\\' | ';' | ',' | ':' | '"') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
+}
+
+/// A change of one device, and the reply that shows it; with its key when that was just generated.
+pub fn put(device: Device, with_key: bool) -> Done {
+    let id = device.id;
+    Done::Commit { changes: vec![Change::Put(vec![device])], then: show_after(id, with_key) }
+}
+
+fn show_after(id: DeviceId, with_key: bool) -> Then {
+    Box::new(move |core, now| {
+        let device = core.registry.get(id);
+        let mut result = json!({ "device": device.map(|device| view::device(core, device, now)) });
+        if with_key {
+            result["key"] = device.and_then(|device| device.key.as_ref()).map(|key| key.expose()).into();
+        }
+        result
+    })
+}
+
+fn find<'a>(core: &'a Core, params: &Params) -> Result<&'a Device, ApiError> {
+    let name = params.need("name")?;
+    core.registry.by_name(name).ok_or_else(|| {
+        let shown: String = name.chars().take(40).collect();
+        ApiError::field("not_found", "name", format!("there is no device '{shown}': see latchkey device list"))
+    })
+}
+
+fn split(value: &str) -> Vec<&str> {
+    value.split([',', ';', ' ']).filter(|part| !part.is_empty()).collect()
+}
+
+/// An address that stays keeps when and how it was bound.
+fn keep_proofs(device: &Device, mut macs: Vec<BoundMac>) -> Vec<BoundMac> {
+    for bound in &mut macs {
+        if let Some(known) = device.macs.iter().find(|known| known.mac == bound.mac) {
+            *bound = *known;
+        }
+    }
+    macs
+}

@@ -1,0 +1,191 @@
+//! `device_import` and `device_export`: devices as CSV. An import is all or nothing, and is worked off in steps:
+//! ten thousand lines take a slow router seconds in which the air goes on.
+
+use super::edit::{self, Wanted};
+use super::params::Params;
+use super::{ApiError, Done, LineError, Then};
+use crate::mac::MacAddr;
+use crate::registry::device::{Change, Device, DeviceId};
+use crate::registry::similar::Signature;
+use crate::service::{Core, Now};
+use csv::{ReaderBuilder, StringRecord, Terminator, WriterBuilder};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+
+/// The columns, in the order of an export. Only `name` must be there.
+const COLUMNS: [&str; 7] = ["name", "profile", "mac", "key", "bind", "max_devices", "expires"];
+/// How many lines one import may have.
+const LINES: usize = 20_000;
+/// How many bad lines are reported.
+const ERRORS: usize = 1000;
+
+/// An import being worked off.
+pub struct Import {
+    /// For each of [`COLUMNS`], where it stands in the file.
+    columns: [Option<usize>; COLUMNS.len()],
+    rows: std::vec::IntoIter<(u64, StringRecord)>,
+    next_id: u32,
+    accepted: Vec<(Device, Signature)>,
+    generated: Vec<bool>,
+    names: HashMap<String, u64>,
+    macs: HashMap<MacAddr, u64>,
+    errors: Vec<LineError>,
+}
+
+/// `device_import`: checks the head of the file; the lines follow in steps.
+pub fn start(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> {
+    let text = params.need("csv")?;
+    let mut reader =
+        ReaderBuilder::new().flexible(true).trim(csv::Trim::Headers).comment(Some(b'#')).from_reader(text.as_bytes());
+    let bad = |message: String| ApiError::field("csv", "csv", message);
+    let header = reader.headers().map_err(|e| bad(format!("not a CSV file: {e}")))?;
+    let mut columns = [None; COLUMNS.len()];
+    for (at, title) in header.iter().enumerate() {
+        let title = title.trim_start_matches('\u{feff}').to_ascii_lowercase().replace('-', "_");
+        let shown: String = title.chars().take(40).collect();
+        match COLUMNS.iter().position(|column| **column == *title) {
+            Some(column) if columns[column].is_none() => columns[column] = Some(at),
+            Some(_) => return Err(bad(format!("line 1: column '{shown}' is there twice"))),
+            None => {
+                return Err(bad(format!("line 1: there is no column '{shown}': the header is {}", COLUMNS.join(","))));
+            }
+        }
+    }
+    if columns[0].is_none() {
+        return Err(bad(format!("line 1: column 'name' is missing: the header is {}", COLUMNS.join(","))));
+    }
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|e| bad(format!("not a CSV file: {e}")))?;
+        let line = record.position().map_or(0, csv::Position::line);
+        if rows.len() >= LINES {
+            return Err(bad(format!("more than {LINES} lines: split the file")));
+        }
+        rows.push((line, record));
+    }
+    if rows.is_empty() {
+        return Err(bad("the file has a header only: add a line for each device".into()));
+    }
+    Ok(Done::Import(Box::new(Import {
+        columns,
+        next_id: core.registry.next_id().0,
+        accepted: Vec::with_capacity(rows.len()),
+        generated: Vec::with_capacity(rows.len()),
+        names: HashMap::with_capacity(rows.len()),
+        macs: HashMap::new(),
+        errors: Vec::new(),
+        rows: rows.into_iter(),
+    })))
+}
+
+impl Import {
+    /// Checks the next `n` lines. True when there are no more.
+    pub fn step(&mut self, core: &mut Core, now: Now, n: usize) -> bool {
+        for _ in 0..n {
+            let Some((line, record)) = self.rows.next() else { return true };
+            if let Err(error) = self.take(core, line, &record, now) {
+                self.errors.push(LineError {
+                    line,
+                    field: error.field.unwrap_or_else(|| "line".into()),
+                    message: error.message,
+                });
+                if self.errors.len() >= ERRORS {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// The change that registers all devices.
+    ///
+    /// # Errors
+    /// Every bad line; nothing is registered then.
+    pub fn finish(self) -> Result<(Vec<Change>, Then), ApiError> {
+        if !self.errors.is_empty() {
+            let n = self.errors.len();
+            let lines = if n == 1 { "1 line is wrong".into() } else { format!("{n} lines are wrong") };
+            let mut error = ApiError::field("import", "csv", format!("nothing was imported: {lines}"));
+            error.lines = self.errors;
+            return Err(error);
+        }
+        let devices: Vec<Device> = self.accepted.into_iter().map(|(device, _)| device).collect();
+        let shown: Value = devices
+            .iter()
+            .zip(self.generated)
+            .map(|(device, generated)| {
+                let key = device.key.as_ref().filter(|_| generated).map(|key| key.expose());
+                json!({ "name": &*device.name, "key": key })
+            })
+            .collect();
+        let result = json!({ "imported": devices.len(), "devices": shown });
+        Ok((vec![Change::Put(devices)], Box::new(|_, _| result)))
+    }
+
+    fn take(&mut self, core: &mut Core, line: u64, record: &StringRecord, now: Now) -> Result<(), ApiError> {
+        let columns = self.columns;
+        let raw = |column: usize| columns[column].and_then(|at| record.get(at)).unwrap_or("");
+        let cell = |column: usize| raw(column).trim();
+        let width = columns.iter().flatten().max().map_or(0, |at| at + 1);
+        if record.len() > width {
+            let message = format!("{} values, but the header has {width} columns: quote values with commas", record.len());
+            return Err(ApiError::field("csv", "line", message));
+        }
+        let max_devices = match cell(5) {
+            "" => None,
+            text => Some(text.parse::<u16>().map(u32::from).map_err(|_| {
+                let message = format!("max_devices must be a number from 0 (no limit) to {}", u16::MAX);
+                ApiError::field("range", "max_devices", message)
+            })?),
+        };
+        let wanted = Wanted {
+            name: cell(0),
+            profile: Some(cell(1)),
+            macs: cell(2).split([' ', ';', ',']).filter(|text| !text.is_empty()).collect(),
+            // Blanks may be part of a key.
+            key: Some(raw(3)),
+            bind: Some(cell(4)),
+            max_devices,
+            expires: Some(cell(6)),
+        };
+        let device = edit::create(core, &wanted, DeviceId(self.next_id), &self.accepted, now)?;
+        if let Some(first) = self.names.insert(device.name.to_ascii_lowercase(), line) {
+            let message = format!("'{}' is in line {first} already: choose another name", device.name);
+            return Err(ApiError::field("name_taken", "name", message));
+        }
+        for bound in &device.macs {
+            if let Some(first) = self.macs.insert(bound.mac, line) {
+                let message = format!("mac {} is in line {first} already", bound.mac);
+                return Err(ApiError::field("mac_taken", "mac", message));
+            }
+        }
+        let Some(signature) = device.key.as_ref().map(Signature::of) else {
+            return Err(ApiError::new("internal", "the device got no key"));
+        };
+        self.next_id = self.next_id.saturating_add(1);
+        self.generated.push(raw(3).is_empty());
+        self.accepted.push((device, signature));
+        Ok(())
+    }
+}
+
+/// `device_export`: all devices as CSV that can be imported again; with their keys when `secrets` is set.
+pub fn export(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> {
+    let secrets = params.flag("secrets");
+    let mut writer = WriterBuilder::new().terminator(Terminator::Any(b'\n')).from_writer(Vec::new());
+    let failed = |e: String| ApiError::new("internal", format!("the export failed: {e}"));
+    let row = |writer: &mut csv::Writer<Vec<u8>>, cells: [&str; COLUMNS.len()]| {
+        writer.write_record(cells).map_err(|e| failed(e.to_string()))
+    };
+    row(&mut writer, COLUMNS)?;
+    for device in core.registry.devices() {
+        let macs: Vec<String> = device.macs.iter().map(|bound| bound.mac.to_string()).collect();
+        let key = device.key.as_ref().filter(|_| secrets).map_or("", |key| key.expose());
+        let expires = device.expires.map(|at| at.to_string()).unwrap_or_default();
+        let (macs, max) = (macs.join(" "), device.max_devices.to_string());
+        row(&mut writer, [&device.name, &device.profile, &macs, key, device.bind.as_str(), &max, &expires])?;
+    }
+    let csv = writer.into_inner().map_err(|e| failed(e.to_string()))?;
+    let csv = String::from_utf8(csv).map_err(|e| failed(e.to_string()))?;
+    Ok(Done::Value(json!({ "csv": csv })))
+}

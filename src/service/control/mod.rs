@@ -1,0 +1,231 @@
+//! The method table: everything an administrator can ask for. The control socket serves it, ubus will.
+
+mod device;
+mod edit;
+mod import;
+mod params;
+mod pending;
+mod status;
+mod view;
+
+pub use import::Import;
+pub use params::Kind;
+
+use super::{Core, Now};
+use crate::mac::MacAddr;
+use crate::registry::device::Change;
+use params::Params;
+use serde_json::{Map, Value, json};
+
+/// A refusal, as the client gets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiError {
+    /// A stable word for programs.
+    pub code: &'static str,
+    /// What is wrong and how to mend it. Never quotes a secret.
+    pub message: String,
+    /// The argument at fault.
+    pub field: Option<String>,
+    /// For `device_import`: every line at fault.
+    pub lines: Vec<LineError>,
+}
+
+/// A bad line of an imported file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineError {
+    /// Its number, the header being line 1.
+    pub line: u64,
+    /// The column at fault.
+    pub field: String,
+    /// What is wrong and how to mend it.
+    pub message: String,
+}
+
+impl ApiError {
+    /// An error that is about no particular argument.
+    pub fn new(code: &'static str, message: impl Into<String>) -> ApiError {
+        ApiError { code, message: message.into(), field: None, lines: Vec::new() }
+    }
+
+    /// An error of one argument.
+    pub fn field(code: &'static str, field: &str, message: impl Into<String>) -> ApiError {
+        ApiError { field: Some(field.into()), ..ApiError::new(code, message) }
+    }
+
+    /// The reply that carries it.
+    pub fn to_json(&self) -> Value {
+        let mut error = json!({ "code": self.code, "message": self.message, "field": self.field });
+        if !self.lines.is_empty() {
+            let line = |e: &LineError| json!({ "line": e.line, "field": e.field, "message": e.message });
+            error["lines"] = self.lines.iter().map(line).collect();
+        }
+        json!({ "error": error })
+    }
+}
+
+/// What a method came to.
+pub enum Done {
+    /// The result.
+    Value(Value),
+    /// Changes to make durable and to apply; then the result.
+    Commit {
+        /// The changes.
+        changes: Vec<Change>,
+        /// Makes the result from the state after them.
+        then: Then,
+    },
+    /// An import, to be worked off in steps so that nobody else waits for it.
+    Import(Box<Import>),
+    /// The result, and after it every event that fits.
+    Follow {
+        /// The events so far.
+        value: Value,
+        /// Only events of this address.
+        mac: Option<MacAddr>,
+    },
+}
+
+/// Makes a result from the state after a change.
+pub type Then = Box<dyn FnOnce(&Core, Now) -> Value>;
+type Run = fn(&mut Core, &Params, Now) -> Result<Done, ApiError>;
+
+/// A method.
+pub struct Method {
+    /// Its name.
+    pub name: &'static str,
+    /// Its arguments.
+    pub params: &'static [(&'static str, Kind)],
+    /// It may change the registry: one such method runs at a time.
+    pub writes: bool,
+    run: Run,
+}
+
+const fn read(name: &'static str, params: &'static [(&'static str, Kind)], run: Run) -> Method {
+    Method { name, params, writes: false, run }
+}
+
+const fn write(name: &'static str, params: &'static [(&'static str, Kind)], run: Run) -> Method {
+    Method { name, params, writes: true, run }
+}
+
+/// All methods.
+pub static METHODS: &[Method] = &[
+    read("status", &[], status::status),
+    write(
+        "device_add",
+        &[
+            ("name", Kind::Text),
+            ("profile", Kind::Text),
+            ("macs", Kind::Texts),
+            ("key", Kind::Text),
+            ("generate", Kind::Flag),
+            ("bind", Kind::Text),
+            ("max_devices", Kind::Number),
+            ("expires", Kind::Text),
+        ],
+        device::add,
+    ),
+    read("device_list", &[("offset", Kind::Number), ("limit", Kind::Number)], device::list),
+    read("device_show", &[("name", Kind::Text), ("secret", Kind::Flag)], device::show),
+    write("device_set", &[("name", Kind::Text), ("set", Kind::Table)], device::set),
+    write("device_rotate", &[("name", Kind::Text), ("key", Kind::Text)], device::rotate),
+    write("device_block", &[("name", Kind::Text)], device::block),
+    write("device_unblock", &[("name", Kind::Text)], device::unblock),
+    write("device_remove", &[("name", Kind::Text)], device::remove),
+    write("device_import", &[("csv", Kind::Text)], import::start),
+    read("device_export", &[("secrets", Kind::Flag)], import::export),
+    read("pending_list", &[], pending::list),
+    write("pending_approve", &[("mac", Kind::Text), ("name", Kind::Text), ("profile", Kind::Text)], pending::approve),
+    write("pending_ignore", &[("mac", Kind::Text)], pending::ignore),
+    read("log", &[("mac", Kind::Text), ("limit", Kind::Number), ("follow", Kind::Flag)], status::log),
+    read("sessions", &[], status::sessions),
+    read("qr", &[("name", Kind::Text), ("ssid", Kind::Text)], device::qr),
+];
+
+/// A call that is checked and can be run.
+pub struct Call {
+    method: &'static Method,
+    params: Params,
+}
+
+impl Call {
+    /// Parses one line of the control socket: `{"method":"...","params":{...}}`.
+    ///
+    /// # Errors
+    /// Says what the line should have been.
+    pub fn parse(line: &[u8]) -> Result<Call, ApiError> {
+        let syntax = |why: String| ApiError::new("syntax", format!("not a request: {why}"));
+        let value: Value = serde_json::from_slice(line).map_err(|e| syntax(e.to_string()))?;
+        let Value::Object(mut request) = value else {
+            return Err(syntax("expected {\"method\":\"...\",\"params\":{...}}".into()));
+        };
+        let params = match request.remove("params") {
+            None | Some(Value::Null) => Map::new(),
+            Some(Value::Object(params)) => params,
+            Some(_) => return Err(ApiError::field("type", "params", "params must be a table")),
+        };
+        match request.get("method").and_then(Value::as_str) {
+            Some(name) => Call::new(name, params),
+            None => Err(ApiError::field("missing", "method", "method is missing")),
+        }
+    }
+
+    /// Checks a call of a method.
+    ///
+    /// # Errors
+    /// When there is no such method, or an argument does not fit.
+    pub fn new(name: &str, params: Map<String, Value>) -> Result<Call, ApiError> {
+        let Some(method) = METHODS.iter().find(|method| method.name == name) else {
+            let shown: String = name.chars().take(40).collect();
+            return Err(ApiError::field("unknown_method", "method", format!("there is no method '{shown}'")));
+        };
+        Ok(Call { method, params: Params::check(params, method.params)? })
+    }
+
+    /// True when the call may change the registry: the caller runs one such call at a time, from here until the
+    /// changes are applied.
+    pub fn writes(&self) -> bool {
+        self.method.writes
+    }
+
+    /// Runs the call.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn run(&self, core: &mut Core, now: Now) -> Result<Done, ApiError> {
+        (self.method.run)(core, &self.params, now)
+    }
+}
+
+/// An event as clients see it.
+pub use view::event as event_view;
+
+/// For the fuzzer: any line is answered, and never with a panic.
+#[doc(hidden)]
+pub fn fuzz(data: &[u8]) {
+    use crate::config::Config;
+    use crate::registry::Registry;
+    use crate::time::UnixTime;
+    let config = "config profile 'iot'\n\toption vlan '20'\nconfig ssid\n\toption ssid 'Home'\n";
+    let now = Now { wall: UnixTime(1_800_000_000), mono: std::time::Instant::now() };
+    let mut counter = 0u8;
+    let random = Box::new(move |buffer: &mut [u8]| {
+        for octet in buffer {
+            counter = counter.wrapping_mul(73).wrapping_add(41);
+            *octet = counter;
+        }
+    });
+    let Ok(config) = Config::parse(config) else { return };
+    let mut core = Core::new(config.into(), Registry::default(), now, random, std::time::Instant::now, Box::new(|_| ()));
+    for line in data.split(|b| *b == b'\n').take(16) {
+        let done = Call::parse(line).and_then(|call| call.run(&mut core, now));
+        match done {
+            Ok(Done::Commit { changes, then }) => {
+                core.apply(&changes);
+                then(&core, now);
+            }
+            Ok(Done::Import(mut import)) => while !import.step(&mut core, now, 64) {},
+            Ok(Done::Value(_) | Done::Follow { .. }) | Err(_) => {}
+        }
+    }
+}

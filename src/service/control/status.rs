@@ -1,0 +1,107 @@
+//! The methods that only look: status, log, sessions.
+
+use super::params::Params;
+use super::{ApiError, Done, view};
+use crate::decision::event::RING;
+use crate::mac::MacAddr;
+use crate::service::{Core, Now};
+use serde_json::{Value, json};
+
+/// `status`: how the daemon is.
+pub fn status(core: &mut Core, _: &Params, now: Now) -> Result<Done, ApiError> {
+    let (mut blocked, mut expired, mut waiting) = (0, 0, 0);
+    for device in core.registry.devices() {
+        match view::state(device, now.wall) {
+            "blocked" => blocked += 1,
+            "expired" => expired += 1,
+            "waiting" => waiting += 1,
+            _ => {}
+        }
+    }
+    let damaged = core.damage.as_ref().map(|damage| {
+        json!({
+            "file": damage.file.display().to_string(),
+            "reason": damage.reason,
+            "restored_from": damage.restored_from,
+            "at": damage.at.to_string(),
+        })
+    });
+    let keys: Value = core
+        .keyring
+        .progress()
+        .map(|p| json!({ "ssid": view::ssid(&p.ssid), "ready": p.ready, "total": p.total }))
+        .collect();
+    let stats = &core.radius.stats;
+    let clients: Value = core
+        .config
+        .clients
+        .iter()
+        .zip(core.radius.client_counters())
+        .map(|(client, (requests, dropped))| {
+            json!({
+                "name": &*client.name,
+                "address": client.address.to_string(),
+                "requests": requests,
+                "dropped": dropped,
+            })
+        })
+        .collect();
+    Ok(Done::Value(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_s": now.mono.saturating_duration_since(core.started).as_secs(),
+        "config": {
+            "file": core.config_state.file.display().to_string(),
+            "loaded_at": core.config_state.loaded_at.to_string(),
+            "error": core.config_state.error,
+            "warnings": core.config.warnings,
+        },
+        "registry": {
+            "devices": core.registry.len(),
+            "blocked": blocked,
+            "expired": expired,
+            "waiting": waiting,
+            "damaged": damaged,
+            "good_copy": core.store.copied.map(|at| at.to_string()),
+            "failure": core.store.failure,
+        },
+        "keys": keys,
+        "radius": {
+            "requests": stats.requests,
+            "accepts": stats.accepts,
+            "rejects": stats.rejects,
+            "accounting": stats.accounting,
+            "status_server": stats.status_server,
+            "duplicates": stats.duplicates,
+            "dropped": {
+                "unknown_client": stats.unknown_client,
+                "bad_authenticator": stats.bad_authenticator,
+                "missing_message_authenticator": stats.missing_message_authenticator,
+                "malformed": stats.malformed,
+                "rate_limited": stats.rate_limited,
+                "overload": stats.overload,
+            },
+        },
+        "clients": clients,
+        "sessions": core.sessions.len(),
+        "pending": core.pending.len(),
+    })))
+}
+
+/// `log`: the latest decisions, oldest first; of one address when `mac` is given.
+pub fn log(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> {
+    let mac: Option<MacAddr> = params.text("mac").map(|_| params.mac("mac")).transpose()?;
+    let limit = params.number("limit", 1, RING as u32)?.unwrap_or(RING as u32) as usize;
+    let fitting = core.events.iter().rev().filter(|event| mac.is_none_or(|mac| mac == event.mac));
+    let mut events: Vec<Value> = fitting.take(limit).map(view::event).collect();
+    events.reverse();
+    let value = json!({ "events": events });
+    Ok(if params.flag("follow") { Done::Follow { value, mac } } else { Done::Value(value) })
+}
+
+/// `sessions`: who is connected, the latest first.
+pub fn sessions(core: &mut Core, _: &Params, now: Now) -> Result<Done, ApiError> {
+    let mut open: Vec<_> = core.sessions.iter().collect();
+    open.sort_by_key(|(key, session)| (std::cmp::Reverse(session.since), key.mac));
+    let sessions: Value = open.into_iter().map(|(key, session)| view::session(core, key, session, now)).collect();
+    Ok(Done::Value(json!({ "sessions": sessions })))
+}

@@ -1,0 +1,122 @@
+//! The things of the registry as clients see them, in JSON.
+
+use crate::decision::event::Event;
+use crate::mac::MacAddr;
+use crate::registry::device::{BoundMac, Device};
+use crate::service::pending::Pending;
+use crate::service::sessions::{Session, SessionKey};
+use crate::service::{Core, Now};
+use crate::time::UnixTime;
+use serde_json::{Value, json};
+
+/// An SSID as text. Octets that are no UTF-8 are shown as U+FFFD.
+pub fn ssid(octets: &[u8]) -> String {
+    String::from_utf8_lossy(octets).into_owned()
+}
+
+/// A point in time, null for never.
+fn time(at: UnixTime) -> Value {
+    if at == UnixTime::default() { Value::Null } else { at.to_string().into() }
+}
+
+fn mac(address: MacAddr) -> Value {
+    address.to_string().into()
+}
+
+/// What a device is at the moment: `blocked`, `expired`, `waiting` (its key has not been proved) or `active`.
+pub fn state(device: &Device, now: UnixTime) -> &'static str {
+    if device.blocked {
+        "blocked"
+    } else if device.is_expired(now) {
+        "expired"
+    } else if device.macs.is_empty() && device.bind == crate::registry::device::Bind::First {
+        "waiting"
+    } else {
+        "active"
+    }
+}
+
+/// A device, without its key.
+pub fn device(core: &Core, device: &Device, now: Now) -> Value {
+    let seen = core.registry.seen(device.id);
+    let bound = |bound: &BoundMac| {
+        json!({
+            "mac": mac(bound.mac),
+            "proved": bound.proved,
+            "randomised": bound.mac.is_locally_administered(),
+            "since": time(bound.since),
+        })
+    };
+    json!({
+        "name": &*device.name,
+        "profile": &*device.profile,
+        "vlan": core.config.profile(&device.profile).and_then(|profile| profile.vlan),
+        "state": state(device, now.wall),
+        "bind": device.bind.as_str(),
+        "max_devices": device.max_devices,
+        "macs": device.macs.iter().map(bound).collect::<Value>(),
+        "expires": device.expires.map(|at| at.to_string()),
+        "created": time(device.created),
+        "last_seen": time(seen.last_seen),
+        "last_mac": seen.last_mac.map(mac),
+        "accepted": seen.accepted,
+        "refused": seen.refused,
+        "has_key": device.key.is_some(),
+    })
+}
+
+/// An event.
+pub fn event(event: &Event) -> Value {
+    json!({
+        "id": event.id,
+        "at": time(event.at),
+        "count": event.count,
+        "first_at": time(event.first_at),
+        "device": event.device.as_deref(),
+        "mac": mac(event.mac),
+        "ssid": ssid(&event.ssid),
+        "nas": &*event.nas,
+        "method": event.method.to_string(),
+        "outcome": event.outcome.as_str(),
+        "reason": event.reason.code(),
+        "fault": event.reason.fault().as_str(),
+        "vlan": event.vlan,
+        "profile": event.profile.as_deref(),
+        "micros": event.micros,
+        "text": event.to_string(),
+    })
+}
+
+/// A session.
+pub fn session(core: &Core, key: &SessionKey, session: &Session, now: Now) -> Value {
+    let device = session.device.and_then(|id| core.registry.get(id));
+    json!({
+        "device": device.map(|device| &*device.name),
+        "mac": mac(key.mac),
+        "ssid": ssid(&session.ssid),
+        "nas": &*session.nas,
+        "vlan": session.vlan,
+        "profile": session.profile.as_deref(),
+        "since": time(session.since),
+        "seconds": (now.wall.0 - session.since.0).max(0),
+        "bytes_in": session.bytes_in,
+        "bytes_out": session.bytes_out,
+        "address": session.address.map(|address| address.to_string()),
+        "proved": session.proved,
+    })
+}
+
+/// An unknown device.
+pub fn pending(pending: &Pending) -> Value {
+    json!({
+        "mac": mac(pending.mac),
+        "randomised": pending.mac.is_locally_administered(),
+        "ssid": ssid(&pending.ssid),
+        "nas": &*pending.nas,
+        "first_seen": time(pending.first_seen),
+        "last_seen": time(pending.last_seen),
+        "attempts": pending.attempts,
+        "reason": pending.reason,
+        "quarantined": pending.quarantined,
+    })
+}

@@ -1,0 +1,253 @@
+//! Accounting-Request (RFC 2866): who is connected. For a NAS that asks before the handshake, a session that
+//! starts is the proof that the device had the key it was sent.
+
+use super::answer;
+use super::ask::configured_ssid;
+use super::auth::{Verdict, note_pending};
+use super::duplicate::Known;
+use super::{Exchange, Incoming, Next, admit, check_message_authenticator, nas_name, note_drop, request_key};
+use crate::decision::event::{Event, Method, Outcome};
+use crate::decision::reason::Reason;
+use crate::mac::MacAddr;
+use crate::registry::device::{BoundMac, Change, DeviceId};
+use crate::service::sessions::{Session, SessionKey};
+use crate::service::{Core, Now};
+use crate::wire::radius::{AttributeType, CalledStationId, Code, Packet, acct_status_type, verify_request_authenticator};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// How many names are listed when one of several keys was used.
+const NAMES: usize = 5;
+
+/// Takes a datagram of the accounting port. The answer, if there is one at once, is left in `out`.
+pub fn receive(core: &mut Core, from: SocketAddr, datagram: &[u8], now: Now, out: &mut Vec<u8>) -> Next {
+    let Some(incoming) = admit(core, from, datagram, now.mono) else { return Next::Nothing };
+    let packet = &incoming.packet;
+    match packet.code() {
+        Code::STATUS_SERVER => {
+            if !check_message_authenticator(core, &incoming) {
+                return Next::Nothing;
+            }
+            core.radius.stats.status_server += 1;
+            answer::status(&incoming.client.secret, packet, Code::ACCOUNTING_RESPONSE, out);
+            return Next::Send;
+        }
+        Code::ACCOUNTING_REQUEST => {}
+        other => {
+            core.radius.stats.malformed += 1;
+            note_drop(core, incoming.index, &format!("{other} has no business on the accounting port"));
+            return Next::Nothing;
+        }
+    }
+    if !verify_request_authenticator(packet, &incoming.client.secret) {
+        core.radius.stats.bad_authenticator += 1;
+        note_drop(core, incoming.index, "wrong accounting authenticator: is the secret the same on both sides?");
+        return Next::Nothing;
+    }
+    // RFC 2866 knows no Message-Authenticator, but one that is there must be right.
+    if packet.find(AttributeType::MESSAGE_AUTHENTICATOR).is_some() && !check_message_authenticator(core, &incoming) {
+        return Next::Nothing;
+    }
+    core.radius.stats.accounting += 1;
+    if let Some(client) = core.radius.client(incoming.index) {
+        client.requests += 1;
+        client.accounts = true;
+    }
+    let key = request_key(from, packet);
+    match core.radius.duplicates.begin(key, now.mono) {
+        Known::New => {}
+        Known::InWork => {
+            core.radius.stats.duplicates += 1;
+            return Next::Nothing;
+        }
+        Known::Answered(answer) => {
+            out.clear();
+            out.extend_from_slice(answer);
+            core.radius.stats.duplicates += 1;
+            return Next::Send;
+        }
+    }
+    if note(core, &incoming, now).is_some() {
+        return Next::Commit(Exchange {
+            from,
+            datagram: datagram.into(),
+            proof: None,
+            started: now.mono,
+            accounting: true,
+        });
+    }
+    respond(core, &incoming, out);
+    Next::Send
+}
+
+/// Binds the key that a started session has proved, with the registry locked.
+pub fn settle(core: &mut Core, exchange: Exchange, now: Now, out: &mut Vec<u8>) -> Verdict {
+    let Some(incoming) = admit(core, exchange.from, &exchange.datagram, exchange.started) else {
+        return Verdict::Nothing;
+    };
+    let Some((id, bound)) = note(core, &incoming, now) else {
+        respond(core, &incoming, out);
+        return Verdict::Send;
+    };
+    let finish = move |core: &mut Core, stored: bool, now: Now, out: &mut Vec<u8>| {
+        let Some(incoming) = admit(core, exchange.from, &exchange.datagram, exchange.started) else { return };
+        if stored {
+            joined(core, bound.mac, Some(id), Reason::FirstProof, now);
+            open_session(core, &incoming, bound.mac, now);
+            respond(core, &incoming, out);
+        } else if let Some(key) = exchange.key() {
+            // No answer: the NAS reports the session again.
+            core.radius.duplicates.forget(&key);
+            out.clear();
+        }
+    };
+    Verdict::Store(vec![Change::Bind(id, bound)], Box::new(finish))
+}
+
+fn respond(core: &mut Core, incoming: &Incoming<'_>, out: &mut Vec<u8>) {
+    answer::accounting(&incoming.client.secret, &incoming.packet, out);
+    core.radius.duplicates.finish(&request_key(incoming.from, &incoming.packet), out);
+}
+
+/// Takes note of what is reported. When it proves a key that is to be bound, nothing else is done yet, and the
+/// binding is returned.
+fn note(core: &mut Core, incoming: &Incoming<'_>, now: Now) -> Option<(DeviceId, BoundMac)> {
+    let packet = &incoming.packet;
+    let status = packet.find_u32(AttributeType::ACCT_STATUS_TYPE)?;
+    if matches!(status, acct_status_type::ACCOUNTING_ON | acct_status_type::ACCOUNTING_OFF) {
+        let nas_identifier = packet.find(AttributeType::NAS_IDENTIFIER).unwrap_or_default();
+        let bssid = packet.find(AttributeType::CALLED_STATION_ID).and_then(CalledStationId::parse).map(|c| c.bssid);
+        let closed = core.sessions.close_all_of(&incoming.client.name, nas_identifier, bssid);
+        tracing::debug!("client '{}' started anew: {closed} sessions closed", incoming.client.name);
+        return None;
+    }
+    let mac = packet.find(AttributeType::CALLING_STATION_ID).and_then(|value| MacAddr::parse_bytes(value).ok())?;
+    if status == acct_status_type::STOP {
+        core.sessions.close(&session_key(incoming, mac)?);
+        return None;
+    }
+    if !matches!(status, acct_status_type::START | acct_status_type::INTERIM_UPDATE) {
+        return None;
+    }
+    if status == acct_status_type::START
+        && let Some(bind) = proof_of_start(core, mac, now)
+    {
+        return Some(bind);
+    }
+    open_session(core, incoming, mac, now);
+    None
+}
+
+/// A session that starts proves the key that its address was sent. Returns the binding that is to be stored first.
+fn proof_of_start(core: &mut Core, mac: MacAddr, now: Now) -> Option<(DeviceId, BoundMac)> {
+    let grant = core.grants.get(mac).filter(|grant| !grant.proved)?;
+    let known = core.registry.by_mac(mac).map(|device| device.id);
+    match (known, &grant.devices[..]) {
+        (Some(id), _) => joined(core, mac, Some(id), Reason::ProvedKey, now),
+        (None, [one]) => {
+            let id = *one;
+            if let Some(bound) = core.registry.get(id).and_then(|device| device.binding(mac, now.wall)) {
+                return Some((id, bound));
+            }
+            joined(core, mac, Some(id), Reason::ProvedKey, now);
+        }
+        (None, []) => {
+            joined(core, mac, None, Reason::Quarantined, now);
+        }
+        (None, several) => {
+            let mut names: Vec<Arc<str>> = several
+                .iter()
+                .filter_map(|id| core.registry.get(*id))
+                .map(|device| device.name.clone())
+                .take(NAMES)
+                .collect();
+            if several.len() > names.len() {
+                names.push(format!("{} more", several.len() - names.len()).into());
+            }
+            joined(core, mac, None, Reason::OneOfSeveral { names }, now);
+        }
+    }
+    None
+}
+
+/// Remembers and tells that a device proved its key by connecting.
+fn joined(core: &mut Core, mac: MacAddr, device: Option<DeviceId>, reason: Reason, now: Now) {
+    let Some(grant) = core.grants.get_mut(mac) else { return };
+    grant.proved = true;
+    if let Some(id) = device {
+        grant.devices = vec![id];
+    }
+    let grant = grant.clone();
+    if let Some(id) = device {
+        core.registry.count(id, true, mac, now.wall);
+        core.keyring.used(&grant.ssid, id);
+    }
+    if reason == Reason::Quarantined {
+        note_pending(core, mac, &grant.ssid, &grant.nas, &reason, now.wall);
+    }
+    core.record(Event {
+        id: 0,
+        at: now.wall,
+        first_at: now.wall,
+        count: 1,
+        device: device.and_then(|id| core.registry.get(id)).map(|device| device.name.clone()),
+        mac,
+        ssid: grant.ssid,
+        nas: grant.nas,
+        method: Method::Address,
+        outcome: Outcome::Joined,
+        reason,
+        vlan: grant.vlan,
+        profile: Some(grant.profile),
+        micros: 0,
+    });
+}
+
+fn session_key(incoming: &Incoming<'_>, mac: MacAddr) -> Option<SessionKey> {
+    let id = incoming.packet.find(AttributeType::ACCT_SESSION_ID)?;
+    Some(SessionKey { client: incoming.client.name.clone(), id: id.into(), mac })
+}
+
+fn open_session(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, now: Now) {
+    let packet = &incoming.packet;
+    let Some(key) = session_key(incoming, mac) else { return };
+    let called = packet.find(AttributeType::CALLED_STATION_ID).and_then(CalledStationId::parse);
+    let ssid = called.as_ref().and_then(|called| called.ssid).unwrap_or_default();
+    let nas = nas_name(core, incoming.index, packet);
+    let grant = core.grants.get(mac);
+    // After a restart of the daemon there is no answer to remember: the address must do.
+    let (device, vlan, profile, proved) = match grant {
+        Some(grant) => {
+            let device = if let [one] = grant.devices[..] { Some(one) } else { None };
+            (device, grant.vlan, Some(grant.profile.clone()), grant.proved)
+        }
+        None => {
+            let device = core.registry.by_mac(mac);
+            let profile = device.and_then(|device| core.config.profile(&device.profile));
+            (device.map(|d| d.id), profile.and_then(|p| p.vlan), profile.map(|p| p.name.clone()), false)
+        }
+    };
+    let seconds = i64::from(packet.find_u32(AttributeType::ACCT_SESSION_TIME).unwrap_or(0));
+    let session = Session {
+        device,
+        bssid: called.as_ref().map(|called| called.bssid),
+        ssid: configured_ssid(&core.config, ssid),
+        nas,
+        nas_identifier: packet.find(AttributeType::NAS_IDENTIFIER).unwrap_or_default().into(),
+        vlan,
+        profile,
+        proved,
+        since: crate::time::UnixTime(now.wall.0.saturating_sub(seconds)),
+        updated: now.wall,
+        bytes_in: octets(packet, AttributeType::ACCT_INPUT_OCTETS, AttributeType::ACCT_INPUT_GIGAWORDS),
+        bytes_out: octets(packet, AttributeType::ACCT_OUTPUT_OCTETS, AttributeType::ACCT_OUTPUT_GIGAWORDS),
+        address: packet.find_ipv4(AttributeType::FRAMED_IP_ADDRESS),
+    };
+    core.sessions.update(key, session);
+}
+
+/// A counter of 64 bits in two attributes (RFC 2869, 5.1).
+fn octets(packet: &Packet<'_>, low: AttributeType, high: AttributeType) -> u64 {
+    let word = |kind| u64::from(packet.find_u32(kind).unwrap_or(0));
+    word(high) << 32 | word(low)
+}

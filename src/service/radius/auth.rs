@@ -1,0 +1,363 @@
+//! Access-Request and Status-Server.
+
+use super::answer;
+use super::ask::{Ask, Credential};
+use super::duplicate::Known;
+use super::{Exchange, Incoming, Next, admit, check_message_authenticator, is_known, nas_name, note_drop, request_key};
+use crate::config::Unknown;
+use crate::decision::event::{Event, Method, Outcome};
+use crate::decision::reason::Reason;
+use crate::decision::{Evidence, Grant, KeyRef, Keys, Proof, Refusal};
+use crate::mac::MacAddr;
+use crate::registry::device::Change;
+use crate::service::keyring::Searched;
+use crate::service::pending::Pending;
+use crate::service::{Core, Now, grants};
+use crate::time::UnixTime;
+use crate::wire::radius::Code;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Takes a datagram of the authentication port. The answer, if there is one at once, is left in `out`.
+pub fn receive(core: &mut Core, from: SocketAddr, datagram: &[u8], now: Now, out: &mut Vec<u8>) -> Next {
+    let Some(incoming) = admit(core, from, datagram, now.mono) else { return Next::Nothing };
+    let packet = &incoming.packet;
+    if !matches!(packet.code(), Code::ACCESS_REQUEST | Code::STATUS_SERVER) {
+        core.radius.stats.malformed += 1;
+        note_drop(core, incoming.index, &format!("{} has no business on the authentication port", packet.code()));
+        return Next::Nothing;
+    }
+    if !check_message_authenticator(core, &incoming) {
+        return Next::Nothing;
+    }
+    if let Some(client) = core.radius.client(incoming.index) {
+        client.requests += 1;
+    }
+    let key = request_key(from, packet);
+    match core.radius.duplicates.begin(key, now.mono) {
+        Known::New => {}
+        Known::InWork => {
+            core.radius.stats.duplicates += 1;
+            return Next::Nothing;
+        }
+        Known::Answered(answer) => {
+            out.clear();
+            out.extend_from_slice(answer);
+            core.radius.stats.duplicates += 1;
+            return Next::Send;
+        }
+    }
+    if packet.code() == Code::STATUS_SERVER {
+        core.radius.stats.status_server += 1;
+        answer::status(&incoming.client.secret, packet, Code::ACCESS_ACCEPT, out);
+        core.radius.duplicates.finish(&key, out);
+        return Next::Send;
+    }
+    core.radius.stats.requests += 1;
+    work(core, &incoming, datagram, None, now, out)
+}
+
+/// Goes on with a request after its key search.
+pub fn resume(core: &mut Core, exchange: &Exchange, proof: Proof, now: Now, out: &mut Vec<u8>) -> Next {
+    let Some(incoming) = admit(core, exchange.from, &exchange.datagram, exchange.started) else { return Next::Nothing };
+    work(core, &incoming, &exchange.datagram, Some(proof), now, out)
+}
+
+/// A decision that may come with a change to be stored before it is answered.
+pub enum Verdict {
+    /// The answer is in the buffer.
+    Send,
+    /// Store this change and apply it, then call the rest with whether it was stored.
+    Store(Vec<Change>, Finish),
+    /// Nothing to do any more.
+    Nothing,
+}
+
+/// Answers a request after its change was stored (true) or not (false); the answer is left in the buffer.
+pub type Finish = Box<dyn FnOnce(&mut Core, bool, Now, &mut Vec<u8>)>;
+
+/// Decides a request whose answer binds a key, once more, with the registry locked.
+pub fn settle(core: &mut Core, exchange: Exchange, now: Now, out: &mut Vec<u8>) -> Verdict {
+    if exchange.accounting {
+        return super::accounting::settle(core, exchange, now, out);
+    }
+    let Some(incoming) = admit(core, exchange.from, &exchange.datagram, exchange.started) else {
+        return Verdict::Nothing;
+    };
+    let Some(proof) = exchange.proof else { return Verdict::Nothing };
+    let Ok(ask) = Ask::read(&incoming.packet, &core.config) else { return Verdict::Nothing };
+    let decided = core.decide(ask.mac, &ask.ssid, Evidence::Handshake(proof), now.wall);
+    let Ok(Grant { bind: Some((id, bound)), device, .. }) = &decided else {
+        // Somebody else was faster, or the administrator.
+        conclude(core, &incoming, &ask, decided, now, out);
+        return Verdict::Send;
+    };
+    let changes = vec![Change::Bind(*id, *bound)];
+    let device = *device;
+    let finish = move |core: &mut Core, stored: bool, now: Now, out: &mut Vec<u8>| {
+        let decided = if stored { decided } else { Err(Refusal { device, reason: Reason::NotStored }) };
+        if let Some(incoming) = admit(core, exchange.from, &exchange.datagram, exchange.started) {
+            conclude(core, &incoming, &ask, decided, now, out);
+        }
+    };
+    Verdict::Store(changes, Box::new(finish))
+}
+
+fn work(
+    core: &mut Core,
+    incoming: &Incoming<'_>,
+    datagram: &[u8],
+    proof: Option<Proof>,
+    now: Now,
+    out: &mut Vec<u8>,
+) -> Next {
+    let exchange = |proof| Exchange {
+        from: incoming.from,
+        datagram: datagram.into(),
+        proof,
+        started: incoming.started,
+        accounting: false,
+    };
+    let ask = match Ask::read(&incoming.packet, &core.config) {
+        Ok(ask) => ask,
+        Err(why) => {
+            note_drop(core, incoming.index, &format!("refused an Access-Request: {why}"));
+            reject(core, incoming, out);
+            return Next::Send;
+        }
+    };
+    if proof.is_none() && !is_known(core, ask.mac) {
+        let allowed = core.radius.client(incoming.index).is_none_or(|client| client.unknown.take(now.mono));
+        if !allowed {
+            core.radius.stats.rate_limited += 1;
+            conclude(core, incoming, &ask, Err(Refusal { device: None, reason: Reason::RateLimited }), now, out);
+            return Next::Send;
+        }
+    }
+    let evidence = match (&ask.credential, proof) {
+        (_, Some(proof)) => Evidence::Handshake(proof),
+        (Credential::Address, None) => Evidence::Address { attempt: attempt(core, ask.mac) },
+        (Credential::Handshake(handshake), None) => {
+            let bound = core.registry.by_mac(ask.mac).map(|device| device.id);
+            match core.keyring.search(&ask.ssid, handshake, bound) {
+                Searched::Done(proof) => Evidence::Handshake(proof),
+                Searched::Long(keys) => {
+                    let Credential::Handshake(handshake) = ask.credential else { return Next::Nothing };
+                    return Next::Search(exchange(None), keys, handshake);
+                }
+            }
+        }
+        (Credential::Bad(what), None) => {
+            return refuse(core, incoming, &ask, Reason::BadRequest { what: what.clone() }, now, out);
+        }
+        (Credential::Unsupported(what), None) => {
+            return refuse(core, incoming, &ask, Reason::Unsupported { what }, now, out);
+        }
+    };
+    let mut decided = core.decide(ask.mac, &ask.ssid, evidence, now.wall);
+    if let (Ok(Grant { bind: Some(_), .. }), Evidence::Handshake(proof)) = (&decided, evidence) {
+        return Next::Commit(exchange(Some(proof)));
+    }
+    if evidence == Evidence::Handshake(Proof::Nothing)
+        && let Err(refusal) = &mut decided
+        && matches!(refusal.reason, Reason::WrongKey | Reason::UnknownDevice)
+    {
+        // While PMKs are being computed, a key that does not verify proves nothing.
+        let ready = match refusal.device {
+            Some(id) => core.keyring.pmk(&ask.ssid, KeyRef::Device(id)).is_some() || !has_key(core, id),
+            None => core.keyring.progress().filter(|p| p.ssid == ask.ssid).all(|p| p.ready == p.total),
+        };
+        if !ready {
+            refusal.reason = Reason::KeyNotReady;
+            if let Some(id) = refusal.device {
+                core.keyring.hurry(&ask.ssid, id);
+            }
+        }
+    }
+    conclude(core, incoming, &ask, decided, now, out);
+    Next::Send
+}
+
+fn has_key(core: &Core, id: crate::registry::device::DeviceId) -> bool {
+    core.registry.get(id).is_some_and(|device| device.key.is_some())
+}
+
+fn refuse(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, reason: Reason, now: Now, out: &mut Vec<u8>) -> Next {
+    let device = core.registry.by_mac(ask.mac).map(|device| device.id);
+    conclude(core, incoming, ask, Err(Refusal { device, reason }), now, out);
+    Next::Send
+}
+
+/// Which offer an unknown address gets: the same again if it proved one of the keys, else the next.
+fn attempt(core: &Core, mac: MacAddr) -> u32 {
+    core.grants.get(mac).map_or(0, |grant| if grant.proved { grant.attempt } else { grant.attempt.wrapping_add(1) })
+}
+
+/// Writes the answer, and everything that is to be remembered of it.
+fn conclude(
+    core: &mut Core,
+    incoming: &Incoming<'_>,
+    ask: &Ask,
+    decided: Result<Grant, Refusal>,
+    now: Now,
+    out: &mut Vec<u8>,
+) {
+    let nas = nas_name(core, incoming.index, &incoming.packet);
+    let (device, outcome, reason, profile, vlan) = match decided {
+        Ok(grant) => {
+            accept(core, incoming, ask, &grant, out);
+            remember(core, incoming, ask, &grant, &nas, now.wall);
+            (grant.device, Outcome::Accepted, grant.reason, Some(grant.profile), grant.vlan)
+        }
+        Err(refusal) => {
+            reject(core, incoming, out);
+            if let Some(id) = refusal.device {
+                core.registry.count(id, false, ask.mac, now.wall);
+            }
+            (refusal.device, Outcome::Refused, refusal.reason, None, None)
+        }
+    };
+    core.radius.duplicates.finish(&request_key(incoming.from, &incoming.packet), out);
+    if matches!(reason, Reason::UnknownDevice | Reason::Quarantined) && !is_known(core, ask.mac) {
+        note_pending(core, ask.mac, &ask.ssid, &nas, &reason, now.wall);
+    }
+    let micros = u32::try_from((core.clock)().saturating_duration_since(incoming.started).as_micros()).unwrap_or(u32::MAX);
+    let name = device.and_then(|id| core.registry.get(id)).map(|device| device.name.clone());
+    core.record(Event {
+        id: 0,
+        at: now.wall,
+        first_at: now.wall,
+        count: 1,
+        device: name,
+        mac: ask.mac,
+        ssid: ask.ssid.clone(),
+        nas,
+        method: ask.method,
+        outcome,
+        reason,
+        vlan,
+        profile,
+        micros,
+    });
+}
+
+fn accept(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, grant: &Grant, out: &mut Vec<u8>) {
+    let salts = core.radius.salts();
+    let keys = answer::Keys { core, ssid: &ask.ssid, proved: ask.method != Method::Address };
+    match answer::accept(&incoming.client.secret, &incoming.packet, grant, &keys, salts, out) {
+        Ok(()) => core.radius.stats.accepts += 1,
+        Err(why) => {
+            tracing::error!("an Access-Accept could not be written: {why}");
+            reject(core, incoming, out);
+        }
+    }
+}
+
+fn reject(core: &mut Core, incoming: &Incoming<'_>, out: &mut Vec<u8>) {
+    core.radius.stats.rejects += 1;
+    answer::reject(&incoming.client.secret, &incoming.packet, out);
+    core.radius.duplicates.finish(&request_key(incoming.from, &incoming.packet), out);
+}
+
+fn remember(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, grant: &Grant, nas: &Arc<str>, now: UnixTime) {
+    let proved = ask.method != Method::Address;
+    let devices = match &grant.keys {
+        Keys::Offered(ids) => ids.clone(),
+        Keys::One(_) => grant.device.into_iter().collect(),
+    };
+    if let (Some(id), true) = (grant.device, proved) {
+        core.keyring.used(&ask.ssid, id);
+    }
+    // A NAS that accounts says later whether the device really joined.
+    let accounts = core.radius.client(incoming.index).is_some_and(|client| client.accounts);
+    if let (Some(id), true) = (grant.device, proved || !accounts) {
+        core.registry.count(id, true, ask.mac, now);
+    }
+    let attempt = match grant.keys {
+        Keys::One(KeyRef::Device(_)) => 0,
+        _ => attempt(core, ask.mac),
+    };
+    let remembered = grants::Grant {
+        devices,
+        vlan: grant.vlan,
+        profile: grant.profile.clone(),
+        client: incoming.client.name.clone(),
+        nas: nas.clone(),
+        ssid: ask.ssid.clone(),
+        at: now,
+        proved,
+        reported: false,
+        attempt,
+    };
+    core.grants.insert(ask.mac, remembered);
+}
+
+/// Puts an unknown device on the pending list, unless the administrator ignores it.
+pub(super) fn note_pending(
+    core: &mut Core,
+    mac: MacAddr,
+    ssid: &Arc<[u8]>,
+    nas: &Arc<str>,
+    reason: &Reason,
+    now: UnixTime,
+) {
+    if core.registry.is_ignored(mac) {
+        return;
+    }
+    core.pending.note(Pending {
+        mac,
+        ssid: ssid.clone(),
+        nas: nas.clone(),
+        first_seen: now,
+        last_seen: now,
+        attempts: 1,
+        reason: reason.code(),
+        quarantined: *reason == Reason::Quarantined,
+    });
+}
+
+/// Reports the devices whose NAS was sent a key, and that did not connect in time: that is how a wrong key shows
+/// when the NAS asks before the handshake. Says nothing of NASes that do not account.
+pub fn conclude_unproved(core: &mut Core, now: Now) {
+    for (mac, grant) in core.grants.overdue(now.wall) {
+        let accounts = core.radius.clients.iter().any(|client| client.settings.name == grant.client && client.accounts);
+        if !accounts {
+            continue;
+        }
+        let known = core.registry.by_mac(mac).map(|device| (device.id, device.name.clone()));
+        let reason = match (&known, grant.devices.len()) {
+            (Some(_), _) => Reason::NotProved,
+            // The onboarding key.
+            (None, 0) => Reason::UnknownDevice,
+            (None, keys) => Reason::NoneProved { keys: u16::try_from(keys).unwrap_or(u16::MAX) },
+        };
+        match &known {
+            Some((id, _)) => core.registry.count(*id, false, mac, now.wall),
+            None => note_pending(core, mac, &grant.ssid, &grant.nas, &reason, now.wall),
+        }
+        core.record(Event {
+            id: 0,
+            at: now.wall,
+            first_at: now.wall,
+            count: 1,
+            device: known.map(|(_, name)| name),
+            mac,
+            ssid: grant.ssid,
+            nas: grant.nas,
+            method: Method::Address,
+            outcome: Outcome::Refused,
+            reason,
+            vlan: None,
+            profile: None,
+            micros: 0,
+        });
+    }
+}
+
+/// The onboarding key of an SSID, if it has one.
+pub(super) fn onboarding_key<'a>(core: &'a Core, ssid: &[u8]) -> Option<&'a crate::secret::Passphrase> {
+    match &core.config.ssid(ssid)?.unknown {
+        Unknown::Quarantine { onboarding_key, .. } => Some(onboarding_key),
+        Unknown::Reject => None,
+    }
+}
