@@ -1,1 +1,282 @@
-//! (in work)
+//! The configuration: what the administrator wrote in `/etc/config/latchkey`, checked and typed.
+//!
+//! [`Config::parse`] reports everything wrong with a file at once, each with line, section, option and mend. What
+//! works but is probably not meant becomes one of [`Config::warnings`]. Unknown sections and options are errors: a
+//! misspelt option must not silently mean its default.
+
+mod error;
+mod prefix;
+mod read;
+
+pub use error::{ConfigError, LoadError};
+pub use prefix::{Prefix, PrefixError};
+
+use crate::secret::{Passphrase, RadiusSecret};
+use crate::wire::uci;
+use nix::fcntl::OFlag;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// A whole configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The daemon itself.
+    pub main: Main,
+    /// The NASes that may ask, in the order of the file.
+    pub clients: Vec<Client>,
+    /// What devices may have, in the order of the file.
+    pub profiles: Vec<Profile>,
+    /// The networks, in the order of the file.
+    pub ssids: Vec<Ssid>,
+    /// What is allowed but doubtful, ready for the log: with line, and with the file's name after [`Config::load`].
+    pub warnings: Vec<String>,
+}
+
+/// `config latchkey`: the daemon. The section may be left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Main {
+    /// Where the registry database lives. An absolute path; `/etc/latchkey` by default.
+    pub state_dir: PathBuf,
+    /// The control socket: an absolute path of at most 107 octets (`sun_path`); `/var/run/latchkey/latchkey.sock` by
+    /// default.
+    pub control_socket: PathBuf,
+    /// Where Access-Requests are received; `127.0.0.1:1812` by default. Never empty.
+    pub auth_listen: Vec<SocketAddr>,
+    /// Where Accounting-Requests are received; `127.0.0.1:1813` by default. Never empty.
+    pub acct_listen: Vec<SocketAddr>,
+    /// How much is logged; `info` by default.
+    pub log_level: LogLevel,
+}
+
+/// How much is logged: each level includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// What must be mended.
+    Error,
+    /// What should be looked at.
+    Warn,
+    /// What happens.
+    Info,
+    /// Why it happens.
+    Debug,
+    /// Every packet.
+    Trace,
+}
+
+/// `config client`: a NAS that may ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// The section's name, or `@client[N]` as `uci show` writes it.
+    pub name: Arc<str>,
+    /// The addresses it asks from.
+    pub address: Prefix,
+    /// The secret shared with it. At least 16 octets unless it is on this host.
+    pub secret: RadiusSecret,
+    /// Whether its Access-Requests must carry a Message-Authenticator.
+    pub message_authenticator: MessageAuthenticator,
+}
+
+/// Whether Access-Requests without a Message-Authenticator (RFC 3579, 3.2) are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageAuthenticator {
+    /// They are dropped: the default. Every hostapd sends it, and without it replies can be forged (Blast-RADIUS).
+    Required,
+    /// They are answered: for a NAS that cannot send it.
+    Optional,
+}
+
+/// `config profile`: what a kind of device may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// The section's name, which devices refer to.
+    pub name: Arc<str>,
+    /// The VLAN, 1 to 4094. `None`: the network the SSID itself is bridged to.
+    pub vlan: Option<u16>,
+    /// What it reaches.
+    pub access: Access,
+}
+
+/// What the devices of a profile reach. The firewall enforces it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// The Internet, and nothing in the other VLANs.
+    Internet,
+    /// Neither the Internet nor the other VLANs: the default, since what was forgotten must not open anything.
+    Isolated,
+    /// Everything.
+    Full,
+}
+
+/// `config ssid`: a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ssid {
+    /// The section's name, or `@ssid[N]` as `uci show` writes it.
+    pub section: Arc<str>,
+    /// The SSID: 1 to 32 octets (IEEE 802.11-2020, 9.4.2.2), by convention UTF-8.
+    pub ssid: Arc<[u8]>,
+    /// Which security the network offers; decides between PMK and passphrase in the answer.
+    pub security: Security,
+    /// What becomes of devices that are not registered.
+    pub unknown: Unknown,
+}
+
+/// The security a network offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Security {
+    /// WPA2 Personal (PSK): the default.
+    Wpa2,
+    /// WPA3 Personal (SAE).
+    Wpa3,
+    /// WPA2/WPA3 transition: PSK and SAE.
+    Mixed,
+}
+
+/// What becomes of devices that are not registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unknown {
+    /// They are refused: the default.
+    Reject,
+    /// They are let into a profile of their own by a key they share.
+    Quarantine {
+        /// The profile; it exists.
+        profile: Arc<str>,
+        /// The key that everybody may know.
+        onboarding_key: Passphrase,
+    },
+}
+
+macro_rules! words {
+    ($type:ident: $($variant:ident = $word:literal),+) => {
+        impl $type {
+            /// Every value with its word in the configuration.
+            pub const WORDS: &'static [(&'static str, $type)] = &[$(($word, $type::$variant)),+];
+
+            /// The word used in the configuration and in messages.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $($type::$variant => $word),+
+                }
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+words!(LogLevel: Error = "error", Warn = "warn", Info = "info", Debug = "debug", Trace = "trace");
+words!(MessageAuthenticator: Required = "required", Optional = "optional");
+words!(Access: Internet = "internet", Isolated = "isolated", Full = "full");
+words!(Security: Wpa2 = "wpa2", Wpa3 = "wpa3", Mixed = "mixed");
+
+impl Config {
+    /// Checks and types a configuration. UCI values are octets (an SSID need not be UTF-8), so text or octets do.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, by line.
+    pub fn parse(text: impl AsRef<[u8]>) -> Result<Config, Vec<ConfigError>> {
+        let (mut config, warnings) = read::read(&uci::parse(text.as_ref()))?;
+        config.warnings = warnings.iter().map(ConfigError::to_string).collect();
+        Ok(config)
+    }
+
+    /// Reads a configuration file of at most [`uci::MAX_FILE`] octets. Warns when others than its owner can read or
+    /// write it.
+    ///
+    /// # Errors
+    /// Why it cannot be read, or everything that is wrong with it, each line beginning with the file's name.
+    pub fn load(path: &Path) -> Result<Config, LoadError> {
+        let (text, metadata) = read_file(path).map_err(|e| {
+            let mend = match e.kind() {
+                io::ErrorKind::NotFound => ": write it, or name another with --config",
+                io::ErrorKind::PermissionDenied => ": run as the user who owns it",
+                _ => "",
+            };
+            LoadError(vec![format!("{}: cannot be read: {e}{mend}", path.display())])
+        })?;
+        let (mut config, warnings) = read::read(&uci::parse(&text))
+            .map_err(|errors| LoadError(errors.iter().map(|e| e.in_file(path)).collect()))?;
+        config.warnings = warnings.iter().map(|w| w.in_file(path)).collect();
+        config.warnings.extend(exposed(path, &metadata, &config));
+        Ok(config)
+    }
+
+    /// The client an address belongs to: of several blocks, the smallest. Allocates nothing.
+    pub fn client_for(&self, address: IpAddr) -> Option<&Client> {
+        self.clients.iter().filter(|c| c.address.contains(address)).max_by_key(|c| c.address.length())
+    }
+
+    /// The profile of this name.
+    pub fn profile(&self, name: &str) -> Option<&Profile> {
+        self.profiles.iter().find(|p| &*p.name == name)
+    }
+
+    /// The profile of devices for which none was named: the first in the file.
+    pub fn default_profile(&self) -> Option<&Profile> {
+        self.profiles.first()
+    }
+
+    /// The network of this SSID, compared octet for octet.
+    pub fn ssid(&self, ssid: &[u8]) -> Option<&Ssid> {
+        self.ssids.iter().find(|s| *s.ssid == *ssid)
+    }
+}
+
+fn read_file(path: &Path) -> io::Result<(Zeroizing<Vec<u8>>, Metadata)> {
+    // Opening a FIFO must not wait for its other end.
+    let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("not a regular file: name the file itself"));
+    }
+    // One octet more than allowed, for the parser to refuse; and room at once, so that no copies of secrets stay.
+    let most = uci::MAX_FILE as u64 + 1;
+    let mut text = Zeroizing::new(Vec::with_capacity(metadata.len().min(most) as usize + 1));
+    file.take(most).read_to_end(&mut text)?;
+    Ok((text, metadata))
+}
+
+/// A warning when others can read the secrets in a file, or write it.
+fn exposed(path: &Path, metadata: &Metadata, config: &Config) -> Option<String> {
+    let mode = metadata.mode() & 0o7777;
+    let secrets =
+        !config.clients.is_empty() || config.ssids.iter().any(|s| matches!(s.unknown, Unknown::Quarantine { .. }));
+    let what = match (mode & 0o022 != 0, mode & 0o044 != 0 && secrets) {
+        (true, _) => "others than its owner can change it",
+        (false, true) => "it holds secrets and others than its owner can read it",
+        _ => return None,
+    };
+    Some(format!("{0}: {what} (mode {mode:04o}): chmod 600 {0}", path.display()))
+}
+
+/// Everything an input of any octets can reach, for fuzzing: the parser, the typing, the messages and the lookups.
+#[doc(hidden)]
+pub fn fuzz(data: &[u8]) {
+    match Config::parse(data) {
+        Ok(config) => {
+            let _ = config.client_for(IpAddr::from([127, 0, 0, 1])).map(|c| c.secret.expose().len());
+            let _ = config.default_profile().and_then(|p| config.profile(&p.name));
+            for ssid in &config.ssids {
+                assert!(config.ssid(&ssid.ssid).is_some());
+                if let Unknown::Quarantine { profile, .. } = &ssid.unknown {
+                    assert!(config.profile(profile).is_some());
+                }
+            }
+        }
+        Err(errors) => {
+            assert!(!errors.is_empty());
+            assert!(errors.iter().all(|e| e.line > 0 && !e.to_string().contains('\n')));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -97,7 +97,10 @@ impl fmt::Display for Event {
             (Outcome::Refused, reason) => write!(f, "refused: {reason}"),
             // Said as a whole sentence already.
             (Outcome::Joined, reason @ Reason::OneOfSeveral { .. }) => write!(f, "{reason}"),
-            (Outcome::Accepted, reason @ (Reason::KnownAddress | Reason::Offered { .. } | Reason::OnboardingOffered)) => write!(f, "{reason}"),
+            (
+                Outcome::Accepted,
+                reason @ (Reason::KnownAddress | Reason::Offered { .. } | Reason::OnboardingOffered),
+            ) => write!(f, "{reason}"),
             (Outcome::Accepted | Outcome::Joined, reason) => write!(f, "let in: {reason}"),
         }?;
         match (&self.profile, self.vlan) {

@@ -167,10 +167,9 @@ impl Reason {
             | Reason::KeyOfOther { .. }
             | Reason::TooMany { .. }
             | Reason::RateLimited => Fault::Device,
-            Reason::AddressOfOther { .. }
-            | Reason::NoOwnKey
-            | Reason::ProfileMissing { .. }
-            | Reason::SsidMissing => Fault::Configuration,
+            Reason::AddressOfOther { .. } | Reason::NoOwnKey | Reason::ProfileMissing { .. } | Reason::SsidMissing => {
+                Fault::Configuration
+            }
             Reason::Unsupported { .. } | Reason::BadRequest { .. } => Fault::Nas,
             Reason::KeyNotReady | Reason::NotStored => Fault::Latchkey,
         }
@@ -226,7 +225,9 @@ impl fmt::Display for Reason {
                 "its profile '{profile}' is not in the configuration: add config profile '{profile}', or give the \
                  device another one"
             ),
-            Reason::SsidMissing => f.write_str("this SSID is not in the configuration: add a config ssid section for it"),
+            Reason::SsidMissing => {
+                f.write_str("this SSID is not in the configuration: add a config ssid section for it")
+            }
             Reason::KeyNotReady => {
                 f.write_str("the keys for this SSID are still being computed: a later attempt will work")
             }

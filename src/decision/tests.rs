@@ -51,7 +51,12 @@ fn registry() -> Registry {
                 ("keyless", "media"),
                 ("lost", "gone"),
             ][id as usize - 1];
-            device(id, name, profile, &format!("{}-key-of-its-own", ["qx", "wm", "hj", "zv", "pk", "tg", "ny", "bd"][id as usize - 1]))
+            device(
+                id,
+                name,
+                profile,
+                &format!("{}-key-of-its-own", ["qx", "wm", "hj", "zv", "pk", "tg", "ny", "bd"][id as usize - 1]),
+            )
         })
         .collect();
     devices[0].macs = bound(1);

@@ -43,7 +43,8 @@ impl Registry {
         seen: Vec<(DeviceId, Seen)>,
         next_id: DeviceId,
     ) -> Registry {
-        let mut registry = Registry { ignored: ignored.into_iter().collect(), next_id: next_id.0, ..Default::default() };
+        let mut registry =
+            Registry { ignored: ignored.into_iter().collect(), next_id: next_id.0, ..Default::default() };
         registry.by_name.reserve(devices.len());
         registry.by_mac.reserve(devices.len());
         for device in &devices {
@@ -169,8 +170,7 @@ impl Registry {
                     self.unindex(device.id);
                     self.index(device);
                     let signature = device.key.as_ref().map(Signature::of);
-                    self.entries
-                        .insert(device.id, Entry { device: device.clone(), signature, seen, unsaved: false });
+                    self.entries.insert(device.id, Entry { device: device.clone(), signature, seen, unsaved: false });
                     self.next_id = self.next_id.max(device.id.0.saturating_add(1));
                 }
             }
@@ -335,7 +335,8 @@ pub(crate) mod tests {
 
     #[test]
     fn counters_are_saved_once() {
-        let mut registry = Registry::load(vec![device(1, "lamp", "iot", "k7m3p-xw9tq-rrdfg")], vec![], vec![], DeviceId(2));
+        let mut registry =
+            Registry::load(vec![device(1, "lamp", "iot", "k7m3p-xw9tq-rrdfg")], vec![], vec![], DeviceId(2));
         registry.count(DeviceId(1), true, mac(1), UnixTime(77));
         registry.count(DeviceId(1), false, mac(2), UnixTime(78));
         let saved = registry.take_unsaved();

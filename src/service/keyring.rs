@@ -139,7 +139,8 @@ impl KeyRing {
 
     /// Takes a computed PMK. False when it is for a key or SSID of the past.
     pub fn insert(&mut self, derived: Derived, registry: &Registry) -> bool {
-        let current = registry.get(derived.device).is_some_and(|d| d.key.is_some() && d.key_serial == derived.key_serial);
+        let current =
+            registry.get(derived.device).is_some_and(|d| d.key.is_some() && d.key_serial == derived.key_serial);
         let Some(ring) = self.ring_mut(&derived.ssid).filter(|_| current) else { return false };
         ring.missing.remove(&derived.device);
         let candidate = Candidate::new(derived.pmk);

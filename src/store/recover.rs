@@ -67,9 +67,7 @@ impl fmt::Display for RestoredFrom {
                     "the last good copy of {made} is used: changes made after that are lost, blocks and removals too"
                 )
             }
-            RestoredFrom::Nothing => {
-                f.write_str("nothing could be recovered: the registry is empty, import a backup")
-            }
+            RestoredFrom::Nothing => f.write_str("nothing could be recovered: the registry is empty, import a backup"),
         }
     }
 }

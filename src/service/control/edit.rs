@@ -226,7 +226,8 @@ fn check_distinct(
     others: &[(Device, Signature)],
 ) -> Result<(), ApiError> {
     let refuse = |how: Similarity, whose: &str| {
-        let message = format!("this key {}: every device needs a key of its own (--generate makes one)", how.describe(whose));
+        let message =
+            format!("this key {}: every device needs a key of its own (--generate makes one)", how.describe(whose));
         Err(ApiError::field("similar_secret", "key", message))
     };
     if let Some((other, how)) = core.registry.find_similar(key, except) {

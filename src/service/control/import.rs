@@ -128,7 +128,8 @@ impl Import {
         let cell = |column: usize| raw(column).trim();
         let width = columns.iter().flatten().max().map_or(0, |at| at + 1);
         if record.len() > width {
-            let message = format!("{} values, but the header has {width} columns: quote values with commas", record.len());
+            let message =
+                format!("{} values, but the header has {width} columns: quote values with commas", record.len());
             return Err(ApiError::field("csv", "line", message));
         }
         let max_devices = match cell(5) {

@@ -216,7 +216,8 @@ pub fn fuzz(data: &[u8]) {
         }
     });
     let Ok(config) = Config::parse(config) else { return };
-    let mut core = Core::new(config.into(), Registry::default(), now, random, std::time::Instant::now, Box::new(|_| ()));
+    let mut core =
+        Core::new(config.into(), Registry::default(), now, random, std::time::Instant::now, Box::new(|_| ()));
     for line in data.split(|b| *b == b'\n').take(16) {
         let done = Call::parse(line).and_then(|call| call.run(&mut core, now));
         match done {

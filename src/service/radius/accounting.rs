@@ -12,7 +12,9 @@ use crate::mac::MacAddr;
 use crate::registry::device::{BoundMac, Change, DeviceId};
 use crate::service::sessions::{Session, SessionKey};
 use crate::service::{Core, Now};
-use crate::wire::radius::{AttributeType, CalledStationId, Code, Packet, acct_status_type, verify_request_authenticator};
+use crate::wire::radius::{
+    AttributeType, CalledStationId, Code, Packet, acct_status_type, verify_request_authenticator,
+};
 use std::net::SocketAddr;
 use std::sync::Arc;
 

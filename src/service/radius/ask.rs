@@ -88,7 +88,8 @@ fn credential(packet: &Packet<'_>, mac: MacAddr, bssid: MacAddr, ssid: &[u8]) ->
         return (Method::Other, Credential::Unsupported(what));
     }
     if packet.find(AttributeType(3)).is_some() {
-        let what = "the access point asks with CHAP, which latchkey does not answer: set it to MAC authentication (PAP)";
+        let what =
+            "the access point asks with CHAP, which latchkey does not answer: set it to MAC authentication (PAP)";
         return (Method::Other, Credential::Unsupported(what));
     }
     let method = Method::Handshake(akm);

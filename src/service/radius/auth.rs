@@ -221,7 +221,8 @@ fn conclude(
     if matches!(reason, Reason::UnknownDevice | Reason::Quarantined) && !is_known(core, ask.mac) {
         note_pending(core, ask.mac, &ask.ssid, &nas, &reason, now.wall);
     }
-    let micros = u32::try_from((core.clock)().saturating_duration_since(incoming.started).as_micros()).unwrap_or(u32::MAX);
+    let micros =
+        u32::try_from((core.clock)().saturating_duration_since(incoming.started).as_micros()).unwrap_or(u32::MAX);
     let name = device.and_then(|id| core.registry.get(id)).map(|device| device.name.clone());
     core.record(Event {
         id: 0,

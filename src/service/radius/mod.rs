@@ -23,7 +23,9 @@ use super::keyring::SsidKeys;
 use crate::config::{self, Client, Config};
 use crate::decision::Proof;
 use crate::mac::MacAddr;
-use crate::wire::radius::{AttributeType, Code, MessageAuthenticator, Packet, SaltSequence, verify_message_authenticator};
+use crate::wire::radius::{
+    AttributeType, Code, MessageAuthenticator, Packet, SaltSequence, verify_message_authenticator,
+};
 use crate::wpa::Handshake;
 use duplicate::{DuplicateCache, RequestKey};
 use limit::Bucket;
@@ -208,7 +210,8 @@ fn check_message_authenticator(core: &mut Core, incoming: &Incoming<'_>) -> bool
         MessageAuthenticator::Absent if !required => true,
         MessageAuthenticator::Absent => {
             core.radius.stats.missing_message_authenticator += 1;
-            let why = "no Message-Authenticator: if this NAS cannot send it, set option message_authenticator 'optional'";
+            let why =
+                "no Message-Authenticator: if this NAS cannot send it, set option message_authenticator 'optional'";
             note_drop(core, incoming.index, why);
             false
         }

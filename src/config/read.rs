@@ -1,0 +1,540 @@
+//! From the words of a UCI file to the typed configuration.
+
+use super::error::{ConfigError, quoted, suggest};
+use super::{Access, Client, Config, LogLevel, Main, MessageAuthenticator, Prefix, Profile, Security, Ssid, Unknown};
+use crate::registry::weak;
+use crate::secret::{Passphrase, RadiusSecret};
+use crate::wire::uci::{Document, Entry, Section};
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Every section type with its options.
+const SECTIONS: &[(&str, &[&str])] = &[
+    ("latchkey", &["state_dir", "control_socket", "auth_listen", "acct_listen", "log_level"]),
+    ("client", &["address", "secret", "message_authenticator"]),
+    ("profile", &["vlan", "access"]),
+    ("ssid", &["ssid", "security", "unknown", "quarantine_profile", "onboarding_key"]),
+];
+
+/// Options that may be given several times, as `list`.
+const LISTS: &[&str] = &["auth_listen", "acct_listen"];
+
+/// A RADIUS secret has at least so many octets (RFC 2865, 3 asks for 16; it can be searched offline).
+const MIN_SECRET: usize = 16;
+/// And at least so many different ones.
+const MIN_SECRET_DIFFERENT: usize = 6;
+/// Sockets cost descriptors: nobody needs more addresses than this.
+const MAX_LISTEN: usize = 16;
+/// `sun_path` of Linux, less its NUL.
+const MAX_SOCKET_PATH: usize = 107;
+
+/// After so many errors or warnings the rest is only counted.
+const MAX_REPORTED: usize = 100;
+
+type Warnings = Vec<ConfigError>;
+
+/// Types a document, whose syntax errors count among the errors.
+pub(super) fn read(document: &Document<'_>) -> Result<(Config, Warnings), Vec<ConfigError>> {
+    let mut reader = Reader { errors: Vec::new(), warnings: Vec::new(), unreported: 0, damaged: false };
+    reader.syntax(document);
+    if let Some(package) = document.package.as_deref().filter(|p| *p != "latchkey") {
+        let mend = "remove the package line, or name the right file";
+        reader.error(1, format!("this is the configuration of {}, not of latchkey: {mend}", quoted(package)));
+    }
+    reader.duplicate_names(document);
+    let config = reader.config(document);
+    let Reader { mut errors, mut warnings, unreported, .. } = reader;
+    // A quote that swallowed lines makes nonsense of what follows it, and may have put a secret where none belongs.
+    // The syntax errors come first, so the one that is kept of its line is about the quote.
+    if let Some(first) = document.first_multiline {
+        let mut about_quote = true;
+        errors.retain(|e| e.line < first || (e.line == first && std::mem::take(&mut about_quote)));
+    }
+    errors.sort_by_key(|e| e.line);
+    warnings.sort_by_key(|e| e.line);
+    if let Some(last) = errors.last().filter(|_| unreported > 0) {
+        let (section, message) = (String::new(), format!("and {unreported} more errors"));
+        errors.push(ConfigError { line: last.line, section, option: None, message });
+    }
+    if errors.is_empty() { Ok((config, warnings)) } else { Err(errors) }
+}
+
+struct Reader {
+    errors: Vec<ConfigError>,
+    warnings: Warnings,
+    /// Errors beyond [`MAX_REPORTED`].
+    unreported: usize,
+    /// Something could not be read, so that what is missing may not really be missing.
+    damaged: bool,
+}
+
+/// A section being read.
+struct Scope<'r, 'd> {
+    reader: &'r mut Reader,
+    section: &'d Section<'d>,
+    title: String,
+}
+
+/// `config client 'local'`, or `config client` with the place among its kind when it has no name.
+fn title(section: &Section<'_>) -> String {
+    match &section.name {
+        Some(name) => format!("config {} '{name}'", section.kind),
+        None => format!("config {}", section.kind),
+    }
+}
+
+impl Reader {
+    fn push(&mut self, line: u32, section: String, option: Option<&str>, message: String) {
+        if self.errors.len() < MAX_REPORTED {
+            self.errors.push(ConfigError { line, section, option: option.map(str::to_string), message });
+        } else {
+            self.unreported += 1;
+        }
+    }
+
+    fn error(&mut self, line: u32, message: String) {
+        self.push(line, String::new(), None, message);
+    }
+
+    fn warn(&mut self, line: u32, section: String, option: Option<&str>, message: String) {
+        if self.warnings.len() < MAX_REPORTED {
+            self.warnings.push(ConfigError { line, section, option: option.map(str::to_string), message });
+        }
+    }
+
+    fn syntax(&mut self, document: &Document<'_>) {
+        self.damaged = !document.errors.is_empty() || document.first_multiline.is_some();
+        for error in &document.errors {
+            self.error(error.line, error.message.clone());
+        }
+        if let Some(line) = document.first_multiline {
+            self.error(line, "a quoted value runs over several lines: close the quote that opens on this line".into());
+        }
+    }
+
+    /// Two sections of one name are one section to UCI, also when their types differ.
+    fn duplicate_names(&mut self, document: &Document<'_>) {
+        let mut seen: HashMap<&str, &Section<'_>> = HashMap::new();
+        for section in &document.sections {
+            let Some(name) = section.name.as_deref() else { continue };
+            if let Some(first) = seen.get(name) {
+                let message = format!(
+                    "the name is taken by config {} on line {}, and to UCI equal names are one section: choose another",
+                    first.kind, first.line
+                );
+                self.push(section.line, title(section), None, message);
+            } else {
+                seen.insert(name, section);
+            }
+        }
+    }
+
+    fn config(&mut self, document: &Document<'_>) -> Config {
+        let mut config = Config {
+            main: default_main(),
+            clients: Vec::new(),
+            profiles: Vec::new(),
+            ssids: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let mut main_line = None;
+        let mut places = HashMap::new();
+        let (mut client_lines, mut ssid_lines) = (Vec::new(), Vec::new());
+        for section in &document.sections {
+            let Some((kind, options)) = SECTIONS.iter().find(|(kind, _)| *kind == &*section.kind) else {
+                let kinds = SECTIONS.iter().map(|(kind, _)| *kind);
+                let message =
+                    format!("there is no section type {}{}", quoted(&section.kind), suggest(&section.kind, kinds));
+                self.error(section.line, message);
+                self.damaged = true;
+                continue;
+            };
+            let count = places.entry(*kind).or_insert(0usize);
+            let place = std::mem::replace(count, *count + 1);
+            let mut scope = Scope { title: title(section), reader: self, section };
+            scope.check_names(options);
+            match *kind {
+                "latchkey" => match main_line {
+                    Some(first) => scope.error(
+                        section.line,
+                        None,
+                        format!("there is such a section on line {first} already: put their options into one"),
+                    ),
+                    None => {
+                        main_line = Some(section.line);
+                        config.main = scope.main();
+                    }
+                },
+                "client" => {
+                    if let Some(client) = scope.client(place) {
+                        config.clients.push(client);
+                        client_lines.push((section.line, title(section)));
+                    }
+                }
+                "profile" => config.profiles.extend(scope.profile()),
+                _ => {
+                    if let Some(ssid) = scope.ssid(place) {
+                        config.ssids.push(ssid);
+                        ssid_lines.push(section);
+                    }
+                }
+            }
+        }
+        self.across(&config, &client_lines, &ssid_lines);
+        self.useless(&config, main_line.unwrap_or(1));
+        config
+    }
+
+    /// What only shows when all sections are read.
+    fn across(&mut self, config: &Config, client_lines: &[(u32, String)], ssid_lines: &[&Section<'_>]) {
+        let mut prefixes = HashMap::new();
+        for (client, (line, title)) in config.clients.iter().zip(client_lines) {
+            if let Some(first) = prefixes.insert(client.address, *line) {
+                let message =
+                    format!("{} is the address of the client on line {first} already: remove one", client.address);
+                self.push(*line, title.clone(), Some("address"), message);
+            }
+        }
+        let damaged = self.damaged;
+        let mut names = HashMap::new();
+        for (ssid, section) in config.ssids.iter().zip(ssid_lines) {
+            let mut error = |option: &str, message| {
+                let line = section.entries.iter().rfind(|e| &*e.name == option).map_or(section.line, |e| e.line);
+                self.push(line, title(section), Some(option), message);
+            };
+            if let Some(first) = names.insert(&ssid.ssid, section.line) {
+                error("ssid", format!("the section on line {first} has this SSID already: remove one"));
+            }
+            if let Unknown::Quarantine { profile, .. } = &ssid.unknown
+                && config.profile(profile).is_none()
+                && !damaged
+            {
+                let mend = if config.profiles.is_empty() {
+                    format!("add config profile {}", quoted(profile))
+                } else {
+                    format!("add it{}", suggest(profile, config.profiles.iter().map(|p| &*p.name)))
+                };
+                error("quarantine_profile", format!("there is no profile {}: {mend}", quoted(profile)));
+            }
+        }
+    }
+
+    /// What lets the daemon run without serving anybody.
+    fn useless(&mut self, config: &Config, main_line: u32) {
+        if self.damaged {
+            return;
+        }
+        for (empty, message) in [
+            (
+                config.clients.is_empty(),
+                "there is no client, so nobody may ask: add config client with the NAS's address and secret",
+            ),
+            (config.profiles.is_empty(), "there is no profile, so no device can be added: add config profile 'NAME'"),
+            (
+                config.ssids.is_empty(),
+                "there is no SSID, so no key can be recognised: add config ssid with option ssid 'NAME'",
+            ),
+        ] {
+            if empty {
+                self.warn(1, String::new(), None, message.into());
+            }
+        }
+        let listening = [("auth_listen", &config.main.auth_listen), ("acct_listen", &config.main.acct_listen)];
+        for (option, addresses) in listening {
+            let local_only = addresses.iter().all(|a| a.ip().to_canonical().is_loopback());
+            let message = match config.clients.iter().find(|c| !c.address.is_loopback()) {
+                Some(client) if local_only => {
+                    format!("only this host can reach it, but client '{}' is elsewhere: add an address", client.name)
+                }
+                None if !local_only && !config.clients.is_empty() => {
+                    "other hosts can reach it, but every client is on this host: listen on 127.0.0.1".into()
+                }
+                _ => continue,
+            };
+            self.warn(main_line, "config latchkey".into(), Some(option), message);
+        }
+    }
+}
+
+fn default_main() -> Main {
+    Main {
+        state_dir: "/etc/latchkey".into(),
+        control_socket: "/var/run/latchkey/latchkey.sock".into(),
+        auth_listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1812))],
+        acct_listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1813))],
+        log_level: LogLevel::Info,
+    }
+}
+
+impl<'d> Scope<'_, 'd> {
+    fn error(&mut self, line: u32, option: Option<&str>, message: String) {
+        self.reader.push(line, self.title.clone(), option, message);
+    }
+
+    fn warn(&mut self, line: u32, option: &str, message: String) {
+        self.reader.warn(line, self.title.clone(), Some(option), message);
+    }
+
+    /// Reports a missing option, unless it may be there in a line that could not be read.
+    fn missing(&mut self, option: &str, mend: &str) {
+        if !self.section.damaged {
+            self.error(self.section.line, Some(option), format!("is missing: {mend}"));
+        }
+    }
+
+    /// Unknown options, options given twice, and lists where there can be one value only.
+    fn check_names(&mut self, options: &[&str]) {
+        let mut seen: HashMap<&str, u32> = HashMap::new();
+        for entry in &self.section.entries {
+            let name = &*entry.name;
+            if !options.contains(&name) {
+                let elsewhere = SECTIONS.iter().find(|(_, options)| options.contains(&name));
+                let message = match elsewhere {
+                    Some((kind, _)) => format!("belongs into config {kind}: move it there"),
+                    None => format!("is unknown{}", suggest(name, options.iter().copied())),
+                };
+                self.error(entry.line, Some(name), message);
+            } else if entry.list && !LISTS.contains(&name) {
+                self.error(entry.line, Some(name), "has one value: write option, not list".into());
+            } else if let Some(first) = seen.insert(name, entry.line).filter(|_| !entry.list) {
+                let mend = if LISTS.contains(&name) { "write list for several values" } else { "remove one" };
+                self.error(entry.line, Some(name), format!("is given on line {first} already: {mend}"));
+            }
+        }
+    }
+
+    /// The options of this name. An empty value is no value, as in UCI.
+    fn entries(&self, name: &'static str) -> impl Iterator<Item = &'d Entry<'d>> + use<'d> {
+        self.section.entries.iter().filter(move |e| &*e.name == name && !e.value.octets().is_empty())
+    }
+
+    fn entry(&self, name: &'static str) -> Option<&'d Entry<'d>> {
+        self.entries(name).last()
+    }
+
+    /// A value as text without control characters.
+    fn text(&mut self, entry: &'d Entry<'d>) -> Option<&'d str> {
+        match std::str::from_utf8(entry.value.octets()) {
+            Ok(text) if !text.chars().any(char::is_control) => Some(text),
+            _ => {
+                let message = "has control characters or is not UTF-8: write it anew in plain text";
+                self.error(entry.line, Some(&entry.name), message.into());
+                None
+            }
+        }
+    }
+
+    /// One of some words; the default when it is left out (or wrong, which is reported).
+    fn word<T: Copy>(&mut self, name: &'static str, words: &[(&str, T)], default: T) -> T {
+        let Some(entry) = self.entry(name) else { return default };
+        let Some(text) = self.text(entry) else { return default };
+        match words.iter().find(|(word, _)| *word == text) {
+            Some((_, value)) => *value,
+            None => {
+                let hint = suggest(text, words.iter().map(|(word, _)| *word));
+                self.error(entry.line, Some(name), format!("cannot be {}{hint}", quoted(text)));
+                default
+            }
+        }
+    }
+
+    fn path(&mut self, name: &'static str, default: PathBuf, longest: usize) -> PathBuf {
+        let Some(entry) = self.entry(name) else { return default };
+        let Some(text) = self.text(entry) else { return default };
+        if !text.starts_with('/') {
+            self.error(entry.line, Some(name), format!("{} is no absolute path: begin it with /", quoted(text)));
+        } else if text.len() > longest {
+            let message = format!("has {} octets, the longest path is {longest}: choose a shorter one", text.len());
+            self.error(entry.line, Some(name), message);
+        }
+        text.into()
+    }
+
+    fn main(&mut self) -> Main {
+        let default = default_main();
+        let state_dir = self.path("state_dir", default.state_dir, 1024);
+        let control_socket = self.path("control_socket", default.control_socket, MAX_SOCKET_PATH);
+        let mut taken = HashMap::new();
+        let auth_listen = self.listen("auth_listen", default.auth_listen, &mut taken);
+        let acct_listen = self.listen("acct_listen", default.acct_listen, &mut taken);
+        let log_level = self.word("log_level", LogLevel::WORDS, default.log_level);
+        Main { state_dir, control_socket, auth_listen, acct_listen, log_level }
+    }
+
+    fn listen(
+        &mut self,
+        name: &'static str,
+        default: Vec<SocketAddr>,
+        taken: &mut HashMap<SocketAddr, u32>,
+    ) -> Vec<SocketAddr> {
+        let mut addresses = Vec::new();
+        for entry in self.entries(name) {
+            let Some(text) = self.text(entry) else { continue };
+            let Ok(address) = text.parse::<SocketAddr>() else {
+                let port = if name == "auth_listen" { 1812 } else { 1813 };
+                let form = format!("write 127.0.0.1:{port} or [::1]:{port}");
+                self.error(entry.line, Some(name), format!("{} is no IP address with port: {form}", quoted(text)));
+                continue;
+            };
+            // Port 0 is any free port, so it is never the same.
+            if let Some(first) = taken.insert(address, entry.line).filter(|_| address.port() != 0) {
+                self.error(
+                    entry.line,
+                    Some(name),
+                    format!("{address} is taken on line {first} already: choose another"),
+                );
+            }
+            if addresses.len() == MAX_LISTEN {
+                self.error(entry.line, Some(name), format!("more than {MAX_LISTEN} addresses: remove some"));
+                break;
+            }
+            addresses.push(address);
+        }
+        if addresses.is_empty() { default } else { addresses }
+    }
+
+    /// The section's name, or the one `uci show` gives it.
+    fn name(&self, place: usize) -> Arc<str> {
+        match &self.section.name {
+            Some(name) => (&**name).into(),
+            None => format!("@{}[{place}]", self.section.kind).into(),
+        }
+    }
+
+    fn client(&mut self, place: usize) -> Option<Client> {
+        let address = match self.entry("address") {
+            None => {
+                self.missing("address", "add option address '192.0.2.7', or a block such as '192.0.2.0/24'");
+                None
+            }
+            Some(entry) => self.text(entry).and_then(|text| match text.parse::<Prefix>() {
+                Ok(prefix) => {
+                    if prefix.length() == 0 {
+                        let message = "lets every host in the world ask: give the address of the NAS";
+                        self.warn(entry.line, "address", message.into());
+                    }
+                    Some(prefix)
+                }
+                Err(e) => {
+                    self.error(entry.line, Some("address"), format!("{} {e}", quoted(text)));
+                    None
+                }
+            }),
+        };
+        let secret = self.radius_secret(address);
+        let message_authenticator =
+            self.word("message_authenticator", MessageAuthenticator::WORDS, MessageAuthenticator::Required);
+        Some(Client { name: self.name(place), address: address?, secret: secret?, message_authenticator })
+    }
+
+    fn radius_secret(&mut self, address: Option<Prefix>) -> Option<RadiusSecret> {
+        let Some(entry) = self.entry("secret") else {
+            self.missing("secret", "add option secret '...' with at least 16 characters");
+            return None;
+        };
+        let octets = entry.value.octets();
+        if octets.iter().any(u8::is_ascii_control) {
+            self.error(entry.line, Some("secret"), "has control characters: write it anew in plain text".into());
+            return None;
+        }
+        let mut different = [false; 256];
+        octets.iter().for_each(|b| different[usize::from(*b)] = true);
+        let different = different.iter().filter(|d| **d).count();
+        let message = if octets.len() < MIN_SECRET {
+            format!("has {} characters, which can be searched: give at least {MIN_SECRET} random ones", octets.len())
+        } else if different < MIN_SECRET_DIFFERENT {
+            format!("has only {different} different characters: give at least {MIN_SECRET} random ones")
+        } else {
+            return Some(RadiusSecret::new(octets));
+        };
+        // Who can listen on the loopback interface can read this file.
+        if address.is_none_or(|a| a.is_loopback()) {
+            self.warn(entry.line, "secret", message);
+        } else {
+            self.error(entry.line, Some("secret"), message);
+        }
+        Some(RadiusSecret::new(octets))
+    }
+
+    fn profile(&mut self) -> Option<Profile> {
+        let vlan = self.entry("vlan").and_then(|entry| {
+            let text = self.text(entry)?;
+            let vlan = text.parse::<u16>().ok().filter(|v| (1..=4094).contains(v) && !text.starts_with('+'));
+            if vlan.is_none() {
+                let message = "is no VLAN: give a number from 1 to 4094, or leave the option out for no VLAN";
+                self.error(entry.line, Some("vlan"), format!("{} {message}", quoted(text)));
+            }
+            vlan
+        });
+        let access = self.word("access", Access::WORDS, Access::Isolated);
+        let Some(name) = &self.section.name else {
+            let message = "a profile needs a name for devices to refer to: write config profile 'NAME'";
+            self.error(self.section.line, None, message.into());
+            return None;
+        };
+        Some(Profile { name: (&**name).into(), vlan, access })
+    }
+
+    fn ssid(&mut self, place: usize) -> Option<Ssid> {
+        let ssid = match self.entry("ssid") {
+            None => {
+                self.missing("ssid", "add option ssid '...' with the network's name");
+                None
+            }
+            Some(entry) if entry.value.octets().len() > 32 => {
+                let message = format!("has {} octets, an SSID has 1 to 32: shorten it", entry.value.octets().len());
+                self.error(entry.line, Some("ssid"), message);
+                None
+            }
+            Some(entry) => Some(entry.value.octets()),
+        };
+        let security = self.word("security", Security::WORDS, Security::Wpa2);
+        let quarantine = self.word("unknown", &[("reject", false), ("quarantine", true)], false);
+        let profile = self.entry("quarantine_profile").map(|entry| (entry, self.text(entry)));
+        let key = self.entry("onboarding_key").map(|entry| (entry, self.onboarding_key(entry, ssid)));
+        let unknown = match (quarantine, profile, key) {
+            (false, profile, key) => {
+                let unused = [profile.map(|(entry, _)| entry), key.map(|(entry, _)| entry)];
+                for entry in unused.into_iter().flatten() {
+                    let message =
+                        "has no effect while unknown is 'reject': remove it, or write option unknown 'quarantine'";
+                    self.warn(entry.line, &entry.name, message.into());
+                }
+                Some(Unknown::Reject)
+            }
+            (true, Some((_, profile)), Some((_, key))) => profile
+                .zip(key)
+                .map(|(profile, key)| Unknown::Quarantine { profile: profile.into(), onboarding_key: key }),
+            (true, profile, key) => {
+                if profile.is_none() {
+                    self.missing("quarantine_profile", "add option quarantine_profile with the name of a profile");
+                }
+                if key.is_none() {
+                    self.missing("onboarding_key", "add option onboarding_key '...' with 8 to 63 characters");
+                }
+                None
+            }
+        };
+        Some(Ssid { section: self.name(place), ssid: ssid?.into(), security, unknown: unknown? })
+    }
+
+    fn onboarding_key(&mut self, entry: &Entry<'_>, ssid: Option<&[u8]>) -> Option<Passphrase> {
+        // Octets that are no UTF-8 are no printable ASCII either: let the key's own check say so.
+        let text = std::str::from_utf8(entry.value.octets()).unwrap_or("\u{fffd}");
+        match Passphrase::new(text) {
+            Ok(key) => {
+                if let Err(weakness) = weak::check(&key, "", &[ssid.unwrap_or_default()]) {
+                    let reason = weakness.to_string().replace(", or use --generate", "");
+                    self.warn(entry.line, "onboarding_key", reason);
+                }
+                Some(key)
+            }
+            Err(e) => {
+                self.error(entry.line, Some("onboarding_key"), e.to_string());
+                None
+            }
+        }
+    }
+}
