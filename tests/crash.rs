@@ -14,7 +14,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How often the daemon is killed.
-const KILLS: usize = 220;
+const KILLS: usize = 300;
 
 /// Clients at the same time, each with its own devices.
 const CLIENTS: usize = 4;
@@ -54,7 +54,7 @@ fn acknowledged_changes_survive_sigkill() {
             continue;
         }
         home.verify(&mut clients);
-        let time = Duration::from_micros(1_000 + random.below(80_000));
+        let time = Duration::from_micros(1_000 + random.below(150_000));
         std::thread::scope(|scope| {
             for client in &mut clients {
                 scope.spawn(|| client.work(&home.socket));
