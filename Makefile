@@ -1,0 +1,65 @@
+# Every target installs what it needs first, and only what is missing.
+
+CARGO ?= cargo
+PREFIX ?= /usr
+DESTDIR ?=
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS := radius handshake config control csv
+
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## The release binary, target/release/latchkey
+	@.ci/setup rust
+	$(CARGO) build --release --locked
+
+# fmt and clippy come first because they are quick; nextest last, so that its summary ends the output.
+.PHONY: test
+test: rig ## Format, lints, and every test, the Wi-Fi rig included
+	@.ci/setup packages rust nextest
+	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) test --locked --doc --quiet
+	$(CARGO) nextest run --locked
+
+.PHONY: bench
+bench: ## latchkey and FreeRADIUS side by side; fails when a bound is missed
+	@.ci/setup packages rust
+	$(CARGO) build --release --locked
+	$(CARGO) bench --locked --bench compare
+
+# The coverage flags are unstable; the bootstrap switch lets the stable toolchain take them. No sanitizer: the parsers
+# are safe Rust, where it finds nothing and takes half the speed. What is found goes to corpus-work, so that the seeds
+# stay as they were chosen.
+.PHONY: fuzz
+fuzz: $(FUZZ_TARGETS:%=fuzz-%) ## Every fuzz target for FUZZ_SECONDS (60) seconds each
+
+.PHONY: $(FUZZ_TARGETS:%=fuzz-%)
+$(FUZZ_TARGETS:%=fuzz-%): fuzz-%: fuzz-setup
+	@mkdir -p fuzz/corpus-work/$* fuzz/corpus/$*
+	RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $* fuzz/corpus-work/$* fuzz/corpus/$* -- \
+		-max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=512 -max_len=70000 -print_final_stats=1
+
+.PHONY: fuzz-setup
+fuzz-setup:
+	@.ci/setup packages rust fuzz
+
+.PHONY: install
+install: build ## The binary to DESTDIR and PREFIX (/usr)
+	install -D -m 755 target/release/latchkey '$(DESTDIR)$(PREFIX)/sbin/latchkey'
+
+.PHONY: clean
+clean: ## Removes what was built
+	$(CARGO) clean
+	rm -rf fuzz/target fuzz/corpus-work fuzz/artifacts
+
+# The targets of the simulated access point: rig, demo.
+-include tests/rig/rig.mk

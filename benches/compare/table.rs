@@ -1,0 +1,86 @@
+//! The table at the end: what was measured, on which server, and whether it kept its bound.
+
+use std::fmt;
+
+/// One line.
+struct Row {
+    what: String,
+    latchkey: String,
+    peer: String,
+    bound: String,
+    kept: Option<bool>,
+}
+
+/// All lines of a run.
+#[derive(Default)]
+pub struct Table {
+    rows: Vec<Row>,
+}
+
+impl Table {
+    /// A figure without a bound; `peer` is what FreeRADIUS came to, or empty.
+    pub fn figure(&mut self, what: &str, latchkey: String, peer: String) {
+        self.push(Row { what: what.into(), latchkey, peer, bound: String::new(), kept: None });
+    }
+
+    /// A figure with a bound, and whether it was kept.
+    pub fn bound(&mut self, what: &str, latchkey: String, peer: String, bound: &str, kept: bool) {
+        self.push(Row { what: what.into(), latchkey, peer, bound: bound.into(), kept: Some(kept) });
+    }
+
+    /// Shows what is known already: a run takes more than a minute, and may fail before the table is complete.
+    fn push(&mut self, row: Row) {
+        eprintln!("  {}: {} {}", row.what.trim_start(), row.latchkey, row.peer);
+        self.rows.push(row);
+    }
+
+    /// How many bounds were missed.
+    pub fn missed(&self) -> usize {
+        self.rows.iter().filter(|row| row.kept == Some(false)).count()
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = |of: fn(&Row) -> &str, least: usize| {
+            self.rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0).max(least)
+        };
+        let what = width(|row| &row.what, 4);
+        let (latchkey, peer, bound) =
+            (width(|row| &row.latchkey, 8), width(|row| &row.peer, 10), width(|row| &row.bound, 5));
+        writeln!(f, "{:what$}  {:>latchkey$}  {:>peer$}  {:bound$}", "", "latchkey", "FreeRADIUS", "bound")?;
+        writeln!(f, "{}", "-".repeat(what + latchkey + peer + bound + 14))?;
+        for row in &self.rows {
+            let verdict = match row.kept {
+                Some(true) => "  kept",
+                Some(false) => "  MISSED",
+                None => "",
+            };
+            let line = format!(
+                "{:what$}  {:>latchkey$}  {:>peer$}  {:bound$}{verdict}",
+                row.what, row.latchkey, row.peer, row.bound
+            );
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// 12345 as "12,345".
+pub fn thousands(n: f64) -> String {
+    let digits = format!("{n:.0}");
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The middle of the values, which must be some.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

@@ -1,0 +1,369 @@
+//! The daemon is killed at random moments while devices are registered, changed and removed, hundreds of times.
+//! Whatever it had acknowledged is there afterwards; what it was killed over is there as a whole or not at all.
+//!
+//! `LATCHKEY_CRASH_SEED` repeats a run's choices (not its timing), `LATCHKEY_CRASH_KILLS` sets how often it dies.
+
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::net::UdpSocket;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How often the daemon is killed.
+const KILLS: usize = 300;
+
+/// Clients at the same time, each with its own devices.
+const CLIENTS: usize = 4;
+
+/// A client with more devices than this rather removes some.
+const DEVICES_PER_CLIENT: usize = 24;
+
+/// What a client knows of its devices: the name, and the key that the daemon acknowledged.
+type Known = BTreeMap<String, String>;
+
+/// The request that was on its way when the daemon died: done or not done, but nothing else.
+#[derive(Debug, Clone)]
+enum Open {
+    Add(String),
+    Rotate(String),
+    Remove(String),
+}
+
+#[test]
+fn acknowledged_changes_survive_sigkill() {
+    let seed = std::env::var("LATCHKEY_CRASH_SEED").ok().and_then(|text| text.parse().ok());
+    let seed = seed.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64);
+    let kills = std::env::var("LATCHKEY_CRASH_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
+    println!("LATCHKEY_CRASH_SEED={seed} repeats these choices");
+
+    let mut random = Random(seed);
+    let home = Home::new();
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|number| Client::new(number, random.next())).collect();
+    let (mut killed, mut early, mut acknowledged, mut cut_off) = (0, 0, 0, 0);
+    while killed < kills {
+        let daemon = home.start();
+        // Every fifth time it dies while it starts, over the recovery from the death before.
+        if random.below(5) == 0 {
+            std::thread::sleep(Duration::from_micros(random.below(25_000)));
+            daemon.kill();
+            (killed, early) = (killed + 1, early + 1);
+            continue;
+        }
+        home.verify(&mut clients);
+        let time = Duration::from_micros(1_000 + random.below(150_000));
+        std::thread::scope(|scope| {
+            for client in &mut clients {
+                scope.spawn(|| client.work(&home.socket));
+            }
+            std::thread::sleep(time);
+            daemon.kill();
+        });
+        killed += 1;
+        acknowledged += clients.iter().map(|client| client.acknowledged).sum::<usize>();
+        cut_off += clients.iter().filter(|client| client.open.is_some()).count();
+    }
+    println!(
+        "{killed} kills, {early} of them during the start; {acknowledged} changes acknowledged, {cut_off} cut off"
+    );
+    assert!(acknowledged > killed, "too little load to mean anything: {acknowledged} changes in {killed} lives");
+    assert!(cut_off > killed / 10, "the daemon hardly ever died over a change: {cut_off} of {killed} times");
+
+    let daemon = home.start();
+    home.verify(&mut clients);
+    let status = daemon.terminate();
+    assert!(status.success(), "the end after SIGTERM: {status}\n{}", home.log());
+    home.check_database();
+    let daemon = home.start();
+    home.verify(&mut clients);
+    daemon.kill();
+}
+
+/// One control-socket client and what it may count on.
+struct Client {
+    number: usize,
+    random: Random,
+    made: usize,
+    known: Known,
+    open: Option<Open>,
+    acknowledged: usize,
+}
+
+impl Client {
+    fn new(number: usize, seed: u64) -> Client {
+        Client { number, random: Random(seed), made: 0, known: Known::new(), open: None, acknowledged: 0 }
+    }
+
+    /// Adds, rotates and removes until the daemon is gone.
+    fn work(&mut self, socket: &Path) {
+        self.acknowledged = 0;
+        let Ok(mut control) = Control::connect(socket) else { return };
+        loop {
+            let request = self.choose();
+            self.open = Some(request.clone());
+            let Ok(result) = control.call(&request.to_json()) else { return };
+            match request {
+                Open::Add(name) | Open::Rotate(name) => {
+                    let key = key_in(&result);
+                    self.known.insert(name, key);
+                }
+                Open::Remove(name) => {
+                    self.known.remove(&name);
+                }
+            }
+            self.open = None;
+            self.acknowledged += 1;
+        }
+    }
+
+    fn choose(&mut self) -> Open {
+        let full = self.known.len() >= DEVICES_PER_CLIENT;
+        let dice = self.random.below(10);
+        let place = self.random.below(self.known.len().max(1) as u64) as usize;
+        let some = self.known.keys().nth(place).cloned();
+        match (some, dice) {
+            (Some(name), 0..3) => Open::Rotate(name),
+            (Some(name), 3..4) => Open::Remove(name),
+            (Some(name), 4..8) if full => Open::Remove(name),
+            _ => {
+                self.made += 1;
+                Open::Add(format!("c{}-{}", self.number, self.made))
+            }
+        }
+    }
+
+    /// Compares what the registry has under this client's names with what it acknowledged.
+    fn verify(&mut self, found: &Known) {
+        let mut expected = std::mem::take(&mut self.known);
+        match self.open.take() {
+            // Both is right; which of the two is what we go on with.
+            Some(Open::Add(name)) => {
+                if let Some(key) = found.get(&name) {
+                    expected.insert(name, key.clone());
+                }
+            }
+            Some(Open::Rotate(name)) => {
+                let key = found.get(&name).unwrap_or_else(|| panic!("{name} is lost: it was only to get a new key"));
+                expected.insert(name, key.clone());
+            }
+            Some(Open::Remove(name)) => {
+                if !found.contains_key(&name) {
+                    expected.remove(&name);
+                }
+            }
+            None => {}
+        }
+        for (name, key) in &expected {
+            match found.get(name) {
+                Some(now) if now == key => {}
+                Some(_) => panic!("{name} has another key than the one that was acknowledged"),
+                None => panic!("{name} is lost: its registration was acknowledged"),
+            }
+        }
+        if let Some(name) = found.keys().find(|name| !expected.contains_key(*name)) {
+            panic!("{name} is there, though its removal was acknowledged or it was never asked for");
+        }
+        self.known = expected;
+    }
+}
+
+impl Open {
+    fn to_json(&self) -> Value {
+        match self {
+            Open::Add(name) => json!({ "method": "device_add", "params": { "name": name, "generate": true } }),
+            Open::Rotate(name) => json!({ "method": "device_rotate", "params": { "name": name } }),
+            Open::Remove(name) => json!({ "method": "device_remove", "params": { "name": name } }),
+        }
+    }
+}
+
+/// The key of a device in an answer.
+fn key_in(result: &Value) -> String {
+    result["key"].as_str().unwrap_or_else(|| panic!("no key in the answer")).to_owned()
+}
+
+/// The directory of one registry.
+struct Home {
+    dir: tempfile::TempDir,
+    socket: PathBuf,
+}
+
+impl Home {
+    fn new() -> Home {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("control.sock");
+        let config = format!(
+            "config latchkey 'main'\n\toption state_dir '{0}/state'\n\toption control_socket '{1}'\n\
+             \toption auth_listen '127.0.0.1:{2}'\n\toption acct_listen '127.0.0.1:{3}'\n\
+             config client 'local'\n\toption address '127.0.0.1'\n\toption secret 'a-secret-for-the-crash-test'\n\
+             config profile 'default'\n\toption vlan '20'\n\toption access 'internet'\n\
+             config ssid 'home'\n\toption ssid 'Crash'\n\toption security 'wpa2'\n\toption unknown 'reject'\n",
+            dir.path().display(),
+            socket.display(),
+            free_port(),
+            free_port(),
+        );
+        fs::create_dir(dir.path().join("state")).unwrap();
+        fs::write(dir.path().join("config"), config).unwrap();
+        Home { dir, socket }
+    }
+
+    fn start(&self) -> Daemon {
+        let log = File::options().create(true).append(true).open(self.dir.path().join("log")).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_latchkey"))
+            .args(["serve", "--config"])
+            .arg(self.dir.path().join("config"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Daemon(child)
+    }
+
+    /// Reads the whole registry and lets every client compare.
+    fn verify(&self, clients: &mut [Client]) {
+        let mut control = self.connect();
+        let status = control.call(&json!({ "method": "status", "params": {} })).unwrap();
+        let healthy = status["registry"]["damaged"].is_null();
+        assert!(healthy, "a killed daemon must not leave a damaged registry: {status}\n{}", self.log());
+        let list = control.call(&json!({ "method": "device_list", "params": {} })).unwrap();
+        let devices = list["devices"].as_array().expect("device_list answers a list");
+        let names: BTreeSet<&str> = devices.iter().map(|device| device["name"].as_str().unwrap()).collect();
+        assert_eq!(names.len(), devices.len(), "a name appears twice");
+        let mut found = vec![Known::new(); clients.len()];
+        for name in names {
+            let show = json!({ "method": "device_show", "params": { "name": name, "secret": true } });
+            let number: usize = name[1..].split('-').next().and_then(|digits| digits.parse().ok()).unwrap();
+            found[number].insert(name.into(), key_in(&control.call(&show).unwrap()));
+        }
+        for (client, found) in clients.iter_mut().zip(&found) {
+            client.verify(found);
+        }
+    }
+
+    /// The socket of the last life is still there: until the daemon has replaced it, nobody answers.
+    fn connect(&self) -> Control {
+        let start = Instant::now();
+        loop {
+            match Control::connect(&self.socket) {
+                Ok(control) => return control,
+                Err(e) if start.elapsed() > Duration::from_secs(10) => {
+                    panic!("the daemon does not come back: {e}\n{}", self.log())
+                }
+                Err(_) => std::thread::sleep(Duration::from_millis(2)),
+            }
+        }
+    }
+
+    /// SQLite's own opinion of the files.
+    fn check_database(&self) {
+        let state = self.dir.path().join("state");
+        let mut databases = 0;
+        for entry in fs::read_dir(&state).unwrap() {
+            let path = entry.unwrap().path();
+            let head = fs::read(&path).unwrap_or_default();
+            if head.starts_with(b"SQLite format 3\0") {
+                databases += 1;
+                let database = rusqlite::Connection::open(&path).unwrap();
+                let verdict: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+                assert_eq!(verdict, "ok", "{}", path.display());
+            }
+        }
+        assert!(databases > 0, "no database in {}", state.display());
+    }
+
+    /// The end of what the daemon said.
+    fn log(&self) -> String {
+        let text = fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+}
+
+/// A port nobody uses; the same in every life of the daemon.
+fn free_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The daemon, killed at the latest when the test ends.
+struct Daemon(Child);
+
+impl Daemon {
+    fn kill(mut self) {
+        self.0.kill().unwrap();
+        let status = self.0.wait().unwrap();
+        let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+        assert_eq!(signal, Some(9), "the daemon ended by itself: {status}");
+    }
+
+    fn terminate(mut self) -> ExitStatus {
+        let pid = nix::unistd::Pid::from_raw(self.0.id().try_into().unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(10) {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("the daemon does not end on SIGTERM");
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// One connection to the control socket.
+struct Control {
+    reader: BufReader<UnixStream>,
+}
+
+impl Control {
+    fn connect(socket: &Path) -> std::io::Result<Control> {
+        let stream = UnixStream::connect(socket)?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        Ok(Control { reader: BufReader::new(stream) })
+    }
+
+    /// The result of one request; an error only when the connection is gone. A refusal or no answer is a failure.
+    fn call(&mut self, request: &Value) -> std::io::Result<Value> {
+        self.reader.get_mut().write_all(format!("{request}\n").as_bytes())?;
+        let mut line = String::new();
+        if let Err(e) = self.reader.read_line(&mut line) {
+            assert_ne!(e.kind(), std::io::ErrorKind::WouldBlock, "no answer to {request} within 20 s");
+            return Err(e);
+        }
+        if !line.ends_with('\n') {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut reply: Value = serde_json::from_str(&line).expect("an answer is JSON");
+        assert!(reply.get("error").is_none(), "{request} is refused: {}", reply["error"]);
+        Ok(reply["result"].take())
+    }
+}
+
+/// A splitmix64 generator.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `end`, which is small against 2^64.
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+}
