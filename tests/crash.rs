@@ -3,15 +3,13 @@
 //!
 //! `LATCHKEY_CRASH_SEED` repeats a run's choices (not its timing), `LATCHKEY_CRASH_KILLS` sets how often it dies.
 
+mod support;
+
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
-use std::net::UdpSocket;
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::fs;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use support::{Control, Home};
 
 /// How often the daemon is killed.
 const KILLS: usize = 300;
@@ -45,7 +43,7 @@ fn acknowledged_changes_survive_sigkill() {
     let mut clients: Vec<Client> = (0..CLIENTS).map(|number| Client::new(number, random.next())).collect();
     let (mut killed, mut early, mut acknowledged, mut cut_off) = (0, 0, 0, 0);
     while killed < kills {
-        let daemon = home.start();
+        let daemon = home.spawn();
         // Every fifth time it dies while it starts, over the recovery from the death before.
         if random.below(5) == 0 {
             std::thread::sleep(Duration::from_micros(random.below(25_000)));
@@ -53,11 +51,11 @@ fn acknowledged_changes_survive_sigkill() {
             (killed, early) = (killed + 1, early + 1);
             continue;
         }
-        home.verify(&mut clients);
+        verify(&home, &mut clients);
         let time = Duration::from_micros(1_000 + random.below(150_000));
         std::thread::scope(|scope| {
             for client in &mut clients {
-                scope.spawn(|| client.work(&home.socket));
+                scope.spawn(|| client.work(&home));
             }
             std::thread::sleep(time);
             daemon.kill();
@@ -73,12 +71,12 @@ fn acknowledged_changes_survive_sigkill() {
     assert!(cut_off > killed / 10, "the daemon hardly ever died over a change: {cut_off} of {killed} times");
 
     let daemon = home.start();
-    home.verify(&mut clients);
+    verify(&home, &mut clients);
     let status = daemon.terminate();
     assert!(status.success(), "the end after SIGTERM: {status}\n{}", home.log());
-    home.check_database();
+    check_database(&home);
     let daemon = home.start();
-    home.verify(&mut clients);
+    verify(&home, &mut clients);
     daemon.kill();
 }
 
@@ -98,13 +96,13 @@ impl Client {
     }
 
     /// Adds, rotates and removes until the daemon is gone.
-    fn work(&mut self, socket: &Path) {
+    fn work(&mut self, home: &Home) {
         self.acknowledged = 0;
-        let Ok(mut control) = Control::connect(socket) else { return };
+        let Ok(mut control) = Control::connect(&home.socket()) else { return };
         loop {
             let request = self.choose();
             self.open = Some(request.clone());
-            let Ok(result) = control.call(&request.to_json()) else { return };
+            let Ok(result) = request.send(&mut control) else { return };
             match request {
                 Open::Add(name) | Open::Rotate(name) => {
                     let key = key_in(&result);
@@ -150,9 +148,7 @@ impl Client {
                 expected.insert(name, key.clone());
             }
             Some(Open::Remove(name)) => {
-                if !found.contains_key(&name) {
-                    expected.remove(&name);
-                }
+                expected.retain(|known, _| *known != name || found.contains_key(known));
             }
             None => {}
         }
@@ -171,12 +167,15 @@ impl Client {
 }
 
 impl Open {
-    fn to_json(&self) -> Value {
-        match self {
-            Open::Add(name) => json!({ "method": "device_add", "params": { "name": name, "generate": true } }),
-            Open::Rotate(name) => json!({ "method": "device_rotate", "params": { "name": name } }),
-            Open::Remove(name) => json!({ "method": "device_remove", "params": { "name": name } }),
-        }
+    /// Asks for it: the result, or an error when the daemon is gone. A refusal is a failure.
+    fn send(&self, control: &mut Control) -> std::io::Result<Value> {
+        let (method, params) = match self {
+            Open::Add(name) => ("device_add", json!({ "name": name, "generate": true })),
+            Open::Rotate(name) => ("device_rotate", json!({ "name": name })),
+            Open::Remove(name) => ("device_remove", json!({ "name": name })),
+        };
+        let reply = control.try_call(method, params)?;
+        Ok(reply.unwrap_or_else(|error| panic!("{self:?} is refused: {error}")))
     }
 }
 
@@ -185,169 +184,42 @@ fn key_in(result: &Value) -> String {
     result["key"].as_str().unwrap_or_else(|| panic!("no key in the answer")).to_owned()
 }
 
-/// The directory of one registry.
-struct Home {
-    dir: tempfile::TempDir,
-    socket: PathBuf,
-}
-
-impl Home {
-    fn new() -> Home {
-        let dir = tempfile::tempdir().unwrap();
-        let socket = dir.path().join("control.sock");
-        let config = format!(
-            "config latchkey 'main'\n\toption state_dir '{0}/state'\n\toption control_socket '{1}'\n\
-             \toption auth_listen '127.0.0.1:{2}'\n\toption acct_listen '127.0.0.1:{3}'\n\
-             config client 'local'\n\toption address '127.0.0.1'\n\toption secret 'a-secret-for-the-crash-test'\n\
-             config profile 'default'\n\toption vlan '20'\n\toption access 'internet'\n\
-             config ssid 'home'\n\toption ssid 'Crash'\n\toption security 'wpa2'\n\toption unknown 'reject'\n",
-            dir.path().display(),
-            socket.display(),
-            free_port(),
-            free_port(),
-        );
-        fs::create_dir(dir.path().join("state")).unwrap();
-        fs::write(dir.path().join("config"), config).unwrap();
-        Home { dir, socket }
+/// Reads the whole registry and lets every client compare.
+fn verify(home: &Home, clients: &mut [Client]) {
+    let mut control = home.connect();
+    let status = control.call("status", json!({})).unwrap();
+    let healthy = status["registry"]["damaged"].is_null();
+    assert!(healthy, "a killed daemon must not leave a damaged registry: {status}\n{}", home.log());
+    let list = control.call("device_list", json!({})).unwrap();
+    let devices = list["devices"].as_array().expect("device_list answers a list");
+    assert_eq!(list["total"], devices.len(), "the clients keep their devices to one page");
+    let names: BTreeSet<&str> = devices.iter().map(|device| device["name"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), devices.len(), "a name appears twice");
+    let mut found = vec![Known::new(); clients.len()];
+    for name in names {
+        let shown = control.call("device_show", json!({ "name": name, "secret": true })).unwrap();
+        let number: usize = name[1..].split('-').next().and_then(|digits| digits.parse().ok()).unwrap();
+        found[number].insert(name.into(), key_in(&shown));
     }
-
-    fn start(&self) -> Daemon {
-        let log = File::options().create(true).append(true).open(self.dir.path().join("log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_latchkey"))
-            .args(["serve", "--config"])
-            .arg(self.dir.path().join("config"))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        Daemon(child)
-    }
-
-    /// Reads the whole registry and lets every client compare.
-    fn verify(&self, clients: &mut [Client]) {
-        let mut control = self.connect();
-        let status = control.call(&json!({ "method": "status", "params": {} })).unwrap();
-        let healthy = status["registry"]["damaged"].is_null();
-        assert!(healthy, "a killed daemon must not leave a damaged registry: {status}\n{}", self.log());
-        let list = control.call(&json!({ "method": "device_list", "params": {} })).unwrap();
-        let devices = list["devices"].as_array().expect("device_list answers a list");
-        let names: BTreeSet<&str> = devices.iter().map(|device| device["name"].as_str().unwrap()).collect();
-        assert_eq!(names.len(), devices.len(), "a name appears twice");
-        let mut found = vec![Known::new(); clients.len()];
-        for name in names {
-            let show = json!({ "method": "device_show", "params": { "name": name, "secret": true } });
-            let number: usize = name[1..].split('-').next().and_then(|digits| digits.parse().ok()).unwrap();
-            found[number].insert(name.into(), key_in(&control.call(&show).unwrap()));
-        }
-        for (client, found) in clients.iter_mut().zip(&found) {
-            client.verify(found);
-        }
-    }
-
-    /// The socket of the last life is still there: until the daemon has replaced it, nobody answers.
-    fn connect(&self) -> Control {
-        let start = Instant::now();
-        loop {
-            match Control::connect(&self.socket) {
-                Ok(control) => return control,
-                Err(e) if start.elapsed() > Duration::from_secs(10) => {
-                    panic!("the daemon does not come back: {e}\n{}", self.log())
-                }
-                Err(_) => std::thread::sleep(Duration::from_millis(2)),
-            }
-        }
-    }
-
-    /// SQLite's own opinion of the files.
-    fn check_database(&self) {
-        let state = self.dir.path().join("state");
-        let mut databases = 0;
-        for entry in fs::read_dir(&state).unwrap() {
-            let path = entry.unwrap().path();
-            let head = fs::read(&path).unwrap_or_default();
-            if head.starts_with(b"SQLite format 3\0") {
-                databases += 1;
-                let database = rusqlite::Connection::open(&path).unwrap();
-                let verdict: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-                assert_eq!(verdict, "ok", "{}", path.display());
-            }
-        }
-        assert!(databases > 0, "no database in {}", state.display());
-    }
-
-    /// The end of what the daemon said.
-    fn log(&self) -> String {
-        let text = fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(20)..].join("\n")
+    for (client, found) in clients.iter_mut().zip(&found) {
+        client.verify(found);
     }
 }
 
-/// A port nobody uses; the same in every life of the daemon.
-fn free_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// The daemon, killed at the latest when the test ends.
-struct Daemon(Child);
-
-impl Daemon {
-    fn kill(mut self) {
-        self.0.kill().unwrap();
-        let status = self.0.wait().unwrap();
-        let signal = std::os::unix::process::ExitStatusExt::signal(&status);
-        assert_eq!(signal, Some(9), "the daemon ended by itself: {status}");
-    }
-
-    fn terminate(mut self) -> ExitStatus {
-        let pid = nix::unistd::Pid::from_raw(self.0.id().try_into().unwrap());
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(10) {
-            if let Some(status) = self.0.try_wait().unwrap() {
-                return status;
-            }
-            std::thread::sleep(Duration::from_millis(5));
+/// SQLite's own opinion of the files.
+fn check_database(home: &Home) {
+    let mut databases = 0;
+    for entry in fs::read_dir(home.path("state")).unwrap() {
+        let path = entry.unwrap().path();
+        let head = fs::read(&path).unwrap_or_default();
+        if head.starts_with(b"SQLite format 3\0") {
+            databases += 1;
+            let database = rusqlite::Connection::open(&path).unwrap();
+            let verdict: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+            assert_eq!(verdict, "ok", "{}", path.display());
         }
-        panic!("the daemon does not end on SIGTERM");
     }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// One connection to the control socket.
-struct Control {
-    reader: BufReader<UnixStream>,
-}
-
-impl Control {
-    fn connect(socket: &Path) -> std::io::Result<Control> {
-        let stream = UnixStream::connect(socket)?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        Ok(Control { reader: BufReader::new(stream) })
-    }
-
-    /// The result of one request; an error only when the connection is gone. A refusal or no answer is a failure.
-    fn call(&mut self, request: &Value) -> std::io::Result<Value> {
-        self.reader.get_mut().write_all(format!("{request}\n").as_bytes())?;
-        let mut line = String::new();
-        if let Err(e) = self.reader.read_line(&mut line) {
-            assert_ne!(e.kind(), std::io::ErrorKind::WouldBlock, "no answer to {request} within 20 s");
-            return Err(e);
-        }
-        if !line.ends_with('\n') {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        let mut reply: Value = serde_json::from_str(&line).expect("an answer is JSON");
-        assert!(reply.get("error").is_none(), "{request} is refused: {}", reply["error"]);
-        Ok(reply["result"].take())
-    }
+    assert!(databases > 0, "no database in {}", home.path("state").display());
 }
 
 /// A splitmix64 generator.

@@ -85,7 +85,6 @@ fn render(reply: Part<'_>, look: &Look) -> String {
     let mut table = Table::new(["MAC", "SSID", ">TRIES", "LAST SEEN", "FIRST SEEN", "AP", "WHY"]);
     for unknown in pending {
         let random = if unknown.flag("randomised") { " (random)" } else { "" };
-        let quarantine = if unknown.flag("quarantined") { " (in quarantine)" } else { "" };
         table.row([
             format!("{}{random}", unknown.text("mac")).into(),
             unknown.text("ssid").into(),
@@ -93,7 +92,7 @@ fn render(reply: Part<'_>, look: &Look) -> String {
             unknown.when("last_seen", look).unwrap_or_default().into(),
             unknown.when("first_seen", look).unwrap_or_default().into(),
             unknown.text("nas").into(),
-            format!("{}{quarantine}", unknown.text("reason")).into(),
+            unknown.text("why").into(),
         ]);
     }
     let hint = "Let one in:  latchkey pending approve MAC NAME --profile P\nHide one:    latchkey pending ignore MAC\n";
@@ -110,15 +109,15 @@ mod tests {
         let reply = json!({ "pending": [
             { "mac": "00:11:22:33:44:55", "randomised": false, "ssid": "Home", "nas": "attic",
               "first_seen": "2027-01-31T16:00:00Z", "last_seen": "2027-01-31T17:57:00Z", "attempts": 12,
-              "reason": "unknown device", "quarantined": false },
+              "reason": "unknown_device", "why": "unknown device", "quarantined": false },
             { "mac": "02:11:22:33:44:55", "randomised": true, "ssid": "Home", "nas": "attic",
               "first_seen": null, "last_seen": "2027-01-31T18:00:00Z", "attempts": 1,
-              "reason": "onboarding key", "quarantined": true },
+              "reason": "quarantined", "why": "kept in quarantine", "quarantined": true },
         ]});
         let expected = "\
 MAC                         SSID  TRIES  LAST SEEN  FIRST SEEN  AP     WHY
 00:11:22:33:44:55           Home     12  3 min ago  2 h ago     attic  unknown device
-02:11:22:33:44:55 (random)  Home      1  just now   -           attic  onboarding key (in quarantine)
+02:11:22:33:44:55 (random)  Home      1  just now   -           attic  kept in quarantine
 
 Let one in:  latchkey pending approve MAC NAME --profile P
 Hide one:    latchkey pending ignore MAC

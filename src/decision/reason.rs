@@ -147,6 +147,14 @@ impl Reason {
         }
     }
 
+    /// The other device that the reason is about: whose key it was.
+    pub fn owner(&self) -> Option<&str> {
+        match self {
+            Reason::KeyOfOther { owner } | Reason::AddressOfOther { key_of: owner } => Some(owner),
+            _ => None,
+        }
+    }
+
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         match self {

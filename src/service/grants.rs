@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 /// How many answers are remembered. One takes about 150 octets.
-const GRANTS: usize = 2048;
+const GRANTS: usize = 1024;
 /// Seconds within which a device that has the key is connected: 4 tries of the handshake take 4 s.
 pub const PROOF_WITHIN: i64 = 10;
 

@@ -1,5 +1,6 @@
 //! Unknown devices that knocked: a bounded list from which the administrator approves.
 
+use crate::decision::reason::Reason;
 use crate::mac::MacAddr;
 use crate::time::UnixTime;
 use std::collections::HashMap;
@@ -23,8 +24,8 @@ pub struct Pending {
     pub last_seen: UnixTime,
     /// How often.
     pub attempts: u32,
-    /// The code of the last decision's reason.
-    pub reason: &'static str,
+    /// The last decision's reason.
+    pub reason: Reason,
     /// It proved the onboarding key and is in the quarantine profile.
     pub quarantined: bool,
 }
@@ -90,7 +91,7 @@ mod tests {
             first_seen: UnixTime(at),
             last_seen: UnixTime(at),
             attempts: 1,
-            reason: "unknown_device",
+            reason: Reason::UnknownDevice,
             quarantined: false,
         }
     }

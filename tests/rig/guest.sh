@@ -207,7 +207,7 @@ while IFS='|' read -r station proved text; do
     said[$station]=$text
 done < <(jq -r '.events[] | select(.reason | IN("known_address", "offered", "onboarding_offered") | not)
     | "\(.mac)|\(if .reason == "quarantined" then "the onboarding key"
-                  elif .reason == "key_of_other" then .text | capture("(?<key>the key of .[^\u0027]*)").key | sub("\u0027"; "")
+                  elif .reason == "key_of_other" then "the key of \(.owner)"
                   elif .outcome != "refused" and .device then "the key of \(.device)"
                   else "none" end)|\(.text)"' $run/log.json)
 

@@ -236,7 +236,7 @@ fn knock(core: &mut Core, last: u8, quarantined: bool) -> String {
         first_seen: NOW,
         last_seen: NOW,
         attempts: 1,
-        reason: "unknown_device",
+        reason: Reason::UnknownDevice,
         quarantined,
     });
     mac.to_string()
@@ -246,7 +246,9 @@ fn knock(core: &mut Core, last: u8, quarantined: bool) -> String {
 fn unknown_devices_are_approved_or_ignored() {
     let mut core = core();
     let (stranger, guest, pest) = (knock(&mut core, 1, false), knock(&mut core, 2, true), knock(&mut core, 3, false));
-    assert_eq!(call(&mut core, "pending_list", json!({}))["pending"].as_array().map(Vec::len), Some(3));
+    let listed = call(&mut core, "pending_list", json!({}));
+    assert_eq!(listed["pending"].as_array().map(Vec::len), Some(3));
+    assert!(listed["pending"][0]["why"].as_str().is_some_and(|why| why.starts_with("unknown device")), "{listed}");
     let approved = call(&mut core, "pending_approve", json!({ "mac": stranger, "name": "radio", "profile": "media" }));
     assert!(approved["key"].is_string(), "it proved nothing: it gets a key to type in");
     assert_eq!(approved["device"]["macs"][0]["mac"], *stranger);

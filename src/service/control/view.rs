@@ -79,6 +79,7 @@ pub fn event(event: &Event) -> Value {
         "method": event.method.to_string(),
         "outcome": event.outcome.as_str(),
         "reason": event.reason.code(),
+        "owner": event.reason.owner(),
         "fault": event.reason.fault().as_str(),
         "vlan": event.vlan,
         "profile": event.profile.as_deref(),
@@ -116,7 +117,8 @@ pub fn pending(pending: &Pending) -> Value {
         "first_seen": time(pending.first_seen),
         "last_seen": time(pending.last_seen),
         "attempts": pending.attempts,
-        "reason": pending.reason,
+        "reason": pending.reason.code(),
+        "why": pending.reason.to_string(),
         "quarantined": pending.quarantined,
     })
 }

@@ -312,7 +312,7 @@ pub(super) fn note_pending(
         first_seen: now,
         last_seen: now,
         attempts: 1,
-        reason: reason.code(),
+        reason: reason.clone(),
         quarantined: *reason == Reason::Quarantined,
     });
 }
