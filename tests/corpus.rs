@@ -47,6 +47,11 @@ fn csv() {
     });
 }
 
+#[test]
+fn service() {
+    run("service", latchkey::service::radius::fuzz);
+}
+
 /// Every target has its corpus test here, and every corpus its target.
 #[test]
 fn none_is_forgotten() {
