@@ -63,6 +63,6 @@ fn none_is_forgotten() {
         names
     };
     let targets = names("fuzz/fuzz_targets");
-    assert_eq!(targets, ["config", "control", "csv", "handshake", "radius"]);
+    assert_eq!(targets, ["config", "control", "csv", "handshake", "radius", "service"]);
     assert_eq!(names("fuzz/corpus"), targets);
 }
