@@ -86,6 +86,7 @@ pub fn settle(core: &mut Core, exchange: Exchange, now: Now, out: &mut Vec<u8>) 
     };
     let Some(proof) = exchange.proof else { return Verdict::Nothing };
     let Ok(ask) = Ask::read(&incoming.packet, &core.config) else { return Verdict::Nothing };
+    let proof = confirmed(core, &ask, proof);
     let decided = core.decide(ask.mac, &ask.ssid, Evidence::Handshake(proof), now.wall);
     let Ok(Grant { bind: Some((id, bound)), device, .. }) = &decided else {
         // Somebody else was faster, or the administrator.
@@ -135,7 +136,7 @@ fn work(
         }
     }
     let evidence = match (&ask.credential, proof) {
-        (_, Some(proof)) => Evidence::Handshake(proof),
+        (_, Some(proof)) => Evidence::Handshake(confirmed(core, &ask, proof)),
         (Credential::Address, None) => Evidence::Address { attempt: attempt(core, &ask) },
         (Credential::Handshake(handshake), None) => {
             let bound = core.registry.by_mac(ask.mac).map(|device| device.id);
@@ -176,6 +177,20 @@ fn work(
     }
     conclude(core, incoming, &ask, decided, now, out);
     Next::Send
+}
+
+/// What was proved some time ago, if it is true of the present keys: one may have been rotated during the search, or
+/// while the registry was locked.
+fn confirmed(core: &Core, ask: &Ask, proof: Proof) -> Proof {
+    let key = match proof {
+        Proof::Device(id) => KeyRef::Device(id),
+        Proof::Onboarding => KeyRef::Onboarding,
+        Proof::Nothing => return Proof::Nothing,
+    };
+    match &ask.credential {
+        Credential::Handshake(handshake) if core.keyring.verifies(&ask.ssid, key, handshake) => proof,
+        _ => Proof::Nothing,
+    }
 }
 
 fn has_key(core: &Core, id: crate::registry::device::DeviceId) -> bool {

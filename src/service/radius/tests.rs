@@ -504,6 +504,34 @@ fn a_clock_that_is_set_is_no_reason_to_report_a_wrong_key() {
 }
 
 #[test]
+fn a_key_that_is_rotated_during_the_search_is_not_proved() {
+    let devices = (1..=300).map(|id| device(id, &format!("d{id}"), "iot", &format!("key number {id}"))).collect();
+    let mut rig = Rig::with(Registry::load(devices, vec![], vec![], DeviceId(301)));
+    let rotate = |rig: &mut Rig, id: u32| {
+        let mut device = rig.core.registry.get(DeviceId(id)).cloned().expect("there");
+        device.key = Passphrase::new("an altogether new one").ok();
+        device.key_serial += 1;
+        rig.core.apply(&[Change::Put(vec![device])]);
+    };
+    let packet = rig.by_handshake(mac(9), "Home", "key number 300");
+    let Next::Search(exchange, keys, handshake) = rig.receive(&packet) else { panic!("a long search") };
+    let proof = keys.search(&handshake);
+    rotate(&mut rig, 300);
+    let next = resume(&mut rig.core, &exchange, proof, rig.now, &mut rig.out);
+    assert!(matches!(next, Next::Send), "nothing to bind");
+    assert_eq!(rig.answer(&packet), rejected());
+
+    let packet = rig.by_handshake(mac(9), "Home", "key number 299");
+    let Next::Search(exchange, keys, handshake) = rig.receive(&packet) else { panic!("a long search") };
+    let next = resume(&mut rig.core, &exchange, keys.search(&handshake), rig.now, &mut rig.out);
+    let Next::Commit(exchange) = next else { panic!("to be bound") };
+    rotate(&mut rig, 299);
+    rig.commit(exchange, true);
+    assert_eq!(rig.answer(&packet), rejected());
+    assert!(rig.core.registry.by_mac(mac(9)).is_none());
+}
+
+#[test]
 fn a_key_that_is_never_proved_was_the_wrong_one() {
     let mut rig = Rig::new();
     let packet = rig.by_address(mac(1), "Home");
