@@ -261,6 +261,29 @@ fn bad_company_on_the_control_socket() {
 }
 
 #[test]
+fn others_go_on_during_an_import_and_nothing_of_theirs_is_lost() {
+    let home = Home::new();
+    let _daemon = home.start();
+    let rows: String = (0..3000).map(|n| format!("device-{n}\n")).collect();
+    let csv = format!("name\n{rows}");
+    let import = std::thread::scope(|scope| {
+        let import = scope.spawn(|| home.call("device_import", json!({ "csv": csv })));
+        let mut control = home.connect();
+        for n in 0..20 {
+            control.call("device_add", json!({ "name": format!("other-{n}") })).unwrap();
+        }
+        import.join().unwrap()
+    });
+    assert_eq!(import.unwrap()["imported"], 3000);
+    let mut names = std::collections::BTreeSet::new();
+    for offset in (0..3500).step_by(500) {
+        let page = home.call("device_list", json!({ "offset": offset })).unwrap();
+        names.extend(page["devices"].as_array().unwrap().iter().map(|device| device["name"].to_string()));
+    }
+    assert_eq!(names.len(), 3020);
+}
+
+#[test]
 fn a_flood_of_rubbish_on_the_radius_port() {
     let home = Home::new();
     let daemon = home.start();

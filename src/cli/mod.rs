@@ -112,6 +112,26 @@ impl Context<'_> {
         self.connect()?.call(method, params, PATIENCE)
     }
 
+    /// Asks for a list that comes in pages, all of it. What comes or goes meanwhile can only shift the pages, not add to
+    /// them without end.
+    fn pages(&self, method: &str, field: &str) -> Result<Value, Failure> {
+        let mut client = self.connect()?;
+        let mut all: Vec<Value> = Vec::new();
+        loop {
+            let mut page = client.call(method, json!({ "offset": all.len() }), PATIENCE)?;
+            let total = page.get("total").and_then(Value::as_u64).unwrap_or(0);
+            let more = match page.get_mut(field).map(Value::take) {
+                Some(Value::Array(more)) => more,
+                _ => Vec::new(),
+            };
+            let end = more.is_empty();
+            all.extend(more);
+            if end || all.len() as u64 >= total {
+                return Ok(json!({ field: all, "total": total }));
+            }
+        }
+    }
+
     /// Prints a result: as it came with `--json`, else as `render` puts it.
     fn finish(&mut self, reply: &Value, render: impl FnOnce(Part<'_>, &Look) -> String) -> Result<(), Failure> {
         let text = if self.json { format!("{reply}\n") } else { render(Part(reply), &self.look) };

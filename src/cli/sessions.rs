@@ -6,7 +6,6 @@ use super::client::Failure;
 use super::reply::Part;
 use super::table::{Cell, Table};
 use super::text::{Look, Paint, bytes, count, duration};
-use serde_json::json;
 
 /// Understands the arguments.
 pub fn parse(words: &mut Words) -> Result<(), Stop> {
@@ -15,7 +14,7 @@ pub fn parse(words: &mut Words) -> Result<(), Stop> {
 
 /// Asks and prints.
 pub fn run(context: &mut Context<'_>) -> Result<(), Failure> {
-    let reply = context.call("sessions", json!({}))?;
+    let reply = context.pages("sessions", "sessions")?;
     context.finish(&reply, render)
 }
 
@@ -54,6 +53,7 @@ fn render(reply: Part<'_>, look: &Look) -> String {
 mod tests {
     use super::super::tests::{COLOUR, PLAIN};
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn sessions_are_a_table() {

@@ -2,7 +2,7 @@
 
 use super::{Daemon, now};
 use crate::mac::MacAddr;
-use crate::service::control::{ApiError, Call, Done, event_view};
+use crate::service::control::{ApiError, Call, Done, Import, event_view};
 use crate::store::StoreError;
 use serde_json::{Value, json};
 use std::error::Error;
@@ -16,12 +16,14 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::timeout;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Clients served at the same time.
 const CLIENTS: usize = 16;
+/// Clients that may follow the log: they stay, and the others need places too.
+const FOLLOWERS: usize = 8;
 /// Octets of the longest request: an import of 20,000 devices.
 const REQUEST: usize = 4 << 20;
 /// A request longer than this waits until no other such is being read, so that memory stays bounded.
@@ -60,7 +62,7 @@ impl Listener {
     /// Serves clients for ever.
     pub async fn serve(self, daemon: Rc<Daemon>) {
         let places = Arc::new(Semaphore::new(CLIENTS));
-        let long_requests = Arc::new(Semaphore::new(1));
+        let (long_requests, followers) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(FOLLOWERS)));
         loop {
             let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
@@ -75,10 +77,10 @@ impl Listener {
                 refuse_client(stream);
                 continue;
             };
-            let (daemon, long_requests) = (daemon.clone(), long_requests.clone());
+            let (daemon, long_requests, followers) = (daemon.clone(), long_requests.clone(), followers.clone());
             tokio::task::spawn_local(async move {
                 let (reader, writer) = stream.into_split();
-                let mut client = Client { daemon, long_requests, reader, writer, read: Vec::new() };
+                let mut client = Client { daemon, long_requests, followers, reader, writer, read: Vec::new() };
                 while client.serve_one().await.is_some() {}
                 drop(place);
             });
@@ -100,6 +102,7 @@ fn refuse_client(stream: UnixStream) {
 struct Client {
     daemon: Rc<Daemon>,
     long_requests: Arc<Semaphore>,
+    followers: Arc<Semaphore>,
     reader: OwnedReadHalf,
     writer: OwnedWriteHalf,
     read: Vec<u8>,
@@ -108,7 +111,9 @@ struct Client {
 impl Client {
     /// Reads, runs and answers one request. Nothing when the client is done or misbehaves.
     async fn serve_one(&mut self) -> Option<()> {
-        let line = match self.line().await {
+        // Held until the request is done: as many octets again go into its JSON and its result.
+        let mut long = None;
+        let line = match self.line(&mut long).await {
             Ok(line) => line?,
             Err(error) => {
                 let _ = self.write(&error.to_json()).await;
@@ -119,7 +124,7 @@ impl Client {
             Ok(call) => self.run(call).await,
             Err(error) => Err(error),
         };
-        drop(line);
+        drop((line, long));
         match done {
             Ok(Reply::Value(value)) => self.write(&json!({ "result": value })).await,
             Ok(Reply::Follow(value, mac)) => self.follow(value, mac).await,
@@ -127,10 +132,11 @@ impl Client {
         }
     }
 
-    /// The next line, without its end; nothing at the end of the stream.
-    async fn line(&mut self) -> Result<Option<Vec<u8>>, ApiError> {
+    /// The next line, without its end; nothing at the end of the stream. A long one takes the place for long ones.
+    async fn line(&mut self, long: &mut Option<OwnedSemaphorePermit>) -> Result<Option<Vec<u8>>, ApiError> {
         let mut searched = 0;
-        let mut long = None;
+        // From the first octet on, so that a client that sends one now and then does not hold its place for ever.
+        let mut deadline = None;
         loop {
             let fresh = self.read.get(searched..).unwrap_or_default();
             if let Some(end) = fresh.iter().position(|b| *b == b'\n').map(|at| at + searched) {
@@ -143,15 +149,20 @@ impl Client {
             if searched > REQUEST {
                 return Err(ApiError::new("too_long", format!("a request has at most {REQUEST} octets")));
             }
-            let patience = if self.read.is_empty() { IDLE } else { PATIENCE };
             if searched > SMALL && long.is_none() {
                 let waiting = timeout(PATIENCE, self.long_requests.clone().acquire_owned()).await;
                 let Ok(Ok(place)) = waiting else {
-                    return Err(ApiError::new("busy", "another long request is being read: try again later"));
+                    return Err(ApiError::new("busy", "another long request is being worked on: try again later"));
                 };
-                long = Some(place);
+                *long = Some(place);
+                deadline = Some(Instant::now() + PATIENCE);
             }
-            match timeout(patience, self.reader.read_buf(&mut self.read)).await {
+            let until = match deadline {
+                _ if self.read.is_empty() => Instant::now() + IDLE,
+                Some(deadline) => deadline,
+                None => *deadline.insert(Instant::now() + PATIENCE),
+            };
+            match timeout_at(until, self.reader.read_buf(&mut self.read)).await {
                 Ok(Ok(0)) | Ok(Err(_)) => return Ok(None),
                 Ok(Ok(_)) => {}
                 Err(_) if self.read.is_empty() => return Ok(None),
@@ -175,20 +186,44 @@ impl Client {
             Done::Value(value) => return Ok(Reply::Value(value)),
             Done::Follow { value, mac } => return Ok(Reply::Follow(value, mac)),
             Done::Commit { changes, then } => (changes, then),
-            Done::Import(mut import) => {
-                while !import.step(&mut daemon.core.borrow_mut(), now(), IMPORT_STEP) {
-                    tokio::task::yield_now().await;
-                }
-                import.finish()?
-            }
+            Done::Import(import) => return self.import(call, *import).await,
         };
         daemon.commit(changes).await.map_err(not_stored)?;
         drop(writer);
         Ok(Reply::Value(then(&daemon.core.borrow(), now())))
     }
 
+    /// Checks an import while others go on changing the registry: the seconds that takes are too long for a device
+    /// at the door. If somebody did, it is checked once more, with the registry locked.
+    async fn import(&self, call: Call, mut import: Import) -> Result<Reply, ApiError> {
+        let daemon = &self.daemon;
+        let before = daemon.core.borrow().registry.version();
+        self.check(&mut import).await;
+        let _writer = daemon.writer.lock().await;
+        if daemon.core.borrow().registry.version() != before {
+            let Done::Import(again) = call.run(&mut daemon.core.borrow_mut(), now())? else {
+                return Err(ApiError::new("internal", "an import became something else"));
+            };
+            import = *again;
+            self.check(&mut import).await;
+        }
+        let (changes, then) = import.finish()?;
+        daemon.commit(changes).await.map_err(not_stored)?;
+        Ok(Reply::Value(then(&daemon.core.borrow(), now())))
+    }
+
+    async fn check(&self, import: &mut Import) {
+        while !import.step(&mut self.daemon.core.borrow_mut(), now(), IMPORT_STEP) {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// The events so far, and then each as it comes.
     async fn follow(&mut self, value: Value, mac: Option<MacAddr>) -> Option<()> {
+        let Ok(_place) = self.followers.clone().try_acquire_owned() else {
+            let error = ApiError::new("busy", format!("{FOLLOWERS} clients follow the log already"));
+            return self.write(&error.to_json()).await;
+        };
         let mut events = self.daemon.events.subscribe();
         self.write(&json!({ "result": value })).await?;
         let mut ignored = [0; 64];

@@ -55,6 +55,18 @@ impl Daemon {
         self.keys_missing.notify_one();
         Ok(())
     }
+
+    /// Writes the counters that changed to flash.
+    async fn save_counters(&self) {
+        let counters = self.core.borrow_mut().registry.take_unsaved();
+        if counters.is_empty() {
+            return;
+        }
+        if let Err(why) = self.store.put_seen(counters.clone()).await {
+            tracing::error!("the counters were not stored: {why}");
+            self.core.borrow_mut().registry.not_saved(&counters);
+        }
+    }
 }
 
 fn now() -> Now {
@@ -114,6 +126,9 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
     let (store, loaded, report) = Store::open(&config.main.state_dir, UnixTime::now())?;
     let (events, _) = broadcast::channel(FOLLOW_BACKLOG);
     let core = build_core(path, config.clone(), loaded, &report, events.clone());
+    for conflict in core.conflicts() {
+        tracing::warn!("{conflict}");
+    }
     let devices = core.registry.len();
     let busy = core.keyring.is_busy();
     let ssids = config.ssids.iter().map(|ssid| ssid.ssid.clone()).collect();
@@ -145,10 +160,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
             started.elapsed().as_millis()
         );
         until_stopped(&daemon, &mut listeners, signals).await;
-        let seen = daemon.core.borrow_mut().registry.take_unsaved();
-        if let Err(why) = daemon.store.put_seen(seen).await {
-            tracing::error!("the counters were not stored: {why}");
-        }
+        daemon.save_counters().await;
         daemon.store.shutdown().await?;
         control::remove(&config.main.control_socket);
         tracing::info!("stopped");
@@ -224,12 +236,7 @@ async fn until_stopped(daemon: &Rc<Daemon>, listeners: &mut udp::Listeners, mut 
             _ = signals.interrupt.recv() => return,
             _ = signals.hangup.recv() => reload::reload(daemon, listeners).await,
             _ = second.tick() => daemon.core.borrow_mut().tick(now()),
-            _ = flush.tick() => {
-                let seen = daemon.core.borrow_mut().registry.take_unsaved();
-                if let Err(why) = daemon.store.put_seen(seen).await {
-                    tracing::error!("the counters were not stored: {why}");
-                }
-            }
+            _ = flush.tick() => daemon.save_counters().await,
         }
     }
 }

@@ -28,6 +28,9 @@ async fn try_reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<()
     }
     daemon.logging.set(config.main.log_level);
     daemon.core.borrow_mut().reconfigure(config.clone(), now());
+    for conflict in daemon.core.borrow().conflicts() {
+        tracing::warn!("{conflict}");
+    }
     daemon.keys_missing.notify_one();
     let ssids = config.ssids.iter().map(|ssid| ssid.ssid.clone()).collect();
     if let Err(why) = daemon.store.keep_ssids(ssids).await {

@@ -54,7 +54,12 @@ impl Listeners {
                 continue;
             }
             let option = if *port == Port::Authentication { "auth_listen" } else { "acct_listen" };
-            let bad = |why: std::io::Error| format!("option {option}: cannot listen on {address}: {why}");
+            let bad = |why: std::io::Error| {
+                // A port of our own on another address is taken, too, as long as it is open.
+                let ours = self.open.iter().any(|(_, open, _)| open.port() == address.port());
+                let mend = if ours { " (this daemon has the port on another address: restart it)" } else { "" };
+                format!("option {option}: cannot listen on {address}: {why}{mend}")
+            };
             let socket = std::net::UdpSocket::bind(address).map_err(bad)?;
             socket.set_nonblocking(true).map_err(bad)?;
             opened.push((*port, *address, UdpSocket::from_std(socket).map_err(bad)?));

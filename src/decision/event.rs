@@ -95,6 +95,11 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.outcome, &self.reason) {
             (Outcome::Refused, reason) => write!(f, "refused: {reason}"),
+            (Outcome::Joined, Reason::KeyOfOther { owner }) => write!(
+                f,
+                "let in with the waiting key of '{owner}', which was bound to another address meanwhile: it will be \
+                 refused the next time"
+            ),
             // Said as a whole sentence already.
             (Outcome::Joined, reason @ Reason::OneOfSeveral { .. }) => write!(f, "{reason}"),
             (

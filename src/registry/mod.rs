@@ -13,6 +13,9 @@ use similar::{Signature, Similarity};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+/// How many addresses one device can have. Whoever has a key of unlimited use could else fill the flash with addresses.
+pub const MAX_MACS: usize = 64;
+
 /// All devices in memory, with the indexes that a decision needs. It is what the store holds,
 /// and changes only by [`Registry::apply`], after the store has made the change durable.
 #[derive(Debug, Default)]
@@ -24,6 +27,8 @@ pub struct Registry {
     open: BTreeMap<Arc<str>, BTreeSet<DeviceId>>,
     ignored: BTreeSet<MacAddr>,
     next_id: u32,
+    /// Counts the changes.
+    version: u64,
 }
 
 #[derive(Debug)]
@@ -74,6 +79,11 @@ impl Registry {
     /// True when there is no device.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Another one after every change.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// The number for the next device.
@@ -135,6 +145,15 @@ impl Registry {
             .collect()
     }
 
+    /// Takes back [`Registry::take_unsaved`], when the store could not save them.
+    pub fn not_saved(&mut self, counters: &[(DeviceId, Seen)]) {
+        for (id, _) in counters {
+            if let Some(entry) = self.entries.get_mut(id) {
+                entry.unsaved = true;
+            }
+        }
+    }
+
     /// Unknown addresses the administrator does not want to hear of.
     pub fn is_ignored(&self, mac: MacAddr) -> bool {
         self.ignored.contains(&mac)
@@ -163,6 +182,7 @@ impl Registry {
 
     /// Makes a change that is durable already. Changes of devices that are gone are no-ops.
     pub fn apply(&mut self, change: &Change) {
+        self.version += 1;
         match change {
             Change::Put(devices) => {
                 for device in devices {
@@ -201,7 +221,6 @@ impl Registry {
         self.by_name.insert(folded(&device.name), device.id);
         for bound in &device.macs {
             self.by_mac.insert(bound.mac, device.id);
-            self.ignored.remove(&bound.mac);
         }
         if device.has_room() {
             self.open.entry(device.profile.clone()).or_default().insert(device.id);
@@ -237,7 +256,10 @@ impl Device {
         self.key.is_some()
             && !self.blocked
             && match self.bind {
-                Bind::First => self.max_devices == 0 || self.macs.len() < usize::from(self.max_devices),
+                Bind::First => {
+                    let most = if self.max_devices == 0 { MAX_MACS } else { usize::from(self.max_devices) };
+                    self.macs.len() < most.min(MAX_MACS)
+                }
                 Bind::Mac => false,
                 Bind::Any => true,
             }

@@ -96,7 +96,7 @@ pub enum Searched {
 #[derive(Debug)]
 struct Ring {
     ssid: Arc<[u8]>,
-    onboarding: Option<Candidate>,
+    onboarding: Option<(Passphrase, Candidate)>,
     keys: Arc<SsidKeys>,
     index: HashMap<DeviceId, usize>,
     recent: VecDeque<DeviceId>,
@@ -115,14 +115,17 @@ impl KeyRing {
     pub fn configure(&mut self, ssids: &[Ssid], registry: &Registry) {
         let mut old = std::mem::take(&mut self.rings);
         for settings in ssids {
+            let mut known = old.iter().position(|ring| ring.ssid == settings.ssid).map(|at| old.swap_remove(at));
             let onboarding = match &settings.unknown {
-                Unknown::Quarantine { onboarding_key, .. } => {
-                    Some(Candidate::new(wpa::pmk::derive(onboarding_key, &settings.ssid)))
+                Unknown::Quarantine { onboarding_key: key, .. } => {
+                    // Computed here, which takes a moment, but only when it is another key than before.
+                    let same = known.as_mut().and_then(|ring| ring.onboarding.take()).filter(|(old, _)| old == key);
+                    same.or_else(|| Some((key.clone(), Candidate::new(wpa::pmk::derive(key, &settings.ssid)))))
                 }
                 Unknown::Reject => None,
             };
-            let ring = match old.iter().position(|ring| ring.ssid == settings.ssid) {
-                Some(at) => Ring { onboarding, ..old.swap_remove(at) },
+            let ring = match known {
+                Some(known) => Ring { onboarding, ..known },
                 None => Ring {
                     ssid: settings.ssid.clone(),
                     onboarding,
@@ -220,7 +223,7 @@ impl KeyRing {
     pub fn pmk(&self, ssid: &[u8], key: KeyRef) -> Option<&Pmk> {
         let ring = self.ring(ssid)?;
         match key {
-            KeyRef::Onboarding => ring.onboarding.as_ref().map(Candidate::pmk),
+            KeyRef::Onboarding => ring.onboarding.as_ref().map(|(_, candidate)| candidate.pmk()),
             KeyRef::Device(id) => ring.candidate(id).map(Candidate::pmk),
         }
     }
@@ -234,7 +237,7 @@ impl KeyRing {
                 return Searched::Done(Proof::Device(id));
             }
         }
-        if ring.onboarding.as_ref().is_some_and(|candidate| handshake.verify(candidate)) {
+        if ring.onboarding.as_ref().is_some_and(|(_, candidate)| handshake.verify(candidate)) {
             return Searched::Done(Proof::Onboarding);
         }
         if ring.keys.entries.len() > AT_ONCE {
@@ -247,7 +250,7 @@ impl KeyRing {
     pub fn verifies(&self, ssid: &[u8], key: KeyRef, handshake: &Handshake) -> bool {
         let ring = self.ring(ssid);
         let candidate = ring.and_then(|ring| match key {
-            KeyRef::Onboarding => ring.onboarding.as_ref(),
+            KeyRef::Onboarding => ring.onboarding.as_ref().map(|(_, candidate)| candidate),
             KeyRef::Device(id) => ring.candidate(id),
         });
         candidate.is_some_and(|candidate| handshake.verify(candidate))

@@ -8,7 +8,7 @@ pub mod pending;
 pub mod radius;
 pub mod sessions;
 
-use crate::config::Config;
+use crate::config::{Config, Unknown};
 use crate::decision::event::{Event, EventRing};
 use crate::decision::{Evidence, Grant, Refusal, Request, View, decide};
 use crate::mac::MacAddr;
@@ -134,6 +134,22 @@ impl Core {
         self.config_state.error = None;
     }
 
+    /// What the configuration and the registry get wrong only together: an onboarding key that is some device's.
+    pub fn conflicts(&self) -> Vec<String> {
+        let onboarding = self.config.ssids.iter().filter_map(|ssid| match &ssid.unknown {
+            Unknown::Quarantine { onboarding_key, .. } => Some((ssid, onboarding_key)),
+            Unknown::Reject => None,
+        });
+        onboarding
+            .filter_map(|(ssid, key)| {
+                let (device, how) = self.registry.find_similar(key, None)?;
+                let (section, how) = (&ssid.section, how.describe(&device.name));
+                let mend = format!("choose another, or latchkey device rotate {}", device.name);
+                Some(format!("config ssid '{section}': option onboarding_key: it {how}: {mend}"))
+            })
+            .collect()
+    }
+
     /// Applies changes that are durable already.
     pub fn apply(&mut self, changes: &[Change]) {
         for change in changes {
@@ -168,7 +184,7 @@ impl Core {
     }
 
     fn decide(&self, mac: MacAddr, ssid: &[u8], evidence: Evidence, now: UnixTime) -> Result<Grant, Refusal> {
-        let in_use = |device, except| self.sessions.in_use(device, except);
+        let in_use = |device, except| self.sessions.in_use(device, except, now);
         let view = View { config: &self.config, registry: &self.registry, in_use: &in_use };
         decide(&Request { mac, ssid, evidence }, &view, now)
     }

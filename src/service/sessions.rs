@@ -103,12 +103,24 @@ impl Sessions {
         before - self.open.len()
     }
 
-    /// How many addresses other than this one use a device's key.
-    pub fn in_use(&self, device: DeviceId, except: MacAddr) -> u32 {
+    /// A station starts anew at this network: what was left of it there is over (a NAS that lost power sends no Stop).
+    pub fn close_earlier(&mut self, mac: MacAddr, ssid: &[u8]) {
+        self.open.retain(|key, session| key.mac != mac || *session.ssid != *ssid);
+    }
+
+    /// True when a station has a session that began at this time or later.
+    pub fn began_since(&self, mac: MacAddr, since: UnixTime) -> bool {
+        self.open.iter().any(|(key, session)| key.mac == mac && session.since >= since)
+    }
+
+    /// How many addresses other than this one use a device's key. Sessions of which nothing was heard for a day do not
+    /// count.
+    pub fn in_use(&self, device: DeviceId, except: MacAddr, now: UnixTime) -> u32 {
         let mut addresses: Vec<MacAddr> = self
             .open
             .iter()
             .filter(|(key, session)| session.device == Some(device) && key.mac != except)
+            .filter(|(_, session)| now.0 - session.updated.0 < STALE)
             .map(|(key, _)| key.mac)
             .collect();
         addresses.sort_unstable();
@@ -116,7 +128,7 @@ impl Sessions {
         u32::try_from(addresses.len()).unwrap_or(u32::MAX)
     }
 
-    /// The device of a session was found out, or changed.
+    /// A device was removed: its sessions are nobody's.
     pub fn forget_device(&mut self, device: DeviceId) {
         for session in self.open.values_mut().filter(|session| session.device == Some(device)) {
             session.device = None;
@@ -196,8 +208,9 @@ mod tests {
         for id in [b"1", b"2"] {
             sessions.update(key(id, 1), session(0xa, 1));
         }
-        assert_eq!(sessions.in_use(DeviceId(1), mac(9)), 1);
-        assert_eq!(sessions.in_use(DeviceId(1), mac(1)), 0);
+        assert_eq!(sessions.in_use(DeviceId(1), mac(9), UnixTime(9)), 1);
+        assert_eq!(sessions.in_use(DeviceId(1), mac(1), UnixTime(9)), 0);
+        assert_eq!(sessions.in_use(DeviceId(1), mac(9), UnixTime(1 + STALE)), 0, "the Stop was lost");
         for n in 0..SESSIONS as u32 + 5 {
             sessions.update(key(&n.to_be_bytes(), 2), session(0xa, 2 + i64::from(n)));
         }

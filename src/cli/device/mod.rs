@@ -5,7 +5,7 @@ mod transfer;
 
 use super::Context;
 use super::args::{Stop, Words, is_secret};
-use super::client::{Failure, PATIENCE};
+use super::client::Failure;
 use crate::registry::device::Bind;
 use serde_json::{Map, Value, json};
 use std::ffi::OsString;
@@ -237,20 +237,7 @@ fn run_add(context: &mut Context<'_>, add: &Add) -> Result<(), Failure> {
     context.finish(&reply, text::added)
 }
 
-/// The daemon gives a page at a time; devices that come or go meanwhile can only shift the pages, not add to them
-/// without end.
 fn run_list(context: &mut Context<'_>) -> Result<(), Failure> {
-    let mut client = context.connect()?;
-    let mut devices: Vec<Value> = Vec::new();
-    let total = loop {
-        let mut page = client.call("device_list", json!({ "offset": devices.len() }), PATIENCE)?;
-        let total = page.get("total").and_then(Value::as_u64).unwrap_or(0);
-        let Some(Value::Array(more)) = page.get_mut("devices").map(Value::take) else { break total };
-        let end = more.is_empty();
-        devices.extend(more);
-        if end || devices.len() as u64 >= total {
-            break total;
-        }
-    };
-    context.finish(&json!({ "devices": devices, "total": total }), text::list)
+    let devices = context.pages("device_list", "devices")?;
+    context.finish(&devices, text::list)
 }

@@ -45,7 +45,7 @@ fn requests_are_what_the_daemon_expects() {
             json!({ "method": "pending_approve", "params": { "mac": "a", "name": "tv", "profile": null } }),
         ),
         ("log --mac a", json!({ "method": "log", "params": { "mac": "a", "limit": null, "follow": false } })),
-        ("sessions", json!({ "method": "sessions", "params": {} })),
+        ("sessions", json!({ "method": "sessions", "params": { "offset": 0 } })),
         ("qr tv --ssid Home", json!({ "method": "qr", "params": { "name": "tv", "ssid": "Home" } })),
     ];
     for (line, expected) in table {

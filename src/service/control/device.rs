@@ -7,9 +7,6 @@ use crate::registry::device::{BoundMac, Change, Device, DeviceId};
 use crate::service::{Core, Now};
 use serde_json::{Value, json};
 
-/// How many devices `device_list` gives at a time: their JSON stays well below ubus' 1 MiB.
-const PAGE: u32 = 500;
-
 /// `device_add`: registers a device with a key of its own, given or generated.
 pub fn add(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError> {
     let key = params.text("key").filter(|key| !key.is_empty());
@@ -32,8 +29,7 @@ pub fn add(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError>
 
 /// `device_list`: the devices in the order of registration, without their keys.
 pub fn list(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError> {
-    let offset = params.number("offset", 0, u32::MAX)?.unwrap_or(0) as usize;
-    let limit = params.number("limit", 1, PAGE)?.unwrap_or(PAGE) as usize;
+    let (offset, limit) = params.page()?;
     let page = core.registry.devices().skip(offset).take(limit);
     let devices: Value = page.map(|device| view::device(core, device, now)).collect();
     Ok(Done::Value(json!({ "devices": devices, "total": core.registry.len() })))

@@ -5,6 +5,7 @@ use super::ApiError;
 use super::params::parse_mac;
 use crate::config::Unknown;
 use crate::mac::MacAddr;
+use crate::registry::MAX_MACS;
 use crate::registry::device::{Bind, BoundMac, Device, DeviceId};
 use crate::registry::generate::{generate_key, valid_name};
 use crate::registry::similar::{Signature, Similarity, similar};
@@ -13,9 +14,6 @@ use crate::secret::Passphrase;
 use crate::service::{Core, Now};
 use crate::time::UnixTime;
 use std::sync::Arc;
-
-/// How many addresses one device may list.
-const MACS: usize = 64;
 
 /// A device as it is asked for; empty texts count as absent.
 #[derive(Debug, Default)]
@@ -130,9 +128,6 @@ pub fn check_macs(
             macs.push(BoundMac { mac, proved: false, since: now });
         }
     }
-    if macs.len() > MACS {
-        return Err(ApiError::field("too_many", "mac", format!("one device has at most {MACS} addresses")));
-    }
     Ok(macs)
 }
 
@@ -150,6 +145,9 @@ fn check_mac_free(core: &Core, mac: MacAddr, except: Option<DeviceId>) -> Result
 /// What `bind`, `max_devices` and the addresses of a device must be together.
 pub fn check_binding(device: &Device) -> Result<(), ApiError> {
     let (macs, max) = (device.macs.len(), usize::from(device.max_devices));
+    if macs > MAX_MACS {
+        return Err(ApiError::field("too_many", "mac", format!("one device has at most {MAX_MACS} addresses")));
+    }
     if device.bind == Bind::Mac && macs == 0 {
         let message = "bind mac lets in listed addresses only, and none is listed: add --mac, or use --bind first";
         return Err(ApiError::field("bind", "bind", message));

@@ -42,12 +42,14 @@ pub fn start(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError>
     let mut columns = [None; COLUMNS.len()];
     for (at, title) in header.iter().enumerate() {
         let title = title.trim_start_matches('\u{feff}').to_ascii_lowercase().replace('-', "_");
-        let shown: String = title.chars().take(40).collect();
         match COLUMNS.iter().position(|column| **column == *title) {
             Some(column) if columns[column].is_none() => columns[column] = Some(at),
-            Some(_) => return Err(bad(format!("line 1: column '{shown}' is there twice"))),
+            Some(column) => return Err(bad(format!("line 1: column '{}' is there twice", COLUMNS[column]))),
             None => {
-                return Err(bad(format!("line 1: there is no column '{shown}': the header is {}", COLUMNS.join(","))));
+                // It may be a key, in a file without a header: not quoted.
+                let message =
+                    format!("line 1: column {} has no known title: the header is {}", at + 1, COLUMNS.join(","));
+                return Err(bad(message));
             }
         }
     }

@@ -132,13 +132,14 @@ pub static METHODS: &[Method] = &[
     write("device_block", &[("name", Kind::Text)], device::block),
     write("device_unblock", &[("name", Kind::Text)], device::unblock),
     write("device_remove", &[("name", Kind::Text)], device::remove),
-    write("device_import", &[("csv", Kind::Text)], import::start),
+    // Takes the lock itself, late.
+    read("device_import", &[("csv", Kind::Text)], import::start),
     read("device_export", &[("secrets", Kind::Flag)], import::export),
     read("pending_list", &[], pending::list),
     write("pending_approve", &[("mac", Kind::Text), ("name", Kind::Text), ("profile", Kind::Text)], pending::approve),
     write("pending_ignore", &[("mac", Kind::Text)], pending::ignore),
     read("log", &[("mac", Kind::Text), ("limit", Kind::Number), ("follow", Kind::Flag)], status::log),
-    read("sessions", &[], status::sessions),
+    read("sessions", &[("offset", Kind::Number), ("limit", Kind::Number)], status::sessions),
     read("qr", &[("name", Kind::Text), ("ssid", Kind::Text)], device::qr),
 ];
 

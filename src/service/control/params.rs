@@ -4,6 +4,9 @@ use super::ApiError;
 use crate::mac::MacAddr;
 use serde_json::{Map, Value};
 
+/// How much of a list is given at a time: its JSON stays well below ubus' 1 MiB.
+const PAGE: u32 = 500;
+
 /// The type of an argument, as ubus signatures have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -41,8 +44,7 @@ impl Kind {
     }
 }
 
-/// Checked arguments: every one is known to the method and of its type.
-#[derive(Debug)]
+/// Checked arguments: every one is known to the method and of its type. Without `Debug`: one may be a key.
 pub struct Params(Map<String, Value>);
 
 impl Params {
@@ -98,6 +100,16 @@ impl Params {
             Some(number) => Ok(Some(number)),
             None => Err(ApiError::field("range", field, format!("{field} must be from {min} to {max}, not {value}"))),
         }
+    }
+
+    /// Which part of a list: `offset`, and `limit`, which is a page if absent.
+    ///
+    /// # Errors
+    /// When one is out of bounds.
+    pub fn page(&self) -> Result<(usize, usize), ApiError> {
+        let offset = self.number("offset", 0, u32::MAX)?.unwrap_or(0);
+        let limit = self.number("limit", 1, PAGE)?.unwrap_or(PAGE);
+        Ok((offset as usize, limit as usize))
     }
 
     /// A list of strings; absent means empty.

@@ -99,9 +99,12 @@ pub fn log(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> {
 }
 
 /// `sessions`: who is connected, the latest first.
-pub fn sessions(core: &mut Core, _: &Params, now: Now) -> Result<Done, ApiError> {
+pub fn sessions(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError> {
+    let (offset, limit) = params.page()?;
+    let total = core.sessions.len();
     let mut open: Vec<_> = core.sessions.iter().collect();
     open.sort_by_key(|(key, session)| (std::cmp::Reverse(session.since), key.mac));
-    let sessions: Value = open.into_iter().map(|(key, session)| view::session(core, key, session, now)).collect();
-    Ok(Done::Value(json!({ "sessions": sessions })))
+    let page = open.into_iter().skip(offset).take(limit);
+    let sessions: Value = page.map(|(key, session)| view::session(core, key, session, now)).collect();
+    Ok(Done::Value(json!({ "sessions": sessions, "total": total })))
 }

@@ -215,7 +215,7 @@ fn an_import_gives_every_row_its_own_key_and_an_export_brings_all_back() {
 fn files_that_are_no_import() {
     let mut core = core();
     for (csv, words) in [
-        ("lamp,iot\n", "there is no column 'lamp'"),
+        ("lamp,iot\n", "column 1 has no known title"),
         ("profile\niot\n", "'name' is missing"),
         ("name,name\n", "twice"),
         ("name\n", "header only"),

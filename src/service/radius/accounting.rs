@@ -137,6 +137,11 @@ fn note(core: &mut Core, incoming: &Incoming<'_>, now: Now) -> Option<(DeviceId,
     {
         return Some(bind);
     }
+    if status == acct_status_type::START {
+        let called = packet.find(AttributeType::CALLED_STATION_ID).and_then(CalledStationId::parse);
+        let ssid = configured_ssid(&core.config, called.and_then(|called| called.ssid).unwrap_or_default());
+        core.sessions.close_earlier(mac, &ssid);
+    }
     open_session(core, incoming, mac, now);
     None
 }
@@ -168,8 +173,15 @@ fn proof_of_start(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, now: N
             if !present(id, *serial) {
                 return None;
             }
-            if let Some(bound) = core.registry.get(id).and_then(|device| device.binding(mac, now.wall)) {
+            let device = core.registry.get(id)?;
+            if let Some(bound) = device.binding(mac, now.wall) {
                 return Some((id, bound));
+            }
+            if !device.has_room() {
+                // Two strangers were sent the same key, and the other one was faster; or it was blocked since.
+                let owner = device.name.clone();
+                joined(core, incoming, mac, None, Reason::KeyOfOther { owner }, now);
+                return None;
             }
             joined(core, incoming, mac, Some(id), Reason::ProvedKey, now);
         }
@@ -194,8 +206,10 @@ fn joined(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, device: Option
     let asked = answer_for(core, incoming, mac);
     let Some(grant) = asked.and_then(|asked| core.grants.get_mut(asked)) else { return };
     grant.proved = true;
-    if let Some(id) = device {
-        grant.devices.retain(|(sent, _)| *sent == id);
+    match (device, &reason) {
+        (Some(id), _) => grant.devices.retain(|(sent, _)| *sent == id),
+        (None, Reason::KeyOfOther { .. }) => grant.devices.clear(),
+        (None, _) => {}
     }
     let grant = grant.clone();
     if let Some(id) = device {

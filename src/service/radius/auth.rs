@@ -3,7 +3,10 @@
 use super::answer;
 use super::ask::{Ask, Credential};
 use super::duplicate::Known;
-use super::{Exchange, Incoming, Next, admit, check_message_authenticator, is_known, nas_name, note_drop, request_key};
+use super::{
+    Exchange, Incoming, Next, admit, check_message_authenticator, is_known, nas_name, note_drop, note_senseless,
+    request_key,
+};
 use crate::config::Unknown;
 use crate::decision::event::{Event, Method, Outcome};
 use crate::decision::reason::Reason;
@@ -122,18 +125,14 @@ fn work(
     let ask = match Ask::read(&incoming.packet, &core.config) {
         Ok(ask) => ask,
         Err(why) => {
-            note_drop(core, incoming.index, &format!("refused an Access-Request: {why}"));
+            note_senseless(core, incoming.index, why);
             reject(core, incoming, out);
+            core.radius.duplicates.finish(&request_key(incoming.from, &incoming.packet), out);
             return Next::Send;
         }
     };
-    if proof.is_none() && !is_known(core, ask.mac) {
-        let allowed = core.radius.client(incoming.index).is_none_or(|client| client.unknown.take(now.mono));
-        if !allowed {
-            core.radius.stats.rate_limited += 1;
-            conclude(core, incoming, &ask, Err(Refusal { device: None, reason: Reason::RateLimited }), now, out);
-            return Next::Send;
-        }
+    if proof.is_none() && !is_known(core, ask.mac) && !within_limit(core, incoming, now) {
+        return refuse(core, incoming, &ask, Reason::RateLimited, now, out);
     }
     let evidence = match (&ask.credential, proof) {
         (_, Some(proof)) => Evidence::Handshake(confirmed(core, &ask, proof)),
@@ -142,6 +141,10 @@ fn work(
             let bound = core.registry.by_mac(ask.mac).map(|device| device.id);
             match core.keyring.search(&ask.ssid, handshake, bound) {
                 Searched::Done(proof) => Evidence::Handshake(proof),
+                // A known address can be made up, too.
+                Searched::Long(_) if bound.is_some() && !within_limit(core, incoming, now) => {
+                    return refuse(core, incoming, &ask, Reason::RateLimited, now, out);
+                }
                 Searched::Long(keys) => {
                     let Credential::Handshake(handshake) = ask.credential else { return Next::Nothing };
                     return Next::Search(exchange(None), keys, handshake);
@@ -193,6 +196,13 @@ fn confirmed(core: &Core, ask: &Ask, proof: Proof) -> Proof {
     }
 }
 
+/// Takes a token for work that strangers can cause.
+fn within_limit(core: &mut Core, incoming: &Incoming<'_>, now: Now) -> bool {
+    let within = core.radius.client(incoming.index).is_none_or(|client| client.strangers.take(now.mono));
+    core.radius.stats.rate_limited += u64::from(!within);
+    within
+}
+
 fn has_key(core: &Core, id: crate::registry::device::DeviceId) -> bool {
     core.registry.get(id).is_some_and(|device| device.key.is_some())
 }
@@ -220,9 +230,10 @@ fn conclude(
     out: &mut Vec<u8>,
 ) {
     let nas = nas_name(core, incoming.index, &incoming.packet);
+    let decided = decided.and_then(|grant| accept(core, incoming, ask, &grant, out).map(|()| grant));
     let (device, outcome, reason, profile, vlan) = match decided {
         Ok(grant) => {
-            accept(core, incoming, ask, &grant, out);
+            core.radius.stats.accepts += 1;
             remember(core, incoming, ask, &grant, &nas, now);
             (grant.device, Outcome::Accepted, grant.reason, Some(grant.profile), grant.vlan)
         }
@@ -259,22 +270,26 @@ fn conclude(
     });
 }
 
-fn accept(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, grant: &Grant, out: &mut Vec<u8>) {
+/// Writes an Access-Accept, or says why it cannot be.
+fn accept(
+    core: &mut Core,
+    incoming: &Incoming<'_>,
+    ask: &Ask,
+    grant: &Grant,
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
     let salts = core.radius.salts();
     let keys = answer::Keys { core, ssid: &ask.ssid, proved: ask.method != Method::Address };
-    match answer::accept(&incoming.client.secret, &incoming.packet, grant, &keys, salts, out) {
-        Ok(()) => core.radius.stats.accepts += 1,
-        Err(why) => {
-            tracing::error!("an Access-Accept could not be written: {why}");
-            reject(core, incoming, out);
-        }
-    }
+    let written = answer::accept(&incoming.client.secret, &incoming.packet, grant, &keys, salts, out);
+    written.map_err(|why| {
+        let what = format!("the answer does not fit into a packet with the request's Proxy-States: {why}").into();
+        Refusal { device: grant.device, reason: Reason::BadRequest { what } }
+    })
 }
 
 fn reject(core: &mut Core, incoming: &Incoming<'_>, out: &mut Vec<u8>) {
     core.radius.stats.rejects += 1;
     answer::reject(&incoming.client.secret, &incoming.packet, out);
-    core.radius.duplicates.finish(&request_key(incoming.from, &incoming.packet), out);
 }
 
 fn remember(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, grant: &Grant, nas: &Arc<str>, now: Now) {
@@ -339,7 +354,11 @@ pub(super) fn note_pending(
 /// when the NAS asks before the handshake. Says nothing of NASes that do not account.
 pub fn conclude_unproved(core: &mut Core, now: Now) {
     for (mac, grant) in core.grants.overdue(now.mono) {
-        let accounts = core.radius.clients.iter().any(|client| client.settings.name == grant.client && client.accounts);
+        // It looked at two bands, say, and connected at the other one.
+        let connected =
+            core.sessions.began_since(mac, UnixTime(now.wall.0 - grants::PROOF_WITHIN.as_secs() as i64 - 2));
+        let accounts = !connected
+            && core.radius.clients.iter().any(|client| client.settings.name == grant.client && client.accounts);
         if !accounts {
             continue;
         }

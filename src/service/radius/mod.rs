@@ -119,7 +119,8 @@ struct ClientState {
     settings: Arc<Client>,
     requests: u64,
     dropped: u64,
-    unknown: Bucket,
+    strangers: Bucket,
+    senseless: u64,
     /// It has sent Accounting-Requests: a missing one means something.
     accounts: bool,
     /// The last NAS-Identifier, and the words for this NAS: most clients have one only.
@@ -139,7 +140,8 @@ impl Server {
                     settings: Arc::new(client.clone()),
                     requests: 0,
                     dropped: 0,
-                    unknown: Bucket::new(now),
+                    strangers: Bucket::new(now),
+                    senseless: 0,
                     accounts: false,
                     nas: None,
                 },
@@ -233,6 +235,17 @@ fn note_drop(core: &mut Core, index: usize, why: &str) {
         if client.dropped.is_power_of_two() {
             let (name, dropped) = (&client.settings.name, client.dropped);
             tracing::warn!("dropped a packet of client '{name}': {why} ({dropped} dropped so far)");
+        }
+    }
+}
+
+/// Says of a request that cannot be understood, and was refused, what is wrong; when their count is a power of two.
+fn note_senseless(core: &mut Core, index: usize, why: ask::AskError) {
+    if let Some(client) = core.radius.client(index) {
+        client.senseless += 1;
+        if client.senseless.is_power_of_two() {
+            let (name, count) = (&client.settings.name, client.senseless);
+            tracing::warn!("refused an Access-Request of client '{name}': {why} ({count} so far)");
         }
     }
 }

@@ -552,6 +552,96 @@ fn a_key_that_is_never_proved_was_the_wrong_one() {
 }
 
 #[test]
+fn of_two_strangers_with_the_same_offer_the_first_one_gets_the_key() {
+    let mut rig = Rig::new();
+    for last in [9, 10] {
+        let packet = rig.by_address(mac(last), "Home");
+        assert_eq!(rig.ask(&packet), accepted("30", &[pmk(&key(3), "Home")]));
+    }
+    rig.account(acct_status_type::START, mac(9), b"s1", true);
+    rig.account(acct_status_type::START, mac(10), b"s2", true);
+    assert_eq!(rig.last(), (None, Outcome::Joined, "key_of_other"));
+    let unknown = rig.core.sessions.iter().find(|(key, _)| key.mac == mac(10)).expect("a session").1;
+    assert_eq!((unknown.device, rig.core.registry.seen(DeviceId(3)).accepted), (None, 1));
+}
+
+#[test]
+fn a_station_that_connected_at_the_other_band_has_no_wrong_key() {
+    let mut rig = Rig::new();
+    rig.account(acct_status_type::ACCOUNTING_ON, mac(1), b"", true);
+    for called in ["02-00-00-00-00-BB:Home", "02-00-00-00-00-AA:Home"] {
+        let packet = rig.by_address_at(mac(1), called);
+        assert_eq!(rig.ask(&packet).code, Code::ACCESS_ACCEPT);
+    }
+    rig.account(acct_status_type::START, mac(1), b"s1", true);
+    rig.pass(11);
+    assert_eq!(rig.last().1, Outcome::Joined);
+    assert_eq!(rig.core.registry.seen(DeviceId(1)).refused, 0);
+}
+
+#[test]
+fn a_new_session_of_a_station_ends_the_one_whose_stop_was_lost() {
+    let mut rig = Rig::new();
+    for session in [b"s1", b"s2"] {
+        rig.account(acct_status_type::START, mac(1), session, true);
+    }
+    assert_eq!(rig.core.sessions.len(), 1);
+}
+
+#[test]
+fn an_accept_that_does_not_fit_is_a_refusal() {
+    let mut rig = Rig::new();
+    let called = format!("{AP}:Home");
+    let packet = rig.request(|builder| {
+        builder.push(AttributeType::CALLED_STATION_ID, called.as_bytes()).expect("fits");
+        builder.push(AttributeType::CALLING_STATION_ID, mac(1).to_string().as_bytes()).expect("fits");
+        for size in [200, 20, 1] {
+            while builder.push(AttributeType::PROXY_STATE, &vec![7; size]).is_ok() {}
+        }
+    });
+    assert_eq!(rig.ask(&packet), rejected());
+    assert_eq!((rig.last().1, rig.last().2), (Outcome::Refused, "bad_request"));
+    assert_eq!((rig.core.radius.stats.accepts, rig.core.radius.stats.rejects), (0, 1));
+}
+
+#[test]
+fn long_searches_for_a_known_address_are_limited_too() {
+    let devices = (1..=300)
+        .map(|id| {
+            let mut device = device(id, &format!("d{id}"), "iot", &format!("key number {id}"));
+            if id == 1 {
+                device.macs = vec![crate::registry::device::BoundMac { mac: mac(1), proved: true, since: UnixTime(1) }];
+            }
+            device
+        })
+        .collect();
+    let mut rig = Rig::with(Registry::load(devices, vec![], vec![], DeviceId(301)));
+    let mut searches = 0;
+    for n in 0..150 {
+        let packet = rig.by_handshake(mac(1), "Home", "nobody has this one");
+        rig.from.set_port(40000 + n);
+        searches += u32::from(matches!(rig.receive(&packet), Next::Search(..)));
+    }
+    assert_eq!(searches, 100);
+    let packet = rig.by_handshake(mac(1), "Home", "key number 1");
+    assert_eq!(rig.ask(&packet).code, Code::ACCESS_ACCEPT, "its own key needs no long search");
+}
+
+#[test]
+fn a_reload_computes_only_other_onboarding_keys() {
+    let mut rig = Rig::new();
+    let packet = rig.by_handshake(mac(9), "Welcome", "come in and find out");
+    rig.core.reconfigure(Arc::new(Config::parse(CONFIG).expect("valid")), rig.now);
+    assert_eq!(rig.ask(&packet).code, Code::ACCESS_ACCEPT);
+    let other = CONFIG.replace("come in and find out", "the tide is coming in");
+    rig.core.reconfigure(Arc::new(Config::parse(other).expect("valid")), rig.now);
+    let packet = rig.by_handshake(mac(9), "Welcome", "come in and find out");
+    assert_eq!(rig.ask(&packet), rejected());
+    let packet = rig.by_handshake(mac(9), "Welcome", "the tide is coming in");
+    assert_eq!(rig.ask(&packet).code, Code::ACCESS_ACCEPT);
+}
+
+#[test]
 fn sessions_begin_and_end() {
     let mut rig = Rig::new();
     rig.account(acct_status_type::START, mac(1), b"s1", true);
