@@ -4,7 +4,7 @@ CARGO ?= cargo
 PREFIX ?= /usr
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS := radius handshake config control csv
+FUZZ_TARGETS := radius handshake config control csv service
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 

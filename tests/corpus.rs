@@ -47,6 +47,11 @@ fn csv() {
     });
 }
 
+#[test]
+fn service() {
+    run("service", latchkey::service::radius::fuzz);
+}
+
 /// Every target has its corpus test here, and every corpus its target.
 #[test]
 fn none_is_forgotten() {
@@ -58,6 +63,6 @@ fn none_is_forgotten() {
         names
     };
     let targets = names("fuzz/fuzz_targets");
-    assert_eq!(targets, ["config", "control", "csv", "handshake", "radius"]);
+    assert_eq!(targets, ["config", "control", "csv", "handshake", "radius", "service"]);
     assert_eq!(names("fuzz/corpus"), targets);
 }

@@ -13,10 +13,13 @@ mod answer;
 mod ask;
 mod auth;
 pub mod duplicate;
+mod fuzzing;
 mod limit;
 
 pub use accounting::receive as receive_accounting;
 pub use auth::{Verdict, conclude_unproved, receive as receive_auth, resume, settle};
+#[doc(hidden)]
+pub use fuzzing::fuzz;
 
 use super::Core;
 use super::keyring::SsidKeys;

@@ -1,0 +1,96 @@
+//! For the fuzzer: what a client that has the secret can send.
+
+use super::{Next, Packet, Verdict, receive_accounting, receive_auth, resume, settle};
+use crate::config::Config;
+use crate::decision::Proof;
+use crate::mac::MacAddr;
+use crate::registry::Registry;
+use crate::registry::device::{Bind, BoundMac, Device, DeviceId};
+use crate::secret::Passphrase;
+use crate::service::{Core, Now};
+use crate::time::UnixTime;
+use md5::{Digest, Md5};
+use std::time::{Duration, Instant};
+
+const SECRET: &[u8] = b"fuzz";
+const CONFIG: &str = "
+config client 'nas'
+	option address '127.0.0.1'
+	option secret 'fuzz'
+	option message_authenticator 'optional'
+config profile 'iot'
+	option vlan '20'
+config ssid
+	option ssid 'Home'
+	option unknown 'quarantine'
+	option quarantine_profile 'iot'
+	option onboarding_key 'come in and find out'
+";
+
+/// One octet says which port, two how many octets of attributes follow; and so on.
+#[doc(hidden)]
+pub fn fuzz(data: &[u8]) {
+    let Ok(config) = Config::parse(CONFIG) else { return };
+    let mut now = Now { wall: UnixTime(1_800_000_000), mono: Instant::now() };
+    let bound = BoundMac { mac: MacAddr([2, 0, 0, 0, 0, 1]), proved: false, since: UnixTime(1) };
+    let device = |id: u32, macs| Device {
+        id: DeviceId(id),
+        name: format!("device-{id}").into(),
+        profile: "iot".into(),
+        key: Passphrase::new("a key for the fuzzer").ok(),
+        key_serial: 1,
+        bind: Bind::First,
+        max_devices: 1,
+        macs,
+        expires: None,
+        blocked: false,
+        created: UnixTime(1),
+    };
+    let registry = Registry::load(vec![device(1, vec![bound]), device(2, vec![])], vec![], vec![], DeviceId(3));
+    let random = Box::new(|octets: &mut [u8]| octets.fill(7));
+    let mut core = Core::new(config.into(), registry, now, random, Instant::now, Box::new(|_| ()));
+    let (mut rest, mut out) = (data, Vec::new());
+    for identifier in 0..8 {
+        let Some(([accounting, high, low], after)) = rest.split_first_chunk() else { return };
+        let length = usize::from(u16::from_be_bytes([*high, *low])).min(after.len()).min(4076);
+        let (attributes, after) = after.split_at(length);
+        rest = after;
+        let packet = request(identifier, *accounting, attributes);
+        let from = ([127, 0, 0, 1], 40000).into();
+        let next = if accounting & 1 == 0 {
+            receive_auth(&mut core, from, &packet, now, &mut out)
+        } else {
+            receive_accounting(&mut core, from, &packet, now, &mut out)
+        };
+        let next = match next {
+            Next::Search(exchange, ..) => resume(&mut core, &exchange, Proof::Nothing, now, &mut out),
+            next => next,
+        };
+        match next {
+            Next::Commit(exchange) => {
+                if let Verdict::Store(changes, finish) = settle(&mut core, exchange, now, &mut out) {
+                    core.apply(&changes);
+                    finish(&mut core, true, now, &mut out);
+                }
+            }
+            Next::Send => assert!(Packet::parse(&out).is_ok(), "every answer is a packet"),
+            Next::Nothing | Next::Search(..) => {}
+        }
+        now.wall.0 += 6;
+        now.mono += Duration::from_secs(6);
+        core.tick(now);
+    }
+}
+
+fn request(identifier: u8, port: u8, attributes: &[u8]) -> Vec<u8> {
+    let code = if port & 1 == 0 { 1 } else { 4 };
+    let length = u16::try_from(20 + attributes.len()).unwrap_or(u16::MAX).to_be_bytes();
+    let mut packet = vec![code, identifier, length[0], length[1]];
+    packet.extend([0; 16]);
+    packet.extend_from_slice(attributes);
+    if code == 4 {
+        let authenticator = Md5::new().chain_update(&packet).chain_update(SECRET).finalize();
+        packet.splice(4..20, authenticator);
+    }
+    packet
+}
