@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::error::Error;
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -47,6 +47,9 @@ impl Listener {
         }
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             return Err(bad(io::Error::new(io::ErrorKind::AddrInUse, "another daemon serves it")).into());
+        }
+        if fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) {
+            return Err(bad(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file of another kind")).into());
         }
         remove(path);
         let listener = UnixListener::bind(path).map_err(bad)?;

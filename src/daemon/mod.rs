@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, Notify, broadcast};
 use tokio::task::LocalSet;
 
@@ -105,6 +105,12 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
         tracing::warn!("{warning}");
     }
     let config = Arc::new(config);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    // Before anything that takes time: a SIGHUP that nobody listens for ends the process.
+    let signals = {
+        let _runtime = runtime.enter();
+        Signals::listen()?
+    };
     let (store, loaded, report) = Store::open(&config.main.state_dir, UnixTime::now())?;
     let (events, _) = broadcast::channel(FOLLOW_BACKLOG);
     let core = build_core(path, config.clone(), loaded, &report, events.clone());
@@ -112,7 +118,6 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
     let busy = core.keyring.is_busy();
     let ssids = config.ssids.iter().map(|ssid| ssid.ssid.clone()).collect();
 
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     runtime.block_on(LocalSet::new().run_until(async move {
         let daemon = Rc::new(Daemon {
             core: RefCell::new(core),
@@ -139,7 +144,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
             if busy { ", keys are being computed" } else { "" },
             started.elapsed().as_millis()
         );
-        let result = until_stopped(&daemon, &mut listeners).await;
+        until_stopped(&daemon, &mut listeners, signals).await;
         let seen = daemon.core.borrow_mut().registry.take_unsaved();
         if let Err(why) = daemon.store.put_seen(seen).await {
             tracing::error!("the counters were not stored: {why}");
@@ -147,7 +152,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
         daemon.store.shutdown().await?;
         control::remove(&config.main.control_socket);
         tracing::info!("stopped");
-        result
+        Ok(())
     }))
 }
 
@@ -191,19 +196,33 @@ fn build_core(
     core
 }
 
+/// The signals the daemon knows.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Signals> {
+        Ok(Signals {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
 /// The main task: signals and the passing of time.
-async fn until_stopped(daemon: &Rc<Daemon>, listeners: &mut udp::Listeners) -> Result<(), Box<dyn Error>> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+async fn until_stopped(daemon: &Rc<Daemon>, listeners: &mut udp::Listeners, mut signals: Signals) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut flush = tokio::time::interval_at(tokio::time::Instant::now() + FLUSH_SEEN, FLUSH_SEEN);
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => reload::reload(daemon, listeners).await,
+            _ = signals.terminate.recv() => return,
+            _ = signals.interrupt.recv() => return,
+            _ = signals.hangup.recv() => reload::reload(daemon, listeners).await,
             _ = second.tick() => daemon.core.borrow_mut().tick(now()),
             _ = flush.tick() => {
                 let seen = daemon.core.borrow_mut().registry.take_unsaved();

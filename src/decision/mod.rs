@@ -177,8 +177,7 @@ impl Case<'_> {
         }
         match (owner.bind, known) {
             (Bind::Any, _) => {
-                let max = u32::from(owner.max_devices);
-                if max > 0 && (self.view.in_use)(id, self.request.mac) >= max {
+                if self.is_full(owner) {
                     return refuse(Some(owner), Reason::TooMany { max: owner.max_devices });
                 }
                 self.admit(owner, Reason::ProvedKey, KeyRef::Device(id), None)
@@ -199,21 +198,26 @@ impl Case<'_> {
     /// the shared onboarding key comes last. SAE can try one key only (`sae_get_password` takes the first).
     fn offer(&self, attempt: u32) -> Result<Grant, Refusal> {
         let per_offer = if self.ssid.security == Security::Wpa2 { KEYS_PER_OFFER } else { 1 };
-        let mut turns: Vec<(DeviceId, &Arc<str>, usize)> = Vec::new();
-        for (profile, open) in self.view.registry.open_profiles() {
-            let Some(newest) = self.view.registry.open_devices(profile).next() else { continue };
-            let of_profile = open.div_ceil(per_offer).min(TURNS_PER_PROFILE);
-            turns.extend((0..of_profile).map(|turn| (newest.id, profile, turn * per_offer)));
+        let waiting: Vec<(&Arc<str>, Vec<&Device>)> = self
+            .view
+            .registry
+            .open_profiles()
+            .map(|(profile, _)| (profile, self.valid(profile).take(TURNS_PER_PROFILE * per_offer).collect()))
+            .collect();
+        let mut turns: Vec<(DeviceId, &Arc<str>, &[&Device])> = Vec::new();
+        for (profile, devices) in &waiting {
+            let Some(newest) = devices.first() else { continue };
+            turns.extend(devices.chunks(per_offer).map(|turn| (newest.id, *profile, turn)));
         }
         // The profile with the newest device first; its own turns stay in order.
-        turns.sort_by_key(|(newest, _, skip)| (std::cmp::Reverse(*newest), *skip));
+        turns.sort_by_key(|(newest, ..)| std::cmp::Reverse(*newest));
         let quarantine = matches!(self.ssid.unknown, Unknown::Quarantine { .. });
         let choices = turns.len() + usize::from(quarantine);
-        // A turn whose keys are all expired or in use falls to the next one.
+        // A turn whose keys are all in use falls to the next one.
         for turn in 0..choices {
             match turns.get((attempt as usize).wrapping_add(turn) % choices) {
-                Some((_, profile, skip)) => {
-                    let keys: Vec<&Device> = self.usable(profile).skip(*skip).take(per_offer).collect();
+                Some((_, profile, devices)) => {
+                    let keys: Vec<&Device> = devices.iter().copied().filter(|device| !self.is_full(device)).collect();
                     if !keys.is_empty() {
                         return self.grant_offer(profile, &keys);
                     }
@@ -232,13 +236,15 @@ impl Case<'_> {
         Ok(grant)
     }
 
-    fn usable(&self, profile: &str) -> impl Iterator<Item = &Device> {
+    /// The devices of a profile whose key an unknown address may use at this time.
+    fn valid(&self, profile: &str) -> impl Iterator<Item = &Device> {
         let exists = self.view.config.profile(profile).is_some();
-        self.view.registry.open_devices(profile).filter(move |device| {
-            let max = u32::from(device.max_devices);
-            let full = device.bind == Bind::Any && max > 0 && (self.view.in_use)(device.id, self.request.mac) >= max;
-            exists && !full && !device.is_expired(self.now)
-        })
+        self.view.registry.open_devices(profile).filter(move |device| exists && !device.is_expired(self.now))
+    }
+
+    fn is_full(&self, device: &Device) -> bool {
+        let max = u32::from(device.max_devices);
+        device.bind == Bind::Any && max > 0 && (self.view.in_use)(device.id, self.request.mac) >= max
     }
 
     fn quarantine(&self, reason: Reason) -> Result<Grant, Refusal> {

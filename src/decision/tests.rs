@@ -207,3 +207,25 @@ fn an_expiry_to_come_limits_the_session() {
     registry.apply(&Change::Put(vec![lamp]));
     assert_eq!(ask_in(&registry, "Home", 1, proof(1), 0).expect("let in").session_timeout, Some(600));
 }
+
+#[test]
+fn an_offer_asks_for_the_use_of_few_keys_however_many_wait() {
+    let registry = |expires| {
+        let device =
+            |id| Device { bind: Bind::Any, expires, ..device(id, &format!("d{id}"), "iot", "key of a device") };
+        Registry::load((1..=3000).map(device).collect(), vec![], vec![], DeviceId(3001))
+    };
+    let config = Config::parse(CONFIG).expect("valid");
+    for (expires, most) in [(None, 40), (Some(UnixTime(5)), 0)] {
+        let (registry, asked) = (registry(expires), std::cell::Cell::new(0));
+        let in_use = |_, _| {
+            asked.set(asked.get() + 1);
+            0
+        };
+        let view = View { config: &config, registry: &registry, in_use: &in_use };
+        let request =
+            Request { mac: MacAddr([2, 0, 0, 0, 0, 9]), ssid: b"Home", evidence: Evidence::Address { attempt: 63 } };
+        assert_eq!(decide(&request, &view, UnixTime(1_800_000_000)).is_ok(), expires.is_none());
+        assert!(asked.get() <= most, "{} of {most}", asked.get());
+    }
+}

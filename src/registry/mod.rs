@@ -166,11 +166,12 @@ impl Registry {
         match change {
             Change::Put(devices) => {
                 for device in devices {
-                    let seen = self.seen(device.id);
+                    let (seen, unsaved) =
+                        self.entries.get(&device.id).map(|entry| (entry.seen, entry.unsaved)).unwrap_or_default();
                     self.unindex(device.id);
                     self.index(device);
                     let signature = device.key.as_ref().map(Signature::of);
-                    self.entries.insert(device.id, Entry { device: device.clone(), signature, seen, unsaved: false });
+                    self.entries.insert(device.id, Entry { device: device.clone(), signature, seen, unsaved });
                     self.next_id = self.next_id.max(device.id.0.saturating_add(1));
                 }
             }
@@ -339,6 +340,8 @@ pub(crate) mod tests {
             Registry::load(vec![device(1, "lamp", "iot", "k7m3p-xw9tq-rrdfg")], vec![], vec![], DeviceId(2));
         registry.count(DeviceId(1), true, mac(1), UnixTime(77));
         registry.count(DeviceId(1), false, mac(2), UnixTime(78));
+        let changed = registry.get(DeviceId(1)).cloned().expect("there");
+        registry.apply(&Change::Put(vec![changed]));
         let saved = registry.take_unsaved();
         assert_eq!(
             saved,

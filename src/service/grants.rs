@@ -3,20 +3,22 @@
 
 use crate::mac::MacAddr;
 use crate::registry::device::DeviceId;
-use crate::time::UnixTime;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// How many answers are remembered. One takes about 150 octets.
 const GRANTS: usize = 1024;
-/// Seconds within which a device that has the key is connected: 4 tries of the handshake take 4 s.
-pub const PROOF_WITHIN: i64 = 10;
+/// Within this time a device that has the key is connected: 4 tries of the handshake take 4 s.
+pub const PROOF_WITHIN: Duration = Duration::from_secs(10);
+/// How long an answer can be what a session was started with: hostapd keeps it for 30 s, then the handshake follows.
+const USED_FOR: Duration = Duration::from_secs(60);
 
 /// An Accept that was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// The devices it may be: one when it is certain.
-    pub devices: Vec<DeviceId>,
+    /// The devices it may be, one when it is certain, and which of the keys it has had was sent.
+    pub devices: Vec<(DeviceId, u32)>,
     /// The VLAN given.
     pub vlan: Option<u16>,
     /// The profile given.
@@ -28,7 +30,7 @@ pub struct Grant {
     /// The network.
     pub ssid: Arc<[u8]>,
     /// When.
-    pub at: UnixTime,
+    pub at: Instant,
     /// The device proved its key: in the handshake, or by being connected.
     pub proved: bool,
     /// The missing proof was reported.
@@ -37,63 +39,73 @@ pub struct Grant {
     pub attempt: u32,
 }
 
-/// The answers, one for each address.
+/// Which answer: the station and the BSSID it asked at. hostapd keeps the answers of each BSS apart, so that a station
+/// which looks at two bands is sent different keys by each, and may come back to the first.
+pub type Asked = (MacAddr, MacAddr);
+
+/// The answers, the last one of each station at each BSS.
 #[derive(Debug, Default)]
 pub struct Grants {
-    by_mac: HashMap<MacAddr, Grant>,
-    /// In the order of the answers; may hold addresses that were answered again later.
-    order: VecDeque<(UnixTime, MacAddr)>,
+    last: HashMap<Asked, Grant>,
+    /// In the order of the answers; may hold stations that were answered again later.
+    order: VecDeque<(Instant, Asked)>,
     /// Answers without proof, in order.
-    unproved: VecDeque<(UnixTime, MacAddr)>,
+    unproved: VecDeque<(Instant, Asked)>,
 }
 
 impl Grants {
     /// Remembers an answer.
-    pub fn insert(&mut self, mac: MacAddr, grant: Grant) {
+    pub fn insert(&mut self, asked: Asked, grant: Grant) {
         while self.order.len() >= GRANTS {
             let Some((at, oldest)) = self.order.pop_front() else { break };
-            if self.by_mac.get(&oldest).is_some_and(|grant| grant.at == at) {
-                self.by_mac.remove(&oldest);
+            if self.last.get(&oldest).is_some_and(|grant| grant.at == at) {
+                self.last.remove(&oldest);
             }
         }
-        self.order.push_back((grant.at, mac));
+        self.order.push_back((grant.at, asked));
         if !grant.proved {
-            self.unproved.push_back((grant.at, mac));
+            self.unproved.push_back((grant.at, asked));
             if self.unproved.len() > GRANTS {
                 self.unproved.pop_front();
             }
         }
-        self.by_mac.insert(mac, grant);
+        self.last.insert(asked, grant);
     }
 
-    /// The last answer for an address.
-    pub fn get(&self, mac: MacAddr) -> Option<&Grant> {
-        self.by_mac.get(&mac)
+    /// The last answer for a station at a BSS.
+    pub fn get(&self, asked: Asked) -> Option<&Grant> {
+        self.last.get(&asked)
     }
 
-    /// The last answer for an address, to be marked.
-    pub fn get_mut(&mut self, mac: MacAddr) -> Option<&mut Grant> {
-        self.by_mac.get_mut(&mac)
+    /// The last answer for a station at a BSS, to be marked.
+    pub fn get_mut(&mut self, asked: Asked) -> Option<&mut Grant> {
+        self.last.get_mut(&asked)
     }
 
     /// The answers whose proof is overdue. Each is reported once.
-    pub fn overdue(&mut self, now: UnixTime) -> Vec<(MacAddr, Grant)> {
+    pub fn overdue(&mut self, now: Instant) -> Vec<(MacAddr, Grant)> {
         let mut overdue = Vec::new();
-        // A clock that is set back must not keep answers waiting for ever.
-        while let Some((at, mac)) = self.unproved.front().copied()
-            && !(0..PROOF_WITHIN).contains(&(now.0 - at.0))
+        while let Some((at, asked)) = self.unproved.front().copied()
+            && now.saturating_duration_since(at) >= PROOF_WITHIN
         {
             self.unproved.pop_front();
-            if let Some(grant) = self.by_mac.get_mut(&mac)
+            if let Some(grant) = self.last.get_mut(&asked)
                 && grant.at == at
                 && !grant.proved
                 && !grant.reported
             {
                 grant.reported = true;
-                overdue.push((mac, grant.clone()));
+                overdue.push((asked.0, grant.clone()));
             }
         }
         overdue
+    }
+}
+
+impl Grant {
+    /// True when a session that starts now can only have been started with this answer's keys.
+    pub fn awaits_proof(&self, now: Instant) -> bool {
+        !self.proved && now.saturating_duration_since(self.at) < USED_FOR
     }
 }
 
@@ -101,56 +113,71 @@ impl Grants {
 mod tests {
     use super::*;
 
-    fn mac(n: u32) -> MacAddr {
+    const BSS: MacAddr = MacAddr([2, 0, 0, 0, 0, 0xaa]);
+
+    fn asked(n: u32) -> Asked {
         let [a, b, c, d] = n.to_be_bytes();
-        MacAddr([2, 0, a, b, c, d])
+        (MacAddr([2, 0, a, b, c, d]), BSS)
     }
 
-    fn grant(at: i64, proved: bool) -> Grant {
+    fn grant(at: Instant, proved: bool) -> Grant {
         Grant {
-            devices: vec![DeviceId(1)],
+            devices: vec![(DeviceId(1), 1)],
             vlan: None,
             profile: "iot".into(),
             client: "ap".into(),
             nas: "ap".into(),
             ssid: b"Home"[..].into(),
-            at: UnixTime(at),
+            at,
             proved,
             reported: false,
             attempt: 0,
         }
     }
 
+    const fn seconds(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
     #[test]
     fn a_missing_proof_is_reported_once() {
-        let mut grants = Grants::default();
-        grants.insert(mac(1), grant(100, false));
-        grants.insert(mac(2), grant(100, true));
-        grants.insert(mac(3), grant(100, false));
-        if let Some(third) = grants.get_mut(mac(3)) {
+        let (mut grants, start) = (Grants::default(), Instant::now());
+        grants.insert(asked(1), grant(start, false));
+        grants.insert(asked(2), grant(start, true));
+        grants.insert(asked(3), grant(start, false));
+        if let Some(third) = grants.get_mut(asked(3)) {
             third.proved = true;
         }
-        assert!(grants.overdue(UnixTime(109)).is_empty());
-        assert_eq!(grants.overdue(UnixTime(110)).iter().map(|(m, _)| *m).collect::<Vec<_>>(), [mac(1)]);
-        assert!(grants.overdue(UnixTime(200)).is_empty());
+        assert!(grants.overdue(start + seconds(9)).is_empty());
+        let overdue = grants.overdue(start + seconds(10));
+        assert_eq!(overdue.iter().map(|(mac, _)| *mac).collect::<Vec<_>>(), [asked(1).0]);
+        assert!(grants.overdue(start + seconds(100)).is_empty());
     }
 
     #[test]
     fn a_later_answer_starts_the_time_again() {
-        let mut grants = Grants::default();
-        grants.insert(mac(1), grant(100, false));
-        grants.insert(mac(1), grant(105, false));
-        assert!(grants.overdue(UnixTime(112)).is_empty());
-        assert_eq!(grants.overdue(UnixTime(115)).len(), 1);
+        let (mut grants, start) = (Grants::default(), Instant::now());
+        grants.insert(asked(1), grant(start, false));
+        grants.insert(asked(1), grant(start + seconds(5), false));
+        assert!(grants.overdue(start + seconds(12)).is_empty());
+        assert_eq!(grants.overdue(start + seconds(15)).len(), 1);
+    }
+
+    #[test]
+    fn an_answer_is_of_use_as_long_as_hostapd_keeps_it() {
+        let start = Instant::now();
+        assert!(grant(start, false).awaits_proof(start + seconds(40)));
+        assert!(!grant(start, false).awaits_proof(start + seconds(60)));
+        assert!(!grant(start, true).awaits_proof(start));
     }
 
     #[test]
     fn memory_is_bounded() {
-        let mut grants = Grants::default();
+        let (mut grants, start) = (Grants::default(), Instant::now());
         for n in 0..3 * GRANTS as u32 {
-            grants.insert(mac(n), grant(i64::from(n), false));
+            grants.insert(asked(n), grant(start + seconds(n.into()), false));
         }
-        assert!(grants.by_mac.len() <= GRANTS && grants.order.len() <= GRANTS && grants.unproved.len() <= GRANTS);
-        assert!(grants.get(mac(3 * GRANTS as u32 - 1)).is_some());
+        assert!(grants.last.len() <= GRANTS && grants.order.len() <= GRANTS && grants.unproved.len() <= GRANTS);
+        assert!(grants.get(asked(3 * GRANTS as u32 - 1)).is_some());
     }
 }

@@ -188,17 +188,32 @@ impl KeyRing {
 
     /// The next PMKs to compute, at most `n`. They stay missing until they are inserted.
     pub fn jobs(&mut self, n: usize, registry: &Registry) -> Vec<Job> {
-        let mut jobs = Vec::new();
-        for ring in &mut self.rings {
-            let urgent: Vec<DeviceId> = ring.urgent.drain(..).filter(|id| ring.missing.contains(id)).collect();
-            let rest = ring.missing.iter().filter(|id| !urgent.contains(id));
-            for id in urgent.iter().chain(rest).take(n - jobs.len().min(n)) {
-                if let Some((device, key)) = registry.get(*id).and_then(|d| d.key.clone().map(|key| (d, key))) {
-                    jobs.push(Job { ssid: ring.ssid.clone(), device: *id, key_serial: device.key_serial, key });
+        let mut wanted: Vec<(usize, DeviceId)> = Vec::with_capacity(n);
+        // What somebody waits for goes first, at whichever SSID.
+        for (at, ring) in self.rings.iter_mut().enumerate() {
+            while wanted.len() < n
+                && let Some(id) = ring.urgent.pop_front()
+            {
+                if ring.missing.contains(&id) {
+                    wanted.push((at, id));
                 }
             }
         }
-        jobs
+        for (at, ring) in self.rings.iter().enumerate() {
+            for id in &ring.missing {
+                if wanted.len() >= n {
+                    break;
+                }
+                if !wanted.contains(&(at, *id)) {
+                    wanted.push((at, *id));
+                }
+            }
+        }
+        let job = |(at, id): (usize, DeviceId)| {
+            let (ring, device) = (self.rings.get(at)?, registry.get(id)?);
+            Some(Job { ssid: ring.ssid.clone(), device: id, key_serial: device.key_serial, key: device.key.clone()? })
+        };
+        wanted.into_iter().filter_map(job).collect()
     }
 
     /// The PMK of a device for an SSID, if it is computed.
@@ -226,6 +241,16 @@ impl KeyRing {
             return Searched::Long(ring.keys.clone());
         }
         Searched::Done(ring.keys.search(handshake))
+    }
+
+    /// True when the handshake verifies with the present PMK of a key.
+    pub fn verifies(&self, ssid: &[u8], key: KeyRef, handshake: &Handshake) -> bool {
+        let ring = self.ring(ssid);
+        let candidate = ring.and_then(|ring| match key {
+            KeyRef::Onboarding => ring.onboarding.as_ref(),
+            KeyRef::Device(id) => ring.candidate(id),
+        });
+        candidate.is_some_and(|candidate| handshake.verify(candidate))
     }
 
     /// Remembers that a key was used at an SSID just now.
@@ -317,6 +342,22 @@ mod tests {
         let expected = wpa::pmk::derive(&Passphrase::new("key number 2").expect("valid"), b"Work");
         assert_eq!(ring.pmk(b"Work", KeyRef::Device(DeviceId(2))), Some(&expected));
         assert_eq!(ring.pmk(b"Home", KeyRef::Device(DeviceId(2))), None);
+    }
+
+    #[test]
+    fn what_somebody_waits_for_comes_first_at_whichever_ssid() {
+        let registry = registry();
+        let mut ring = KeyRing::default();
+        ring.configure(&config(&["Home", "Work"]).ssids, &registry);
+        ring.hurry(b"Work", DeviceId(3));
+        ring.hurry(b"Work", DeviceId(2));
+        ring.hurry(b"Work", DeviceId(2));
+        for (ssid, id) in [("Work", 3), ("Work", 2), ("Home", 1)] {
+            let job = ring.jobs(1, &registry).remove(0);
+            assert_eq!((&*job.ssid, job.device), (ssid.as_bytes(), DeviceId(id)));
+            ring.insert(job.run(), &registry);
+        }
+        assert_eq!(ring.jobs(9, &registry).len(), 3, "each once");
     }
 
     #[test]

@@ -5,11 +5,12 @@ use super::answer;
 use super::ask::configured_ssid;
 use super::auth::{Verdict, note_pending};
 use super::duplicate::Known;
-use super::{Exchange, Incoming, Next, admit, check_message_authenticator, nas_name, note_drop, request_key};
+use super::{Exchange, Incoming, Next, admit, check_message_authenticator, is_known, nas_name, note_drop, request_key};
 use crate::decision::event::{Event, Method, Outcome};
 use crate::decision::reason::Reason;
 use crate::mac::MacAddr;
 use crate::registry::device::{BoundMac, Change, DeviceId};
+use crate::service::grants::Asked;
 use crate::service::sessions::{Session, SessionKey};
 use crate::service::{Core, Now};
 use crate::wire::radius::{
@@ -94,7 +95,7 @@ pub fn settle(core: &mut Core, exchange: Exchange, now: Now, out: &mut Vec<u8>) 
     let finish = move |core: &mut Core, stored: bool, now: Now, out: &mut Vec<u8>| {
         let Some(incoming) = admit(core, exchange.from, &exchange.datagram, exchange.started) else { return };
         if stored {
-            joined(core, bound.mac, Some(id), Reason::FirstProof, now);
+            joined(core, &incoming, bound.mac, Some(id), Reason::FirstProof, now);
             open_session(core, &incoming, bound.mac, now);
             respond(core, &incoming, out);
         } else if let Some(key) = exchange.key() {
@@ -132,7 +133,7 @@ fn note(core: &mut Core, incoming: &Incoming<'_>, now: Now) -> Option<(DeviceId,
         return None;
     }
     if status == acct_status_type::START
-        && let Some(bind) = proof_of_start(core, mac, now)
+        && let Some(bind) = proof_of_start(core, incoming, mac, now)
     {
         return Some(bind);
     }
@@ -140,51 +141,68 @@ fn note(core: &mut Core, incoming: &Incoming<'_>, now: Now) -> Option<(DeviceId,
     None
 }
 
+/// The answer that a report is about: of the same NAS, BSS and network.
+fn answer_for(core: &Core, incoming: &Incoming<'_>, mac: MacAddr) -> Option<Asked> {
+    let called = incoming.packet.find(AttributeType::CALLED_STATION_ID).and_then(CalledStationId::parse)?;
+    let asked = (mac, called.bssid);
+    let grant = core.grants.get(asked)?;
+    let same_ssid = called.ssid.is_none_or(|ssid| configured_ssid(&core.config, ssid) == grant.ssid);
+    (grant.client == incoming.client.name && same_ssid).then_some(asked)
+}
+
 /// A session that starts proves the key that its address was sent. Returns the binding that is to be stored first.
-fn proof_of_start(core: &mut Core, mac: MacAddr, now: Now) -> Option<(DeviceId, BoundMac)> {
-    let grant = core.grants.get(mac).filter(|grant| !grant.proved)?;
+fn proof_of_start(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, now: Now) -> Option<(DeviceId, BoundMac)> {
+    let grant = core.grants.get(answer_for(core, incoming, mac)?).filter(|grant| grant.awaits_proof(now.mono))?;
     let known = core.registry.by_mac(mac).map(|device| device.id);
+    // hostapd goes on with the key it has: one that was rotated since proves nothing any more.
+    let present = |id, serial| core.registry.get(id).is_some_and(|device| device.key_serial == serial);
     match (known, &grant.devices[..]) {
-        (Some(id), _) => joined(core, mac, Some(id), Reason::ProvedKey, now),
-        (None, [one]) => {
-            let id = *one;
+        (_, []) => joined(core, incoming, mac, None, Reason::Quarantined, now),
+        (Some(id), sent) => {
+            if sent.iter().any(|(sent, serial)| *sent == id && present(id, *serial)) {
+                joined(core, incoming, mac, Some(id), Reason::ProvedKey, now);
+            }
+        }
+        (None, [(id, serial)]) => {
+            let id = *id;
+            if !present(id, *serial) {
+                return None;
+            }
             if let Some(bound) = core.registry.get(id).and_then(|device| device.binding(mac, now.wall)) {
                 return Some((id, bound));
             }
-            joined(core, mac, Some(id), Reason::ProvedKey, now);
-        }
-        (None, []) => {
-            joined(core, mac, None, Reason::Quarantined, now);
+            joined(core, incoming, mac, Some(id), Reason::ProvedKey, now);
         }
         (None, several) => {
             let mut names: Vec<Arc<str>> = several
                 .iter()
-                .filter_map(|id| core.registry.get(*id))
+                .filter_map(|(id, _)| core.registry.get(*id))
                 .map(|device| device.name.clone())
                 .take(NAMES)
                 .collect();
             if several.len() > names.len() {
                 names.push(format!("{} more", several.len() - names.len()).into());
             }
-            joined(core, mac, None, Reason::OneOfSeveral { names }, now);
+            joined(core, incoming, mac, None, Reason::OneOfSeveral { names }, now);
         }
     }
     None
 }
 
 /// Remembers and tells that a device proved its key by connecting.
-fn joined(core: &mut Core, mac: MacAddr, device: Option<DeviceId>, reason: Reason, now: Now) {
-    let Some(grant) = core.grants.get_mut(mac) else { return };
+fn joined(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, device: Option<DeviceId>, reason: Reason, now: Now) {
+    let asked = answer_for(core, incoming, mac);
+    let Some(grant) = asked.and_then(|asked| core.grants.get_mut(asked)) else { return };
     grant.proved = true;
     if let Some(id) = device {
-        grant.devices = vec![id];
+        grant.devices.retain(|(sent, _)| *sent == id);
     }
     let grant = grant.clone();
     if let Some(id) = device {
         core.registry.count(id, true, mac, now.wall);
         core.keyring.used(&grant.ssid, id);
     }
-    if reason == Reason::Quarantined {
+    if reason == Reason::Quarantined && !is_known(core, mac) {
         note_pending(core, mac, &grant.ssid, &grant.nas, &reason, now.wall);
     }
     core.record(Event {
@@ -216,11 +234,11 @@ fn open_session(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, now: Now
     let called = packet.find(AttributeType::CALLED_STATION_ID).and_then(CalledStationId::parse);
     let ssid = called.as_ref().and_then(|called| called.ssid).unwrap_or_default();
     let nas = nas_name(core, incoming.index, packet);
-    let grant = core.grants.get(mac);
+    let grant = answer_for(core, incoming, mac).and_then(|asked| core.grants.get(asked));
     // After a restart of the daemon there is no answer to remember: the address must do.
     let (device, vlan, profile, proved) = match grant {
         Some(grant) => {
-            let device = if let [one] = grant.devices[..] { Some(one) } else { None };
+            let device = if let [(one, _)] = grant.devices[..] { Some(one) } else { None };
             (device, grant.vlan, Some(grant.profile.clone()), grant.proved)
         }
         None => {

@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub struct Ask {
     /// The supplicant.
     pub mac: MacAddr,
+    /// The BSSID it asks at.
+    pub bssid: MacAddr,
     /// The network: the configured SSID where there is one.
     pub ssid: Arc<[u8]>,
     /// How it is asked.
@@ -66,7 +68,7 @@ impl Ask {
         };
         let ssid = configured_ssid(config, ssid);
         let (method, credential) = credential(packet, mac, bssid, &ssid);
-        Ok(Ask { mac, ssid, method, credential })
+        Ok(Ask { mac, bssid, ssid, method, credential })
     }
 }
 

@@ -86,6 +86,7 @@ pub fn settle(core: &mut Core, exchange: Exchange, now: Now, out: &mut Vec<u8>) 
     };
     let Some(proof) = exchange.proof else { return Verdict::Nothing };
     let Ok(ask) = Ask::read(&incoming.packet, &core.config) else { return Verdict::Nothing };
+    let proof = confirmed(core, &ask, proof);
     let decided = core.decide(ask.mac, &ask.ssid, Evidence::Handshake(proof), now.wall);
     let Ok(Grant { bind: Some((id, bound)), device, .. }) = &decided else {
         // Somebody else was faster, or the administrator.
@@ -135,8 +136,8 @@ fn work(
         }
     }
     let evidence = match (&ask.credential, proof) {
-        (_, Some(proof)) => Evidence::Handshake(proof),
-        (Credential::Address, None) => Evidence::Address { attempt: attempt(core, ask.mac) },
+        (_, Some(proof)) => Evidence::Handshake(confirmed(core, &ask, proof)),
+        (Credential::Address, None) => Evidence::Address { attempt: attempt(core, &ask) },
         (Credential::Handshake(handshake), None) => {
             let bound = core.registry.by_mac(ask.mac).map(|device| device.id);
             match core.keyring.search(&ask.ssid, handshake, bound) {
@@ -178,6 +179,20 @@ fn work(
     Next::Send
 }
 
+/// What was proved some time ago, if it is true of the present keys: one may have been rotated during the search, or
+/// while the registry was locked.
+fn confirmed(core: &Core, ask: &Ask, proof: Proof) -> Proof {
+    let key = match proof {
+        Proof::Device(id) => KeyRef::Device(id),
+        Proof::Onboarding => KeyRef::Onboarding,
+        Proof::Nothing => return Proof::Nothing,
+    };
+    match &ask.credential {
+        Credential::Handshake(handshake) if core.keyring.verifies(&ask.ssid, key, handshake) => proof,
+        _ => Proof::Nothing,
+    }
+}
+
 fn has_key(core: &Core, id: crate::registry::device::DeviceId) -> bool {
     core.registry.get(id).is_some_and(|device| device.key.is_some())
 }
@@ -189,8 +204,10 @@ fn refuse(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, reason: Reason, n
 }
 
 /// Which offer an unknown address gets: the same again if it proved one of the keys, else the next.
-fn attempt(core: &Core, mac: MacAddr) -> u32 {
-    core.grants.get(mac).map_or(0, |grant| if grant.proved { grant.attempt } else { grant.attempt.wrapping_add(1) })
+fn attempt(core: &Core, ask: &Ask) -> u32 {
+    core.grants
+        .get((ask.mac, ask.bssid))
+        .map_or(0, |grant| if grant.proved { grant.attempt } else { grant.attempt.wrapping_add(1) })
 }
 
 /// Writes the answer, and everything that is to be remembered of it.
@@ -206,7 +223,7 @@ fn conclude(
     let (device, outcome, reason, profile, vlan) = match decided {
         Ok(grant) => {
             accept(core, incoming, ask, &grant, out);
-            remember(core, incoming, ask, &grant, &nas, now.wall);
+            remember(core, incoming, ask, &grant, &nas, now);
             (grant.device, Outcome::Accepted, grant.reason, Some(grant.profile), grant.vlan)
         }
         Err(refusal) => {
@@ -260,11 +277,12 @@ fn reject(core: &mut Core, incoming: &Incoming<'_>, out: &mut Vec<u8>) {
     core.radius.duplicates.finish(&request_key(incoming.from, &incoming.packet), out);
 }
 
-fn remember(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, grant: &Grant, nas: &Arc<str>, now: UnixTime) {
+fn remember(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, grant: &Grant, nas: &Arc<str>, now: Now) {
     let proved = ask.method != Method::Address;
+    let serial = |id| core.registry.get(id).map(|device| (id, device.key_serial));
     let devices = match &grant.keys {
-        Keys::Offered(ids) => ids.clone(),
-        Keys::One(_) => grant.device.into_iter().collect(),
+        Keys::Offered(ids) => ids.iter().filter_map(|id| serial(*id)).collect(),
+        Keys::One(_) => grant.device.and_then(serial).into_iter().collect(),
     };
     if let (Some(id), true) = (grant.device, proved) {
         core.keyring.used(&ask.ssid, id);
@@ -272,11 +290,11 @@ fn remember(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, grant: &Grant, 
     // A NAS that accounts says later whether the device really joined.
     let accounts = core.radius.client(incoming.index).is_some_and(|client| client.accounts);
     if let (Some(id), true) = (grant.device, proved || !accounts) {
-        core.registry.count(id, true, ask.mac, now);
+        core.registry.count(id, true, ask.mac, now.wall);
     }
     let attempt = match grant.keys {
         Keys::One(KeyRef::Device(_)) => 0,
-        _ => attempt(core, ask.mac),
+        _ => attempt(core, ask),
     };
     let remembered = grants::Grant {
         devices,
@@ -285,12 +303,12 @@ fn remember(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, grant: &Grant, 
         client: incoming.client.name.clone(),
         nas: nas.clone(),
         ssid: ask.ssid.clone(),
-        at: now,
+        at: now.mono,
         proved,
         reported: false,
         attempt,
     };
-    core.grants.insert(ask.mac, remembered);
+    core.grants.insert((ask.mac, ask.bssid), remembered);
 }
 
 /// Puts an unknown device on the pending list, unless the administrator ignores it.
@@ -320,7 +338,7 @@ pub(super) fn note_pending(
 /// Reports the devices whose NAS was sent a key, and that did not connect in time: that is how a wrong key shows
 /// when the NAS asks before the handshake. Says nothing of NASes that do not account.
 pub fn conclude_unproved(core: &mut Core, now: Now) {
-    for (mac, grant) in core.grants.overdue(now.wall) {
+    for (mac, grant) in core.grants.overdue(now.mono) {
         let accounts = core.radius.clients.iter().any(|client| client.settings.name == grant.client && client.accounts);
         if !accounts {
             continue;

@@ -112,7 +112,11 @@ impl Rig {
     }
 
     fn by_address(&mut self, from: MacAddr, ssid: &str) -> Vec<u8> {
-        let (calling, called) = (from.to_string(), format!("{AP}:{ssid}"));
+        self.by_address_at(from, &format!("{AP}:{ssid}"))
+    }
+
+    fn by_address_at(&mut self, from: MacAddr, called: &str) -> Vec<u8> {
+        let calling = from.to_string();
         self.request(|builder| {
             let user = calling.replace(':', "");
             builder.push(AttributeType::USER_NAME, user.as_bytes()).expect("fits");
@@ -201,13 +205,17 @@ impl Rig {
     }
 
     fn account(&mut self, status: u32, from: MacAddr, session: &[u8], stored: bool) -> Option<Code> {
+        self.account_at(status, from, session, &format!("{AP}:Home"), stored)
+    }
+
+    fn account_at(&mut self, status: u32, from: MacAddr, session: &[u8], at: &str, stored: bool) -> Option<Code> {
         self.identifier = self.identifier.wrapping_add(1);
         let (secret, mut packet) = (RadiusSecret::new(SECRET), Vec::new());
         let mut builder = Builder::accounting_request(self.identifier, &secret, &mut packet);
         builder.push_u32(AttributeType::ACCT_STATUS_TYPE, status).expect("fits");
         builder.push(AttributeType::ACCT_SESSION_ID, session).expect("fits");
         builder.push(AttributeType::NAS_IDENTIFIER, b"ap-1").expect("fits");
-        builder.push(AttributeType::CALLED_STATION_ID, format!("{AP}:Home").as_bytes()).expect("fits");
+        builder.push(AttributeType::CALLED_STATION_ID, at.as_bytes()).expect("fits");
         builder.push(AttributeType::CALLING_STATION_ID, from.to_string().as_bytes()).expect("fits");
         builder.push_u32(AttributeType::ACCT_INPUT_OCTETS, 5).expect("fits");
         builder.push_u32(AttributeType::ACCT_INPUT_GIGAWORDS, 1).expect("fits");
@@ -415,6 +423,112 @@ fn with_several_keys_offered_nothing_is_guessed() {
     assert!(rig.core.registry.by_mac(mac(9)).is_none());
     let packet = rig.by_address(mac(9), "Home");
     assert_eq!(rig.ask(&packet), accepted("30", &newest_last), "what worked is offered again");
+}
+
+#[test]
+fn a_session_of_another_network_bss_or_access_point_proves_nothing() {
+    let elsewhere = [
+        ("127.0.0.1", "02-00-00-00-00-AA:Welcome"),
+        ("127.0.0.1", "02-00-00-00-00-BB:Home"),
+        ("127.0.0.2", "02-00-00-00-00-AA:Home"),
+    ];
+    for (client, at) in elsewhere {
+        let mut rig = Rig::new();
+        let packet = rig.by_address(mac(9), "Home");
+        assert_eq!(rig.ask(&packet), accepted("30", &[pmk(&key(3), "Home")]));
+        rig.from = format!("{client}:40000").parse().expect("an address");
+        let answered = rig.account_at(acct_status_type::START, mac(9), b"s1", at, true);
+        assert_eq!(answered, Some(Code::ACCOUNTING_RESPONSE));
+        assert!(rig.core.registry.by_mac(mac(9)).is_none(), "bound by a session at {at} of {client}");
+        let (_, session) = rig.core.sessions.iter().next().expect("a session");
+        assert_eq!((session.device, session.vlan, session.proved), (None, None, false));
+    }
+    let mut rig = Rig::new();
+    let packet = rig.by_address(mac(9), "Home");
+    rig.ask(&packet);
+    rig.pass(60);
+    rig.account(acct_status_type::START, mac(9), b"s1", true);
+    assert!(rig.core.registry.by_mac(mac(9)).is_none(), "hostapd forgot the answer long ago");
+}
+
+#[test]
+fn each_bss_keeps_the_keys_it_was_sent() {
+    let mut rig = Rig::new();
+    let (two, five) = ("02-00-00-00-00-AA:Home", "02-00-00-00-00-BB:Home");
+    for at in [two, five, two] {
+        let packet = rig.by_address_at(mac(9), at);
+        assert_eq!(rig.ask(&packet).code, Code::ACCESS_ACCEPT);
+    }
+    // The first BSS was asked twice and has the keys of iot now, the other those of media.
+    rig.account_at(acct_status_type::START, mac(9), b"s1", five, true);
+    assert_eq!(rig.last(), (Some("tv".into()), Outcome::Joined, "first_proof"));
+    let mut rig = Rig::new();
+    for at in [two, five, two] {
+        let packet = rig.by_address_at(mac(9), at);
+        rig.ask(&packet);
+    }
+    rig.account_at(acct_status_type::START, mac(9), b"s1", two, true);
+    assert_eq!(rig.last(), (Some("cam".into()), Outcome::Joined, "first_proof"));
+}
+
+#[test]
+fn a_key_that_was_rotated_or_registered_after_the_answer_is_not_proved() {
+    let mut rig = Rig::new();
+    let packet = rig.by_address(mac(9), "Home");
+    rig.ask(&packet);
+    let mut tv = rig.core.registry.get(DeviceId(3)).cloned().expect("tv");
+    tv.key = Passphrase::new("an altogether new one").ok();
+    tv.key_serial += 1;
+    rig.core.apply(&[Change::Put(vec![tv])]);
+    rig.account(acct_status_type::START, mac(9), b"s1", true);
+    assert!(rig.core.registry.by_mac(mac(9)).is_none(), "it had the old key");
+
+    let mut rig = Rig::new();
+    let packet = rig.by_address(mac(9), "Home");
+    rig.ask(&packet);
+    let bound = crate::registry::device::BoundMac { mac: mac(9), proved: false, since: rig.now.wall };
+    rig.core.apply(&[Change::Bind(DeviceId(2), bound)]);
+    rig.account(acct_status_type::START, mac(9), b"s1", true);
+    assert_eq!(rig.core.registry.seen(DeviceId(2)).accepted, 0, "cam's key was not sent");
+}
+
+#[test]
+fn a_clock_that_is_set_is_no_reason_to_report_a_wrong_key() {
+    let mut rig = Rig::new();
+    rig.account(acct_status_type::ACCOUNTING_ON, mac(1), b"", true);
+    let packet = rig.by_address(mac(1), "Home");
+    rig.ask(&packet);
+    rig.now.wall.0 += 1_000_000;
+    rig.core.tick(rig.now);
+    assert_eq!(rig.last().1, Outcome::Accepted);
+}
+
+#[test]
+fn a_key_that_is_rotated_during_the_search_is_not_proved() {
+    let devices = (1..=300).map(|id| device(id, &format!("d{id}"), "iot", &format!("key number {id}"))).collect();
+    let mut rig = Rig::with(Registry::load(devices, vec![], vec![], DeviceId(301)));
+    let rotate = |rig: &mut Rig, id: u32| {
+        let mut device = rig.core.registry.get(DeviceId(id)).cloned().expect("there");
+        device.key = Passphrase::new("an altogether new one").ok();
+        device.key_serial += 1;
+        rig.core.apply(&[Change::Put(vec![device])]);
+    };
+    let packet = rig.by_handshake(mac(9), "Home", "key number 300");
+    let Next::Search(exchange, keys, handshake) = rig.receive(&packet) else { panic!("a long search") };
+    let proof = keys.search(&handshake);
+    rotate(&mut rig, 300);
+    let next = resume(&mut rig.core, &exchange, proof, rig.now, &mut rig.out);
+    assert!(matches!(next, Next::Send), "nothing to bind");
+    assert_eq!(rig.answer(&packet), rejected());
+
+    let packet = rig.by_handshake(mac(9), "Home", "key number 299");
+    let Next::Search(exchange, keys, handshake) = rig.receive(&packet) else { panic!("a long search") };
+    let next = resume(&mut rig.core, &exchange, keys.search(&handshake), rig.now, &mut rig.out);
+    let Next::Commit(exchange) = next else { panic!("to be bound") };
+    rotate(&mut rig, 299);
+    rig.commit(exchange, true);
+    assert_eq!(rig.answer(&packet), rejected());
+    assert!(rig.core.registry.by_mac(mac(9)).is_none());
 }
 
 #[test]
