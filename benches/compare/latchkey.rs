@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -53,7 +54,9 @@ impl Home {
             let _ = write!(text, "\nconfig profile '{name}'\n\toption vlan '{vlan}'\n\toption access 'internet'\n");
         }
         fs::create_dir_all(dir.join("state")).map_err(|e| format!("{}: {e}", dir.display()))?;
-        fs::write(&config, text).map_err(|e| format!("{}: {e}", config.display()))?;
+        let owner_only = fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&config);
+        let written = owner_only.and_then(|mut file| file.write_all(text.as_bytes()));
+        written.map_err(|e| format!("{}: {e}", config.display()))?;
         Ok(Home { dir, config, socket, address: (Ipv4Addr::LOCALHOST, auth).into() })
     }
 

@@ -2,6 +2,8 @@
 //! turn, and prints one table. It fails when a bound is missed.
 //!
 //! CPU time is compared, not the clock: the figures hold on a busy machine too.
+//!
+//! `cargo bench --bench compare -- search` and `-- mac` do a part of it.
 
 mod fleet;
 mod freeradius;
@@ -68,14 +70,18 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<usize, String> {
+    let parts: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|name| name == part);
     let dir = tempfile::tempdir().map_err(|e| format!("a temporary directory: {e}"))?;
     let mut table = Table::default();
 
     eprintln!("deriving the PMKs of {} devices ...", fleet::DEVICES);
     let devices = fleet::make(SEED);
 
-    eprintln!("searching ...");
-    search::library(&devices, &mut table)?;
+    if wanted("search") {
+        eprintln!("searching ...");
+        search::library(&devices, &mut table)?;
+    }
 
     eprintln!("registering the devices with latchkey ...");
     let home = Home::new(dir.path())?;
@@ -86,8 +92,12 @@ fn run() -> Result<usize, String> {
     let peer = FreeRadius::start(dir.path(), &devices)?;
     let peer_idle = peer.server.rss()?;
 
-    authenticate(&devices, &latchkey, &peer, &mut table)?;
-    search::daemon(&devices, &latchkey, &mut table)?;
+    if wanted("mac") {
+        authenticate(&devices, &latchkey, &peer, &mut table)?;
+    }
+    if wanted("search") {
+        search::daemon(&devices, &latchkey, &mut table)?;
+    }
     add(&home, &devices, &mut table)?;
     memory("after the load", &latchkey.server, Some(&peer.server), &mut table)?;
     binary(&mut table)?;
