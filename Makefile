@@ -17,7 +17,7 @@ help: ## This list
 
 .PHONY: build
 build: ## The release binary, target/release/latchkey
-	@.ci/setup rust
+	@.ci/setup compiler rust
 	$(CARGO) build --release --locked
 
 # fmt and clippy come first because they are quick; nextest last, so that its summary ends the output.
@@ -53,11 +53,12 @@ fuzz-setup:
 	@.ci/setup packages rust fuzz
 
 .PHONY: install
-install: build ## The binary to DESTDIR and PREFIX (/usr)
+install: ## The built binary to DESTDIR and PREFIX (/usr)
+	@test -x target/release/latchkey || { echo "There is no binary yet: run make build first" >&2; exit 1; }
 	install -D -m 755 target/release/latchkey '$(DESTDIR)$(PREFIX)/sbin/latchkey'
 
 .PHONY: clean
-clean: ## Removes what was built
+clean: ## Removes what was built, but not the downloaded rig (.cache/rig)
 	$(CARGO) clean
 	rm -rf fuzz/target fuzz/corpus-work fuzz/artifacts
 

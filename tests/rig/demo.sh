@@ -4,7 +4,7 @@
 #   demo.sh BINARY
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-out=$(realpath -m "$here/../../target/rig/demo")
+out=$(realpath -m "$here/../../target/demo")
 status=0
 for mode in 3 2; do
     echo "A simulated access point with wpa_psk_radius=$mode boots, and devices arrive (about a minute) ..."

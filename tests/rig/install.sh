@@ -4,7 +4,7 @@
 #
 #   install.sh [packages|all]
 #
-# Everything but the packages lands in target/rig (or $LATCHKEY_RIG). Nothing is downloaded twice; when all is there this
+# Everything but the packages lands in .cache/rig (or $LATCHKEY_RIG). Nothing is downloaded twice; when all is there this
 # takes a moment. To start afresh, remove the folder. Needs Debian 12 on amd64, and root or sudo for packages and debootstrap.
 set -euo pipefail
 
@@ -12,7 +12,7 @@ set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
 here=$(cd "$(dirname "$0")" && pwd)
-rig=${LATCHKEY_RIG:-$here/../../target/rig}
+rig=${LATCHKEY_RIG:-$here/../../.cache/rig}
 
 # Host side: emulator, initramfs parts, debootstrap, a C compiler for the bundled SQLite. Guest side of the hostapd 2.10 mode,
 # whose root is this machine's: hostapd, wpa_supplicant and the tools of the scenario.
@@ -37,8 +37,6 @@ as_root() {
     fi
 }
 
-installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
-
 # Package lists are fetched at most once, and only if something has to be downloaded at all.
 apt_lists_fresh=
 apt_update() {
@@ -47,16 +45,7 @@ apt_update() {
 }
 
 install_packages() {
-    local package missing=()
-    for package in "${host_packages[@]}" "${guest_packages[@]}"; do
-        installed "$package" || missing+=("$package")
-    done
-    [ ${#missing[@]} -gt 0 ] || return 0
-    say "installing ${missing[*]}"
-    apt_update
-    # Without the recommended ones: QEMU's would bring a desktop along.
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 --no-install-recommends install "${missing[@]}" >&2 \
-        || die "apt-get could not install: ${missing[*]}"
+    "$here/../../.ci/setup" install "${host_packages[@]}" "${guest_packages[@]}" >&2 || die "not all packages could be installed"
 }
 
 # The kernel is unpacked, never installed: the machine's own boot is not touched.

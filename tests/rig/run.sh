@@ -11,7 +11,7 @@ set -euo pipefail
 [ $# = 3 ] || { echo "usage: run.sh 2|3 OUTDIR BINARY" >&2; exit 2; }
 mode=$1
 here=$(cd "$(dirname "$0")" && pwd)
-rig=${LATCHKEY_RIG:-$here/../../target/rig}
+rig=${LATCHKEY_RIG:-$here/../../.cache/rig}
 mkdir -p "$2"
 out=$(cd "$2" && pwd)
 binary=$(realpath "$3")
