@@ -4,8 +4,9 @@
 use super::answer;
 use super::ask::configured_ssid;
 use super::auth::{Verdict, note_pending};
-use super::duplicate::Known;
-use super::{Exchange, Incoming, Next, admit, check_message_authenticator, is_known, nas_name, note_drop, request_key};
+use super::{
+    Exchange, Incoming, Next, admit, check_message_authenticator, is_known, nas_name, note_drop, repeated, request_key,
+};
 use crate::decision::event::{Event, Method, Outcome};
 use crate::decision::reason::Reason;
 use crate::mac::MacAddr;
@@ -56,19 +57,8 @@ pub fn receive(core: &mut Core, from: SocketAddr, datagram: &[u8], now: Now, out
         client.requests += 1;
         client.accounts = true;
     }
-    let key = request_key(from, packet);
-    match core.radius.duplicates.begin(key, now.mono) {
-        Known::New => {}
-        Known::InWork => {
-            core.radius.stats.duplicates += 1;
-            return Next::Nothing;
-        }
-        Known::Answered(answer) => {
-            out.clear();
-            out.extend_from_slice(answer);
-            core.radius.stats.duplicates += 1;
-            return Next::Send;
-        }
+    if let Some(next) = repeated(core, &incoming, now, out) {
+        return next;
     }
     if note(core, &incoming, now).is_some() {
         return Next::Commit(Exchange {

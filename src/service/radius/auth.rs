@@ -2,10 +2,9 @@
 
 use super::answer;
 use super::ask::{Ask, Credential};
-use super::duplicate::Known;
 use super::{
     Exchange, Incoming, Next, admit, check_message_authenticator, is_known, nas_name, note_drop, note_senseless,
-    request_key,
+    repeated, request_key,
 };
 use crate::config::Unknown;
 use crate::decision::event::{Event, Method, Outcome};
@@ -36,24 +35,13 @@ pub fn receive(core: &mut Core, from: SocketAddr, datagram: &[u8], now: Now, out
     if let Some(client) = core.radius.client(incoming.index) {
         client.requests += 1;
     }
-    let key = request_key(from, packet);
-    match core.radius.duplicates.begin(key, now.mono) {
-        Known::New => {}
-        Known::InWork => {
-            core.radius.stats.duplicates += 1;
-            return Next::Nothing;
-        }
-        Known::Answered(answer) => {
-            out.clear();
-            out.extend_from_slice(answer);
-            core.radius.stats.duplicates += 1;
-            return Next::Send;
-        }
+    if let Some(next) = repeated(core, &incoming, now, out) {
+        return next;
     }
     if packet.code() == Code::STATUS_SERVER {
         core.radius.stats.status_server += 1;
         answer::status(&incoming.client.secret, packet, Code::ACCESS_ACCEPT, out);
-        core.radius.duplicates.finish(&key, out);
+        core.radius.duplicates.finish(&request_key(from, packet), out);
         return Next::Send;
     }
     core.radius.stats.requests += 1;

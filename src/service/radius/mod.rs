@@ -21,8 +21,8 @@ pub use auth::{Verdict, conclude_unproved, receive as receive_auth, resume, sett
 #[doc(hidden)]
 pub use fuzzing::fuzz;
 
-use super::Core;
 use super::keyring::SsidKeys;
+use super::{Core, Now};
 use crate::config::{self, Client, Config};
 use crate::decision::Proof;
 use crate::mac::MacAddr;
@@ -30,7 +30,7 @@ use crate::wire::radius::{
     AttributeType, Code, MessageAuthenticator, Packet, SaltSequence, verify_message_authenticator,
 };
 use crate::wpa::Handshake;
-use duplicate::{DuplicateCache, RequestKey};
+use duplicate::{DuplicateCache, Known, RequestKey};
 use limit::Bucket;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -248,6 +248,22 @@ fn note_senseless(core: &mut Core, index: usize, why: ask::AskError) {
             tracing::warn!("refused an Access-Request of client '{name}': {why} ({count} so far)");
         }
     }
+}
+
+/// What to do with a request that came before (RFC 5080, 2.2.2); nothing when it is new, which is noted.
+fn repeated(core: &mut Core, incoming: &Incoming<'_>, now: Now, out: &mut Vec<u8>) -> Option<Next> {
+    let key = request_key(incoming.from, &incoming.packet);
+    let next = match core.radius.duplicates.begin(key, now.mono) {
+        Known::New => return None,
+        Known::InWork => Next::Nothing,
+        Known::Answered(answer) => {
+            out.clear();
+            out.extend_from_slice(answer);
+            Next::Send
+        }
+    };
+    core.radius.stats.duplicates += 1;
+    Some(next)
 }
 
 fn request_key(from: SocketAddr, packet: &Packet<'_>) -> RequestKey {
