@@ -60,6 +60,12 @@ const BOTH: &[(&str, &str)] = &[
     ("oldphone is refused", "blocked by the administrator"),
     ("rental is refused", "expired on"),
     ("stranger is refused", "unknown device"),
+    // The same as hostapd tells it over its control interface, also of stations on VLAN interfaces.
+    ("lamp among the stations", "lamp on wlan0 in VLAN 20, WPA2-PSK"),
+    ("tv among the stations", "tv on wlan0 in VLAN 30, WPA2-PSK"),
+    ("sensor among the stations", "sensor on wlan0 in VLAN 20, WPA2-PSK"),
+    ("speaker among the stations", "speaker on wlan0 in VLAN 30, WPA2-PSK"),
+    ("newcomer among the stations", "unknown on wlan1 in VLAN 40, WPA2-PSK"),
     // Traffic in the VLAN, over the air and to the cable, both ways.
     ("unicast lamp > lan20", "yes"),
     ("unicast lan20 > lamp", "yes"),

@@ -291,6 +291,8 @@ fn remember(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, grant: &Grant, 
         attempt,
     };
     core.grants.insert(ask.mac, remembered);
+    let sent = (core.clock)();
+    core.revocation.accepted(ask.mac, ask.method == Method::Address, sent);
 }
 
 /// Puts an unknown device on the pending list, unless the administrator ignores it.
