@@ -71,7 +71,7 @@ fn bsses(n: u64) -> String {
 
 /// 54, or 6.5: a rate in Mbit/s.
 fn megabits(kilobits: u64) -> String {
-    if kilobits % 1000 == 0 {
+    if kilobits.is_multiple_of(1000) {
         (kilobits / 1000).to_string()
     } else {
         format!("{}.{}", kilobits / 1000, kilobits % 1000 / 100)

@@ -235,7 +235,8 @@ impl Core {
             let device = self.device_of(station.mac, &bss.ssid).and_then(|id| self.registry.get(id));
             let Some(device) = device.filter(|_| !self.revocation.taken.contains_key(&station.mac)) else { continue };
             let why = if device.blocked { Why::Blocked } else { Why::Expired };
-            if device.blocked || device.is_expired(wall) {
+            // hostapd also lists those it refuses, for a while.
+            if station.authorized && (device.blocked || device.is_expired(wall)) {
                 refused.push((station.mac, device.name.clone(), why));
             }
         }

@@ -94,7 +94,7 @@ fn which_changes_mean_what() {
     assert_eq!(after(|d| d.key_serial = 2), Lost::All(Why::NewKey));
     assert_eq!(after(|d| d.key = None), Lost::All(Why::NewKey));
     assert_eq!(after(|d| d.profile = "media".into()), Lost::All(Why::NewProfile));
-    assert_eq!(after(|d| drop(d.macs.remove(0))), Lost::Some(vec![mac(1)]));
+    assert_eq!(after(|d| d.macs.truncate(1)), Lost::Some(vec![mac(2)]));
     for harmless in [
         (|_| ()) as fn(&mut Device),
         |d| d.name = "light".into(),
@@ -172,8 +172,11 @@ fn a_blocked_device_that_came_unnoticed_goes() {
     scene.change(1, |d| d.blocked = true);
     scene.core.stations.down("wlan0");
     scene.core.stations.up(&"wlan0".into(), b"Home", None);
-    scene.core.stations.connected("wlan0", mac(2));
+    scene.core.stations.found("wlan0", Station::new(mac(2)));
     scene.tick(1000, 1);
+    assert_eq!(scene.off(), [], "refused, and still in hostapd's list");
+    scene.core.stations.connected("wlan0", mac(2));
+    scene.tick(1000, 2);
     assert_eq!(scene.off(), [(mac(2), Why::Blocked, false)]);
 }
 
