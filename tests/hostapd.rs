@@ -277,6 +277,14 @@ fn a_blocked_device_is_taken_off_the_air() {
     home.call("device_rotate", json!({ "name": "lamp" })).unwrap();
     eventually("the old key is off", || hostapd.with(|state| (state.deauthenticated == [TV, LAMP]).then_some(())));
 
+    // A daemon that is killed leaves its ban, and the next one finds it by its mark.
+    assert_eq!(hostapd.with(|state| state.denied.get(LAMP).copied()), Some(4095));
+    daemon.kill();
+    let daemon = home.start();
+    eventually("the BSS is found", || (bsses(&home) == 1).then_some(()));
+    stations(&home, "mac");
+    assert_eq!(hostapd.with(|state| state.denied.get(LAMP).copied()), Some(4095), "not before its time is over");
+
     // A daemon that ends leaves hostapd as the administrator had it.
     daemon.terminate();
     assert_eq!(hostapd.with(|state| state.denied.clone()), BTreeMap::from([("00:00:5e:00:53:77".into(), 0)]));
