@@ -4,7 +4,7 @@ CARGO ?= cargo
 PREFIX ?= /usr
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS := radius handshake config control csv service
+FUZZ_TARGETS := radius handshake config control csv service hostapd
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 

@@ -52,6 +52,11 @@ fn service() {
     run("service", latchkey::service::radius::fuzz);
 }
 
+#[test]
+fn hostapd() {
+    run("hostapd", latchkey::wire::hostapd::fuzz);
+}
+
 /// Every target has its corpus test here, and every corpus its target.
 #[test]
 fn none_is_forgotten() {
@@ -63,6 +68,6 @@ fn none_is_forgotten() {
         names
     };
     let targets = names("fuzz/fuzz_targets");
-    assert_eq!(targets, ["config", "control", "csv", "handshake", "radius", "service"]);
+    assert_eq!(targets, ["config", "control", "csv", "handshake", "hostapd", "radius", "service"]);
     assert_eq!(names("fuzz/corpus"), targets);
 }

@@ -21,6 +21,8 @@ fn run(mode: &str) -> Rows {
         .arg(env!("CARGO_BIN_EXE_latchkey"))
         .output()
         .expect("tests/rig/run.sh starts");
+    // How long it took to take devices off the air, for the reader.
+    println!("{}", std::fs::read_to_string(out.join("guest/times.txt")).unwrap_or_default());
     let report = String::from_utf8_lossy(&run.stderr);
     assert!(run.status.success(), "{report}");
 
@@ -60,6 +62,12 @@ const BOTH: &[(&str, &str)] = &[
     ("oldphone is refused", "blocked by the administrator"),
     ("rental is refused", "expired on"),
     ("stranger is refused", "unknown device"),
+    // The same as hostapd tells it over its control interface, also of stations on VLAN interfaces.
+    ("lamp among the stations", "lamp on wlan0 in VLAN 20, WPA2-PSK"),
+    ("tv among the stations", "tv on wlan0 in VLAN 30, WPA2-PSK"),
+    ("sensor among the stations", "sensor on wlan0 in VLAN 20, WPA2-PSK"),
+    ("speaker among the stations", "speaker on wlan0 in VLAN 30, WPA2-PSK"),
+    ("newcomer among the stations", "unknown on wlan1 in VLAN 40, WPA2-PSK"),
     // Traffic in the VLAN, over the air and to the cable, both ways.
     ("unicast lamp > lan20", "yes"),
     ("unicast lan20 > lamp", "yes"),
@@ -78,6 +86,15 @@ const BOTH: &[(&str, &str)] = &[
     ("broadcast newcomer > lamp", "no"),
     ("unicast lan30 > lamp", "no"),
     ("broadcast lan30 > lamp", "no"),
+    // Taken off the air while another device pings.
+    ("lamp is off the air within 1 s: blocked", "yes"),
+    ("tv is off the air within 1 s: new key", "yes"),
+    ("speaker is off the air within 1 s: other profile", "yes"),
+    ("speaker is back: other profile", "VLAN 20"),
+    ("lamp stays off the air: blocked", "off"),
+    ("tv stays off the air: new key", "off"),
+    ("bans left in hostapd", "none"),
+    ("pings of sensor that were lost meanwhile", "0"),
     ("latchkey at the end", "running"),
 ];
 
@@ -97,6 +114,8 @@ fn devices_join_with_keys_asked_for_during_the_handshake() {
             ("speaker joins", "wlan0.30 in brvlan30"),
             ("speaker is bound to the address that proved its key", "true"),
             ("copycat is refused", "key belongs to another device"),
+            ("speaker is off the air within 1 s: other profile, again", "yes"),
+            ("speaker is back: other profile, again", "VLAN 30"),
         ],
     );
 }

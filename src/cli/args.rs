@@ -1,6 +1,6 @@
 //! What was typed: the options every command takes, and the command.
 
-use super::{device, help, log, pending, qr, serve, sessions, status};
+use super::{device, help, log, pending, qr, serve, sessions, stations, status};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -37,6 +37,8 @@ pub enum Command {
     Log(log::Query),
     /// Who is connected.
     Sessions,
+    /// Who is on the air of this box.
+    Stations,
     /// A QR code.
     Qr(qr::Query),
 }
@@ -91,6 +93,7 @@ fn command(words: &mut Words, name: Option<&str>) -> Result<Command, Stop> {
         Some("pending") => pending::parse(words).map(Command::Pending),
         Some("log") => log::parse(words).map(Command::Log),
         Some("sessions") => sessions::parse(words).map(|()| Command::Sessions),
+        Some("stations") => stations::parse(words).map(|()| Command::Stations),
         Some("qr") => qr::parse(words).map(Command::Qr),
         Some(other) => Err(words.unknown_command(other)),
     }

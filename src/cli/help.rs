@@ -104,7 +104,8 @@ keys made are printed as CSV. FILE - is standard input. At most 4 MB.
   --limit N          only the latest N
 ",
     ),
-    topic("sessions", "", "Who is connected", ""),
+    topic("sessions", "", "Who is connected, as access points account for it", ""),
+    topic("stations", "", "Who is on the air of this box, with signal, rates and VLAN", ""),
     topic("qr", "NAME --ssid SSID", "Show a device's key as a QR code for a phone's camera", ""),
     topic(
         "serve",

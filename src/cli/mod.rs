@@ -10,6 +10,7 @@ mod qr;
 mod reply;
 mod serve;
 mod sessions;
+mod stations;
 mod status;
 mod table;
 #[cfg(test)]
@@ -93,6 +94,7 @@ fn run(args: impl IntoIterator<Item = OsString>, socket: Option<OsString>, conte
         Command::Pending(command) => pending::run(context, command),
         Command::Log(query) => log::run(context, query),
         Command::Sessions => sessions::run(context),
+        Command::Stations => stations::run(context),
         Command::Qr(query) => qr::run(context, query),
     };
     match done {

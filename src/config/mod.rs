@@ -49,6 +49,9 @@ pub struct Main {
     pub auth_listen: Vec<SocketAddr>,
     /// Where Accounting-Requests are received; `127.0.0.1:1813` by default. Never empty.
     pub acct_listen: Vec<SocketAddr>,
+    /// Where hostapd on this box has its control sockets: an absolute path of at most 80 octets; `/var/run/hostapd` by
+    /// default. `None` when the option is empty: hostapd is left alone.
+    pub hostapd_dir: Option<PathBuf>,
     /// How much is logged; `info` by default.
     pub log_level: LogLevel,
 }

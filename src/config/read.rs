@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// Every section type with its options.
 const SECTIONS: &[(&str, &[&str])] = &[
-    ("latchkey", &["state_dir", "control_socket", "auth_listen", "acct_listen", "log_level"]),
+    ("latchkey", &["state_dir", "control_socket", "auth_listen", "acct_listen", "hostapd_dir", "log_level"]),
     ("client", &["address", "secret", "message_authenticator"]),
     ("profile", &["vlan", "access"]),
     ("ssid", &["ssid", "security", "unknown", "quarantine_profile", "onboarding_key"]),
@@ -29,6 +29,8 @@ const MIN_SECRET_DIFFERENT: usize = 6;
 const MAX_LISTEN: usize = 16;
 /// `sun_path` of Linux, less its NUL.
 const MAX_SOCKET_PATH: usize = 107;
+/// A control directory of hostapd: room for the names of sockets of our own in it.
+const MAX_HOSTAPD_DIR: usize = 80;
 
 /// After so many errors or warnings the rest is only counted.
 const MAX_REPORTED: usize = 100;
@@ -264,6 +266,7 @@ fn default_main() -> Main {
         control_socket: "/var/run/latchkey/latchkey.sock".into(),
         auth_listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1812))],
         acct_listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1813))],
+        hostapd_dir: Some("/var/run/hostapd".into()),
         log_level: LogLevel::Info,
     }
 }
@@ -359,8 +362,18 @@ impl<'d> Scope<'_, 'd> {
         let mut taken = HashMap::new();
         let auth_listen = self.listen("auth_listen", default.auth_listen, &mut taken);
         let acct_listen = self.listen("acct_listen", default.acct_listen, &mut taken);
+        let hostapd_dir = self.hostapd_dir(default.hostapd_dir);
         let log_level = self.word("log_level", LogLevel::WORDS, default.log_level);
-        Main { state_dir, control_socket, auth_listen, acct_listen, log_level }
+        Main { state_dir, control_socket, auth_listen, acct_listen, hostapd_dir, log_level }
+    }
+
+    /// Here an empty value is one: it says that hostapd is to be left alone.
+    fn hostapd_dir(&mut self, default: Option<PathBuf>) -> Option<PathBuf> {
+        let last = self.section.entries.iter().rfind(|entry| &*entry.name == "hostapd_dir");
+        if last.is_some_and(|entry| entry.value.octets().is_empty()) {
+            return None;
+        }
+        default.map(|default| self.path("hostapd_dir", default, MAX_HOSTAPD_DIR))
     }
 
     fn listen(

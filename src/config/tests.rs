@@ -74,7 +74,11 @@ fn everything_is_read() {
 
 #[test]
 fn defaults() {
+    assert_eq!(parse("config latchkey\n\toption hostapd_dir ''\n").main.hostapd_dir, None);
+    let elsewhere = parse("config latchkey\n\toption hostapd_dir '/run/hostapd'\n").main.hostapd_dir;
+    assert_eq!(elsewhere.as_deref(), Some(Path::new("/run/hostapd")));
     let config = parse("");
+    assert_eq!(config.main.hostapd_dir.as_deref(), Some(Path::new("/var/run/hostapd")));
     assert_eq!(config.main.control_socket, Path::new("/var/run/latchkey/latchkey.sock"));
     assert_eq!(config.main.auth_listen, ["127.0.0.1:1812".parse().unwrap()]);
     assert_eq!(config.main.acct_listen, ["127.0.0.1:1813".parse().unwrap()]);
@@ -132,7 +136,7 @@ fn each_mistake_is_named_with_its_mend() {
         (
             "option log_level",
             "option loglevel",
-            "line 7: config latchkey 'main': option loglevel: is unknown: did you mean 'log_level'? Allowed: state_dir, control_socket, auth_listen, acct_listen, log_level",
+            "line 7: config latchkey 'main': option loglevel: is unknown: did you mean 'log_level'? Allowed: state_dir, control_socket, auth_listen, acct_listen, hostapd_dir, log_level",
         ),
         (
             "option log_level 'debug'",

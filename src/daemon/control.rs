@@ -175,6 +175,9 @@ impl Client {
         let daemon = &self.daemon;
         // From here on the registry stays as it is, but for what this call does.
         let writer = if call.writes() { Some(daemon.writer.lock().await) } else { None };
+        if call.tells_of_stations() {
+            daemon.hostapd.refresh().await;
+        }
         let done = {
             let core = &mut *daemon.core.borrow_mut();
             let health = daemon.store.health();

@@ -3,6 +3,7 @@
 //! have threads of their own.
 
 mod control;
+mod hostapd;
 mod logging;
 mod reload;
 mod udp;
@@ -43,6 +44,7 @@ struct Daemon {
     keys_missing: Notify,
     events: broadcast::Sender<Arc<Event>>,
     searcher: work::Searcher,
+    hostapd: hostapd::Hostapd,
     config_path: PathBuf,
     logging: Logging,
 }
@@ -51,7 +53,9 @@ impl Daemon {
     /// Makes a change durable, and applies it. Only with `writer` held.
     async fn commit(&self, changes: Vec<Change>) -> Result<(), crate::store::StoreError> {
         self.store.commit(changes.clone()).await?;
-        self.core.borrow_mut().apply(&changes);
+        let core = &mut *self.core.borrow_mut();
+        core.apply(&changes);
+        self.hostapd.execute(core);
         self.keys_missing.notify_one();
         Ok(())
     }
@@ -141,6 +145,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
             keys_missing: Notify::new(),
             events,
             searcher: work::Searcher::start()?,
+            hostapd: hostapd::Hostapd::default(),
             config_path: path.to_owned(),
             logging,
         });
@@ -149,6 +154,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
         let control = control::Listener::bind(&config.main.control_socket)?;
         tokio::task::spawn_local(control.serve(daemon.clone()));
         tokio::task::spawn_local(work::derive_keys(daemon.clone()));
+        let hostapd = tokio::task::spawn_local(hostapd::watch(daemon.clone()));
         if let Err(why) = daemon.store.keep_ssids(ssids).await {
             tracing::warn!("keys of SSIDs of the past stay in the registry: {why}");
         }
@@ -160,6 +166,8 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
             started.elapsed().as_millis()
         );
         until_stopped(&daemon, &mut listeners, signals).await;
+        hostapd.abort();
+        hostapd::leave(&daemon).await;
         daemon.save_counters().await;
         daemon.store.shutdown().await?;
         control::remove(&config.main.control_socket);
@@ -235,7 +243,11 @@ async fn until_stopped(daemon: &Rc<Daemon>, listeners: &mut udp::Listeners, mut 
             _ = signals.terminate.recv() => return,
             _ = signals.interrupt.recv() => return,
             _ = signals.hangup.recv() => reload::reload(daemon, listeners).await,
-            _ = second.tick() => daemon.core.borrow_mut().tick(now()),
+            _ = second.tick() => {
+                let core = &mut *daemon.core.borrow_mut();
+                core.tick(now());
+                daemon.hostapd.execute(core);
+            }
             _ = flush.tick() => daemon.save_counters().await,
         }
     }

@@ -77,6 +77,12 @@ impl Grants {
         self.last.get(&asked)
     }
 
+    /// The stations whose last answers had a device's key.
+    pub fn sent_key_of(&self, device: DeviceId) -> impl Iterator<Item = MacAddr> {
+        let sent = self.last.iter().filter(move |(_, grant)| grant.devices.iter().any(|(id, _)| *id == device));
+        sent.map(|((mac, _), _)| *mac)
+    }
+
     /// The last answer for a station at a BSS, to be marked.
     pub fn get_mut(&mut self, asked: Asked) -> Option<&mut Grant> {
         self.last.get_mut(&asked)

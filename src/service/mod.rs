@@ -6,14 +6,16 @@ pub mod grants;
 pub mod keyring;
 pub mod pending;
 pub mod radius;
+pub mod revocation;
 pub mod sessions;
+pub mod stations;
 
 use crate::config::{Config, Unknown};
 use crate::decision::event::{Event, EventRing};
 use crate::decision::{Evidence, Grant, Refusal, Request, View, decide};
 use crate::mac::MacAddr;
 use crate::registry::Registry;
-use crate::registry::device::Change;
+use crate::registry::device::{Change, DeviceId};
 use crate::time::UnixTime;
 use keyring::KeyRing;
 use std::path::PathBuf;
@@ -87,6 +89,10 @@ pub struct Core {
     pub grants: grants::Grants,
     /// Unknown devices.
     pub pending: pending::PendingList,
+    /// Whom hostapd must not keep or let in again.
+    pub revocation: revocation::Revocation,
+    /// Who is on the air of this box.
+    pub stations: stations::Stations,
     /// The RADIUS server's own state.
     pub radius: radius::Server,
     /// A damaged database found at the start.
@@ -114,6 +120,8 @@ impl Core {
             sessions: sessions::Sessions::default(),
             grants: grants::Grants::default(),
             pending: pending::PendingList::default(),
+            revocation: revocation::Revocation::default(),
+            stations: stations::Stations::default(),
             damage: None,
             store: StoreState::default(),
             started: now.mono,
@@ -127,7 +135,10 @@ impl Core {
 
     /// Puts another configuration into force. Devices, sessions and events stay.
     pub fn reconfigure(&mut self, config: Arc<Config>, now: Now) {
-        self.config = config;
+        let old = std::mem::replace(&mut self.config, config);
+        let new = self.config.clone();
+        let vlan = |config: &Config, profile: &str| config.profile(profile).map(|profile| profile.vlan);
+        self.revoke_moved(|profile| vlan(&old, profile) != vlan(&new, profile));
         self.keyring.configure(&self.config.ssids, &self.registry);
         self.radius.configure(&self.config, now.mono);
         self.config_state.loaded_at = now.wall;
@@ -153,6 +164,7 @@ impl Core {
     /// Applies changes that are durable already.
     pub fn apply(&mut self, changes: &[Change]) {
         for change in changes {
+            self.revoke_for(change);
             self.registry.apply(change);
             match change {
                 Change::Put(devices) => {
@@ -178,9 +190,27 @@ impl Core {
         }
     }
 
-    /// Concludes what only time can tell: devices that were sent their key and never proved it.
+    /// Concludes what only time can tell: devices that were sent their key and never proved it, and those whose time is
+    /// over. To be called every second.
     pub fn tick(&mut self, now: Now) {
         radius::conclude_unproved(self, now);
+        self.tick_revocation(now.wall, now.mono);
+    }
+
+    /// The device that uses an address in a network now, as far as it is certain: by what it proved, as the address is
+    /// registered, or as its NAS accounts for it.
+    pub fn device_of(&self, mac: MacAddr, bss: &stations::Bss) -> Option<DeviceId> {
+        let ssid = &bss.ssid;
+        self.config.ssid(ssid)?;
+        let granted = bss.bssid.and_then(|bssid| self.grants.get((mac, bssid))).filter(|grant| grant.ssid == *ssid);
+        if let Some([one]) = granted.map(|grant| &grant.devices[..]) {
+            return Some(one.0);
+        }
+        if let Some(device) = self.registry.by_mac(mac) {
+            return Some(device.id);
+        }
+        let session = self.sessions.iter().find(|(key, session)| key.mac == mac && *session.ssid == **ssid);
+        session.and_then(|(_, session)| session.device)
     }
 
     fn decide(&self, mac: MacAddr, ssid: &[u8], evidence: Evidence, now: UnixTime) -> Result<Grant, Refusal> {

@@ -1,6 +1,7 @@
 //! Wire formats: checked views, parse and emit, no I/O. Nothing here may panic on input.
 
 pub mod eapol;
+pub mod hostapd;
 pub mod radius;
 pub mod rsn;
 pub mod uci;

@@ -19,6 +19,8 @@ limit=$(sed -n 's/.*\brig\.limit=\([0-9]*\).*/\1/p' /proc/cmdline)
 . $rig/guest-net.sh
 # shellcheck source-path=SCRIPTDIR source=guest-traffic.sh
 . $rig/guest-traffic.sh
+# shellcheck source-path=SCRIPTDIR source=guest-revoke.sh
+. $rig/guest-revoke.sh
 
 lk() { /mnt/bin/latchkey --socket $socket "$@"; }
 log() { echo "rig: [$SECONDS s] $*"; }
@@ -211,6 +213,13 @@ done < <(jq -r '.events[] | select(.reason | IN("known_address", "offered", "onb
                   elif .outcome != "refused" and .device then "the key of \(.device)"
                   else "none" end)|\(.text)"' $run/log.json)
 
+# What hostapd's control interface said of each station, with the name latchkey knows it by.
+declare -A on_air
+lk --json stations >$run/on-air.json || abandon "latchkey stations: $(<$run/on-air.json)"
+while IFS='|' read -r station text; do
+    on_air[$station]=$text
+done < <(jq -r '.stations[] | "\(.mac)|\(.device // "unknown") on \(.bss) in VLAN \(.vlan), \(.akm)"' $run/on-air.json)
+
 for name in "${names[@]}"; do
     interface=${interface_of[${mac[$name]}]-}
     bridge=${bridge_of[${interface:-none}]-}
@@ -219,6 +228,9 @@ for name in "${names[@]}"; do
         access_point=wlan0
         [ "${network[$name]}" = Home ] || access_point=wlan1
         result "$name joins" "$access_point.${vlan[$name]} in brvlan${vlan[$name]}" "${interface:-nothing} in ${bridge:-no bridge}"
+        known=$name
+        [ "${registered[$name]}" != no ] || known=unknown
+        result "$name among the stations" "$known on $access_point in VLAN ${vlan[$name]}, WPA2-PSK" "${on_air[${mac[$name]}]-nothing}"
         outcome=joined
     else
         # Also that it never got in meanwhile: the reason may be logged, and the device let in all the same.
@@ -250,10 +262,15 @@ done
 log "traffic among ${members[*]}"
 probe_traffic
 
+# ---- taken off the air ----
+save
+probe_revocation
+
 # ---- latchkey's view, for the reader ----
 lk device list >$run/device-list.txt 2>&1
 lk log >$run/log.txt 2>&1
 lk sessions >$run/sessions.txt 2>&1
+lk stations >$run/stations.txt 2>&1
 lk status >$run/status.txt 2>&1
 lk pending list >$run/pending-list.txt 2>&1
 kill -0 $daemon 2>/dev/null && got=running || got=gone

@@ -29,6 +29,7 @@ fn good_arguments() {
         ("check -c x", Command::Serve(serve::Command::Check("x".into()))),
         ("status", Command::Status),
         ("sessions", Command::Sessions),
+        ("stations", Command::Stations),
         ("device list", Command::Device(device::Command::List)),
         ("device show tv", Command::Device(device::Command::Show { name: name(), secret: false })),
         ("device show --secret tv", Command::Device(device::Command::Show { name: name(), secret: true })),

@@ -46,6 +46,7 @@ fn requests_are_what_the_daemon_expects() {
         ),
         ("log --mac a", json!({ "method": "log", "params": { "mac": "a", "limit": null, "follow": false } })),
         ("sessions", json!({ "method": "sessions", "params": { "offset": 0 } })),
+        ("stations", json!({ "method": "stations", "params": {} })),
         ("qr tv --ssid Home", json!({ "method": "qr", "params": { "name": "tv", "ssid": "Home" } })),
     ];
     for (line, expected) in table {

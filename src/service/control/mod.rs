@@ -97,15 +97,17 @@ pub struct Method {
     pub params: &'static [(&'static str, Kind)],
     /// It may change the registry: one such method runs at a time.
     pub writes: bool,
+    /// It tells of the stations: their table is to be brought up to date first.
+    pub stations: bool,
     run: Run,
 }
 
 const fn read(name: &'static str, params: &'static [(&'static str, Kind)], run: Run) -> Method {
-    Method { name, params, writes: false, run }
+    Method { name, params, writes: false, stations: false, run }
 }
 
 const fn write(name: &'static str, params: &'static [(&'static str, Kind)], run: Run) -> Method {
-    Method { name, params, writes: true, run }
+    Method { name, params, writes: true, stations: false, run }
 }
 
 /// All methods.
@@ -140,6 +142,7 @@ pub static METHODS: &[Method] = &[
     write("pending_ignore", &[("mac", Kind::Text)], pending::ignore),
     read("log", &[("mac", Kind::Text), ("limit", Kind::Number), ("follow", Kind::Flag)], status::log),
     read("sessions", &[("offset", Kind::Number), ("limit", Kind::Number)], status::sessions),
+    Method { name: "stations", params: &[], writes: false, stations: true, run: status::stations },
     read("qr", &[("name", Kind::Text), ("ssid", Kind::Text)], device::qr),
 ];
 
@@ -181,6 +184,11 @@ impl Call {
             return Err(ApiError::field("unknown_method", "method", format!("there is no method '{shown}'")));
         };
         Ok(Call { method, params: Params::check(params, method.params)? })
+    }
+
+    /// True when the table of stations is to be brought up to date before the call is run.
+    pub fn tells_of_stations(&self) -> bool {
+        self.method.stations
     }
 
     /// True when the call may change the registry: the caller runs one such call at a time, from here until the

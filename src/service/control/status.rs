@@ -1,4 +1,4 @@
-//! The methods that only look: status, log, sessions.
+//! The methods that only look: status, log, sessions, stations.
 
 use super::params::Params;
 use super::{ApiError, Done, view};
@@ -83,6 +83,7 @@ pub fn status(core: &mut Core, _: &Params, now: Now) -> Result<Done, ApiError> {
         },
         "clients": clients,
         "sessions": core.sessions.len(),
+        "bsses": core.stations.bsses().map(|(name, bss)| json!({ "name": &**name, "ssid": view::ssid(&bss.ssid) })).collect::<Value>(),
         "pending": core.pending.len(),
     })))
 }
@@ -107,4 +108,11 @@ pub fn sessions(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiE
     let page = open.into_iter().skip(offset).take(limit);
     let sessions: Value = page.map(|(key, session)| view::session(core, key, session, now)).collect();
     Ok(Done::Value(json!({ "sessions": sessions, "total": total })))
+}
+
+/// `stations`: who is on the air of this box, by BSS and address. A handshake under way makes nobody a station.
+pub fn stations(core: &mut Core, _: &Params, _: Now) -> Result<Done, ApiError> {
+    let connected = core.stations.iter().filter(|(.., station)| station.authorized);
+    let stations: Value = connected.map(|(name, bss, station)| view::station(core, name, bss, station)).collect();
+    Ok(Done::Value(json!({ "stations": stations, "bsses": core.stations.bsses().count() })))
 }

@@ -5,8 +5,10 @@ use crate::mac::MacAddr;
 use crate::registry::device::{BoundMac, Device};
 use crate::service::pending::Pending;
 use crate::service::sessions::{Session, SessionKey};
+use crate::service::stations::Bss;
 use crate::service::{Core, Now};
 use crate::time::UnixTime;
+use crate::wire::hostapd::{Station, akm_name};
 use serde_json::{Value, json};
 
 /// An SSID as text. Octets that are no UTF-8 are shown as U+FFFD.
@@ -104,6 +106,32 @@ pub fn session(core: &Core, key: &SessionKey, session: &Session, now: Now) -> Va
         "bytes_out": session.bytes_out,
         "address": session.address.map(|address| address.to_string()),
         "proved": session.proved,
+    })
+}
+
+/// A station.
+pub fn station(core: &Core, name: &str, bss: &Bss, station: &Station) -> Value {
+    let device = core.device_of(station.mac, bss).and_then(|id| core.registry.get(id));
+    let kilobits = |rate: Option<u32>| rate.map(|rate| u64::from(rate) * 100);
+    json!({
+        "device": device.map(|device| &*device.name),
+        "mac": mac(station.mac),
+        "bss": name,
+        "bssid": bss.bssid.map(mac),
+        "ssid": ssid(&bss.ssid),
+        "vlan": station.vlan,
+        "akm": station.akm.map(|akm| match akm_name(akm) {
+            Some(name) => name.to_owned(),
+            None => format!("AKM {akm:08x}"),
+        }),
+        "keyid": station.keyid.as_deref(),
+        "signal_dbm": station.signal,
+        "rx_kbit_s": kilobits(station.rx_rate),
+        "tx_kbit_s": kilobits(station.tx_rate),
+        "rx_bytes": station.rx_bytes,
+        "tx_bytes": station.tx_bytes,
+        "connected_s": station.connected,
+        "inactive_ms": station.inactive,
     })
 }
 

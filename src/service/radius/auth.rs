@@ -312,6 +312,7 @@ fn remember(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, grant: &Grant, 
         attempt,
     };
     core.grants.insert((ask.mac, ask.bssid), remembered);
+    core.revocation.accepted(ask.mac, ask.method == Method::Address, now.mono);
 }
 
 /// Puts an unknown device on the pending list, unless the administrator ignores it.

@@ -1,0 +1,236 @@
+//! hostapd on this box: finds its BSSes by the sockets in its control directory, as they appear and disappear, and
+//! keeps a task with each.
+//!
+//! hostapd answers a request to the path its client is bound to, so every client needs sockets that hostapd can see
+//! and write to. On OpenWrt it runs as the user `network` in a jail in which little more than its control directory
+//! is visible. Ours are therefore in a directory inside that one, `.latchkey`, which others may pass through but not
+//! list or change (0711), and each socket belongs to whom hostapd's own belongs to, and only to him (0600). All are
+//! connected: the kernel takes datagrams for them from hostapd's socket only.
+
+mod bss;
+mod socket;
+
+use super::Daemon;
+use crate::mac::MacAddr;
+use crate::service::Core;
+use crate::service::revocation::Order;
+use bss::Command;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// How often the directory is looked at.
+const LOOK: Duration = Duration::from_secs(2);
+/// The tables are brought up to date in this time, or shown as they are.
+const REFRESH: Duration = Duration::from_millis(1500);
+/// Commands that may wait for one BSS.
+const COMMANDS: usize = 1024;
+/// An interface's name has at most 15 octets (IFNAMSIZ).
+const NAME: usize = 15;
+/// Our directory in hostapd's.
+const OWN: &str = ".latchkey";
+
+/// The tasks, by the names of their BSSes.
+#[derive(Default)]
+pub struct Hostapd {
+    open: RefCell<BTreeMap<Arc<str>, Followed>>,
+    /// What went wrong with a BSS last, so that it is said once.
+    troubles: RefCell<BTreeMap<Arc<str>, String>>,
+    /// Counts the tasks: the sockets of each have names of their own.
+    serial: Cell<u32>,
+}
+
+struct Followed {
+    /// Of the socket: a hostapd that was started again makes a new one of the same name.
+    inode: u64,
+    commands: mpsc::Sender<Command>,
+    task: JoinHandle<()>,
+}
+
+impl Hostapd {
+    /// Brings the table of stations up to date, as far as that is possible in a short time.
+    pub async fn refresh(&self) {
+        let mut waiting = Vec::new();
+        for followed in self.open.borrow().values() {
+            let (done, wait) = oneshot::channel();
+            if followed.commands.try_send(Command::Refresh(done)).is_ok() {
+                waiting.push(wait);
+            }
+        }
+        let all = async {
+            for wait in waiting {
+                // An error means that the task has ended, and its stations are forgotten.
+                let _ = wait.await;
+            }
+        };
+        let _ = timeout(REFRESH, all).await;
+    }
+
+    /// Has orders carried out on every BSS whose SSID is in the configuration.
+    pub fn execute(&self, core: &mut Core) {
+        let orders = core.revocation.take_orders();
+        if orders.is_empty() {
+            return;
+        }
+        let open = self.open.borrow();
+        let served = core.stations.bsses().filter(|(_, bss)| core.config.ssid(&bss.ssid).is_some());
+        let served: Vec<&Followed> = served.filter_map(|(name, _)| open.get(name)).collect();
+        for order in orders {
+            if let Order::Off { mac, device, why, .. } = &order
+                && !served.is_empty()
+            {
+                tracing::info!("{device} ({mac}) is taken off the air: {why}");
+            }
+            for bss in &served {
+                if bss.commands.try_send(Command::Carry(order.clone())).is_err() {
+                    tracing::warn!("more stations have to go than hostapd takes: {order:?} is given up");
+                }
+            }
+        }
+    }
+
+    /// Says what went wrong with a BSS, unless that was said before.
+    fn trouble(&self, name: &Arc<str>, why: String) {
+        let mut troubles = self.troubles.borrow_mut();
+        if troubles.get(name) != Some(&why) {
+            tracing::warn!("hostapd's control socket of {name}: {why}");
+            troubles.insert(name.clone(), why);
+        }
+    }
+
+    /// A BSS is followed: whatever goes wrong from now on is news.
+    fn well(&self, name: &str) {
+        self.troubles.borrow_mut().remove(name);
+    }
+
+    /// Follows what is there, and nothing else.
+    fn follow(&self, daemon: &Rc<Daemon>, dir: &Path, there: &BTreeMap<Arc<str>, u64>) {
+        let mut open = self.open.borrow_mut();
+        open.retain(|name, followed| {
+            let keep = there.get(name) == Some(&followed.inode) && !followed.task.is_finished();
+            if !keep {
+                followed.task.abort();
+                daemon.core.borrow_mut().stations.down(name);
+            }
+            keep
+        });
+        self.troubles.borrow_mut().retain(|name, _| there.contains_key(name));
+        for (name, inode) in there {
+            if !open.contains_key(name) {
+                let (commands, receiver) = mpsc::channel(COMMANDS);
+                self.serial.set(self.serial.get().wrapping_add(1));
+                let place = bss::Place { name: name.clone(), dir: dir.to_owned(), serial: self.serial.get() };
+                let task = tokio::task::spawn_local(bss::follow(daemon.clone(), place, receiver));
+                open.insert(name.clone(), Followed { inode: *inode, commands, task });
+            }
+        }
+    }
+}
+
+/// Looks for BSSes for ever.
+pub async fn watch(daemon: Rc<Daemon>) {
+    let mut look = tokio::time::interval(LOOK);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut current: Option<PathBuf> = None;
+    // What was said last, so that it is said once.
+    let mut said: Option<String> = None;
+    loop {
+        look.tick().await;
+        let wanted = daemon.core.borrow().config.main.hostapd_dir.clone();
+        if wanted != current {
+            daemon.hostapd.follow(&daemon, Path::new(""), &BTreeMap::new());
+            current.iter().for_each(|dir| tidy(dir));
+            wanted.iter().for_each(|dir| tidy(dir));
+            current = wanted;
+        }
+        let Some(dir) = &current else {
+            say(&mut said, "hostapd is left alone: option hostapd_dir is empty".into());
+            continue;
+        };
+        match sockets(dir) {
+            Ok(there) => {
+                daemon.hostapd.follow(&daemon, dir, &there);
+                if !there.is_empty() {
+                    said = None;
+                }
+            }
+            Err(why) => {
+                daemon.hostapd.follow(&daemon, dir, &BTreeMap::new());
+                let mend = "stations show up when it does (option hostapd_dir, ctrl_interface in hostapd.conf)";
+                say(&mut said, format!("no hostapd on this box: {}: {why}; {mend}", dir.display()));
+            }
+        }
+    }
+}
+
+/// Ends all tasks and leaves nothing behind: no bans in hostapd, no sockets in its directory.
+pub async fn leave(daemon: &Rc<Daemon>) {
+    let banned: Vec<MacAddr> = daemon.core.borrow().revocation.banned().collect();
+    for followed in daemon.hostapd.open.borrow().values() {
+        for mac in &banned {
+            let _ = followed.commands.try_send(Command::Carry(Order::Lift(*mac)));
+        }
+    }
+    if !banned.is_empty() {
+        // After the bans in the same queues: when this is done, they are.
+        daemon.hostapd.refresh().await;
+    }
+    daemon.hostapd.follow(daemon, Path::new(""), &BTreeMap::new());
+    let dir = daemon.core.borrow().config.main.hostapd_dir.clone();
+    dir.iter().for_each(|dir| tidy(dir));
+}
+
+fn say(said: &mut Option<String>, text: String) {
+    if said.as_ref() != Some(&text) {
+        tracing::info!("{text}");
+        *said = Some(text);
+    }
+}
+
+/// The BSSes: sockets named like their interfaces, with their inodes. `global` is hostapd's own.
+fn sockets(dir: &Path) -> std::io::Result<BTreeMap<Arc<str>, u64>> {
+    let mut there = BTreeMap::new();
+    for entry in fs::read_dir(dir)?.take(4 * crate::service::stations::BSSES).flatten() {
+        let name = entry.file_name();
+        let Some(name) = name.to_str().filter(|name| name.len() <= NAME && *name != "global") else { continue };
+        let Ok(metadata) = entry.metadata() else { continue };
+        if metadata.file_type().is_socket() && there.len() < crate::service::stations::BSSES {
+            there.insert(name.into(), metadata.ino());
+        }
+    }
+    Ok(there)
+}
+
+/// Makes our directory, whatever was there before.
+fn own_dir(dir: &Path) -> std::io::Result<PathBuf> {
+    let own = dir.join(OWN);
+    match fs::DirBuilder::new().mode(0o711).create(&own) {
+        Err(why) if why.kind() != std::io::ErrorKind::AlreadyExists => return Err(why),
+        _ => {}
+    }
+    // Whoever may write to hostapd's directory could have put a link here.
+    if !fs::symlink_metadata(&own)?.is_dir() {
+        return Err(std::io::Error::other(format!("{} is no directory: remove it", own.display())));
+    }
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o711))?;
+    Ok(own)
+}
+
+/// Removes what an earlier life left in our directory, and the directory.
+fn tidy(dir: &Path) {
+    let own = dir.join(OWN);
+    if fs::symlink_metadata(&own).is_ok_and(|metadata| metadata.is_dir()) {
+        for entry in fs::read_dir(&own).into_iter().flatten().flatten() {
+            let _ = fs::remove_file(entry.path());
+        }
+        let _ = fs::remove_dir(&own);
+    }
+}

@@ -1,0 +1,284 @@
+//! Taking stations off the air whose device may no longer be there, or not so: which changes mean that, for which
+//! addresses, and how long hostapd has to be kept from letting them in again.
+//!
+//! hostapd remembers the answer to a request made *before* the handshake (`wpa_psk_radius=1|2`) for 30 s and forgets it on
+//! no command. A station taken off the air in that time would be back at once, with its old key in its old VLAN. So
+//! its address is put on hostapd's deny list until the answer is forgotten. An address whose last such answer is older, or
+//! that was let in during the handshake (`=3`), needs no ban: when it comes back, hostapd asks, and the answer is the new one.
+//! A device that gets another VLAN is so back within its own reconnect time, unless it joined in the last 30 s.
+
+use super::Core;
+use crate::mac::MacAddr;
+use crate::registry::device::{Change, Device, DeviceId};
+use crate::time::UnixTime;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long after an answer hostapd may still act on it: RADIUS_ACL_TIMEOUT of its `ieee802_11_auth.c`, and some
+/// seconds for an answer that was repeated.
+pub const REMEMBERED: Duration = Duration::from_secs(35);
+/// A station that stays although it was taken off the air is taken off again after this time.
+const AGAIN: Duration = Duration::from_secs(5);
+/// How many answers are remembered. When there are more in 35 s, the oldest are forgotten.
+const ACCEPTED: usize = 4096;
+/// How many orders may wait for the shell; of more than this, the next tick makes them anew for blocked devices.
+const ORDERS: usize = 4096;
+
+/// Why stations of a device have to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It was blocked.
+    Blocked,
+    /// Its time is over.
+    Expired,
+    /// It was removed.
+    Removed,
+    /// It has another key.
+    NewKey,
+    /// It has another VLAN or profile.
+    NewProfile,
+    /// The address is no longer one of its.
+    Unbound,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Why::Blocked => "blocked by the administrator",
+            Why::Expired => "expired",
+            Why::Removed => "removed",
+            Why::NewKey => "it has a new key",
+            Why::NewProfile => "its profile or VLAN changed",
+            Why::Unbound => "this address is no longer one of its",
+        })
+    }
+}
+
+/// What the shell has to do on every BSS whose SSID is in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// Take a station off the air.
+    Off {
+        /// The station.
+        mac: MacAddr,
+        /// Its device, for the log.
+        device: Arc<str>,
+        /// The reason, for the log.
+        why: Why,
+        /// Put it on the deny list, too, until [`Order::Lift`].
+        ban: bool,
+    },
+    /// Take an address off the deny list.
+    Lift(MacAddr),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ban {
+    until: Instant,
+    /// The answer hostapd remembers is wrong in any case, not only as long as the device is blocked.
+    firm: bool,
+}
+
+/// What is remembered for this.
+#[derive(Debug, Default)]
+pub struct Revocation {
+    /// When an Access-Accept was last sent for an address, and whether hostapd remembers it.
+    accepted: HashMap<MacAddr, (Instant, bool)>,
+    by_age: VecDeque<(Instant, MacAddr)>,
+    bans: BTreeMap<MacAddr, Ban>,
+    orders: VecDeque<Order>,
+    /// When stations of blocked and expired devices were last taken off.
+    taken: HashMap<MacAddr, Instant>,
+}
+
+/// Which addresses of a device have to go after a change, and why: all of them, some, or (an empty list) none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lost {
+    /// All that use its key.
+    All(Why),
+    /// These.
+    Some(Vec<MacAddr>),
+}
+
+/// Compares a device before and after a change.
+pub fn lost(before: &Device, after: Option<&Device>) -> Lost {
+    let Some(after) = after else { return Lost::All(Why::Removed) };
+    if after.blocked && !before.blocked {
+        Lost::All(Why::Blocked)
+    } else if (after.key_serial, &after.key) != (before.key_serial, &before.key) {
+        Lost::All(Why::NewKey)
+    } else if after.profile != before.profile {
+        Lost::All(Why::NewProfile)
+    } else {
+        Lost::Some(before.macs.iter().map(|bound| bound.mac).filter(|mac| !after.has_mac(*mac)).collect())
+    }
+}
+
+impl Revocation {
+    /// An Access-Accept is sent for an address. hostapd remembers it when the address has not begun its handshake.
+    pub fn accepted(&mut self, mac: MacAddr, remembered: bool, now: Instant) {
+        self.forget(now);
+        if self.by_age.len() >= ACCEPTED
+            && let Some((at, oldest)) = self.by_age.pop_front()
+            && self.accepted.get(&oldest).is_some_and(|(last, _)| *last == at)
+        {
+            self.accepted.remove(&oldest);
+        }
+        self.accepted.insert(mac, (now, remembered));
+        self.by_age.push_back((now, mac));
+    }
+
+    /// hostapd has an address on its deny list with our mark: from an earlier life of the daemon. What it then
+    /// remembered is unknown, so the ban stays as long as it could matter.
+    pub fn adopt(&mut self, mac: MacAddr, now: Instant) {
+        self.bans.entry(mac).or_insert(Ban { until: now + REMEMBERED, firm: true });
+    }
+
+    /// Addresses that are banned now.
+    pub fn banned(&self) -> impl Iterator<Item = MacAddr> {
+        self.bans.keys().copied()
+    }
+
+    /// The orders given since this was last called.
+    pub fn take_orders(&mut self) -> VecDeque<Order> {
+        std::mem::take(&mut self.orders)
+    }
+
+    fn forget(&mut self, now: Instant) {
+        while let Some((at, mac)) = self.by_age.front().copied()
+            && now.saturating_duration_since(at) >= REMEMBERED
+        {
+            self.by_age.pop_front();
+            if self.accepted.get(&mac).is_some_and(|(last, _)| *last == at) {
+                self.accepted.remove(&mac);
+            }
+        }
+    }
+
+    fn order(&mut self, order: Order) {
+        if self.orders.len() < ORDERS {
+            self.orders.push_back(order);
+        }
+    }
+
+    fn off(&mut self, mac: MacAddr, device: &Arc<str>, why: Why, remembered_until: Option<Instant>) {
+        if let Some(until) = remembered_until {
+            let firm = !matches!(why, Why::Blocked | Why::Expired);
+            let ban = self.bans.entry(mac).or_insert(Ban { until, firm });
+            *ban = Ban { until: ban.until.max(until), firm: ban.firm || firm };
+        }
+        self.order(Order::Off { mac, device: device.clone(), why, ban: remembered_until.is_some() });
+    }
+
+    fn lift(&mut self, mut which: impl FnMut(MacAddr, &Ban) -> bool) {
+        let over: Vec<MacAddr> = self.bans.iter().filter(|(mac, ban)| which(**mac, ban)).map(|(mac, _)| *mac).collect();
+        for mac in over {
+            self.bans.remove(&mac);
+            self.order(Order::Lift(mac));
+        }
+    }
+}
+
+impl Core {
+    /// Gives the orders that follow from a change, before it is applied.
+    pub(super) fn revoke_for(&mut self, change: &Change) {
+        match change {
+            Change::Put(devices) => {
+                for device in devices {
+                    if let Some(before) = self.registry.get(device.id).cloned() {
+                        self.revoke(&before, Some(device));
+                    }
+                }
+            }
+            Change::Remove(id) => {
+                if let Some(before) = self.registry.get(*id).cloned() {
+                    self.revoke(&before, None);
+                }
+            }
+            Change::Bind(..) | Change::Ignore(..) => {}
+        }
+    }
+
+    fn revoke(&mut self, before: &Device, after: Option<&Device>) {
+        let now = (self.clock)();
+        let (addresses, why) = match lost(before, after) {
+            Lost::All(why) => (self.addresses_of(before), why),
+            Lost::Some(addresses) => (addresses.into_iter().collect(), Why::Unbound),
+        };
+        self.take_off(&addresses, &before.name, why, now);
+        if after.is_some_and(|after| before.blocked && !after.blocked) {
+            let macs = self.addresses_of(before);
+            self.revocation.lift(|mac, ban| !ban.firm && macs.contains(&mac));
+        }
+    }
+
+    /// Gives the orders that follow from other VLANs of the profiles.
+    pub(super) fn revoke_moved(&mut self, moved: impl Fn(&str) -> bool) {
+        let now = (self.clock)();
+        let devices: Vec<Device> = self.registry.devices().filter(|device| moved(&device.profile)).cloned().collect();
+        for device in devices {
+            let addresses = self.addresses_of(&device);
+            self.take_off(&addresses, &device.name, Why::NewProfile, now);
+        }
+    }
+
+    /// Takes off whose device is blocked or expired (also one that came while hostapd or the daemon was away), and
+    /// lifts the bans that are no longer needed.
+    pub(super) fn tick_revocation(&mut self, wall: UnixTime, now: Instant) {
+        self.revocation.forget(now);
+        self.revocation.lift(|_, ban| ban.until <= now);
+        self.revocation.taken.retain(|_, at| now.saturating_duration_since(*at) < AGAIN);
+        let mut refused = Vec::new();
+        for (_, bss, station) in self.stations.iter().filter(|(_, bss, _)| self.config.ssid(&bss.ssid).is_some()) {
+            let device = self.device_of(station.mac, bss).and_then(|id| self.registry.get(id));
+            let Some(device) = device.filter(|_| !self.revocation.taken.contains_key(&station.mac)) else { continue };
+            let why = if device.blocked { Why::Blocked } else { Why::Expired };
+            // hostapd also lists those it refuses, for a while.
+            if station.authorized && (device.blocked || device.is_expired(wall)) {
+                refused.push((station.mac, device.name.clone(), why));
+            }
+        }
+        for (mac, name, why) in refused {
+            self.revocation.taken.insert(mac, now);
+            self.take_off(&BTreeSet::from([mac]), &name, why, now);
+        }
+    }
+
+    /// Takes addresses off the air that are there, or that hostapd would let in without asking.
+    fn take_off(&mut self, addresses: &BTreeSet<MacAddr>, name: &Arc<str>, why: Why, now: Instant) {
+        for mac in addresses {
+            let remembered = self.remembered_until(*mac).filter(|until| *until > now);
+            // One that was just let in may be in its handshake, and not in the list yet.
+            let just_let_in = self.revocation.accepted.contains_key(mac);
+            if remembered.is_some() || just_let_in || self.on_air(*mac) {
+                self.revocation.off(*mac, name, why, remembered);
+            }
+        }
+    }
+
+    /// Until when hostapd may act on an answer of before. Of the time before the daemon's start nothing is known.
+    fn remembered_until(&self, mac: MacAddr) -> Option<Instant> {
+        match self.revocation.accepted.get(&mac) {
+            Some((at, remembered)) => remembered.then_some(*at + REMEMBERED),
+            None => self.on_air(mac).then_some(self.started + REMEMBERED),
+        }
+    }
+
+    fn on_air(&self, mac: MacAddr) -> bool {
+        self.stations.bsses().any(|(_, bss)| bss.has(mac) && self.config.ssid(&bss.ssid).is_some())
+    }
+
+    /// The addresses that use a device's key, or were just sent it.
+    fn addresses_of(&self, device: &Device) -> BTreeSet<MacAddr> {
+        let is = |id: Option<DeviceId>| id == Some(device.id);
+        let bound = device.macs.iter().map(|bound| bound.mac);
+        let on_air = self.stations.iter().filter(|(_, bss, station)| is(self.device_of(station.mac, bss)));
+        let offered = self.grants.sent_key_of(device.id).filter(|mac| self.revocation.accepted.contains_key(mac));
+        bound.chain(on_air.map(|(.., station)| station.mac)).chain(offered).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
