@@ -48,6 +48,32 @@ impl MacAddr {
     /// `AA-BB-CC-DD-EE-FF`, `aabb.ccdd.eeff`, `aabbcc-ddeeff`, `aabbccddeeff`, and groups without
     /// leading zeros (`0:1b:2:3:4:5`).
     pub fn parse_bytes(text: &[u8]) -> Result<MacAddr, MacError> {
+        // The forms of every RADIUS request, three times in each.
+        match text {
+            [a, b, s, c, d, t, e, f, u, g, h, v, i, j, w, k, l]
+                if matches!(s, b':' | b'-') && [t, u, v, w].iter().all(|other| *other == s) =>
+            {
+                MacAddr::from_digits([a, b, c, d, e, f, g, h, i, j, k, l])
+            }
+            [a, b, c, d, e, f, g, h, i, j, k, l] => {
+                MacAddr::from_digits([a, b, c, d, e, f, g, h, i, j, k, l]).or_else(|_| MacAddr::parse_groups(text))
+            }
+            _ => MacAddr::parse_groups(text),
+        }
+    }
+
+    fn from_digits(digits: [&u8; 12]) -> Result<MacAddr, MacError> {
+        let mut octets = [0; 6];
+        for (octet, pair) in octets.iter_mut().zip(digits.chunks_exact(2)) {
+            for digit in pair {
+                let value = (**digit as char).to_digit(16).ok_or(MacError::Syntax)?;
+                *octet = *octet << 4 | value as u8;
+            }
+        }
+        Ok(MacAddr(octets))
+    }
+
+    fn parse_groups(text: &[u8]) -> Result<MacAddr, MacError> {
         let mut groups = [(0u64, 0usize); 6];
         let mut n = 0;
         let mut separator = None;

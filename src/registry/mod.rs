@@ -110,6 +110,11 @@ impl Registry {
         self.get(*self.by_mac.get(&mac)?)
     }
 
+    /// True when an address is bound to a device.
+    pub fn knows(&self, mac: MacAddr) -> bool {
+        self.by_mac.contains_key(&mac)
+    }
+
     /// All devices by number, which is the order of registration.
     pub fn devices(&self) -> impl Iterator<Item = &Device> {
         self.entries.values().map(|entry| &entry.device)

@@ -22,7 +22,7 @@ pub const REMEMBERED: Duration = Duration::from_secs(35);
 /// A station that stays although it was taken off the air is taken off again after this time.
 const AGAIN: Duration = Duration::from_secs(5);
 /// How many answers are remembered. When there are more in 35 s, the oldest are forgotten.
-const ACCEPTED: usize = 4096;
+const ACCEPTED: usize = 1024;
 /// How many orders may wait for the shell; of more than this, the next tick makes them anew for blocked devices.
 const ORDERS: usize = 4096;
 

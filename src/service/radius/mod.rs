@@ -292,7 +292,7 @@ fn nas_name(core: &mut Core, index: usize, packet: &Packet<'_>) -> Arc<str> {
 
 /// True when an address is registered, so that its requests are not limited.
 fn is_known(core: &Core, mac: MacAddr) -> bool {
-    core.registry.by_mac(mac).is_some()
+    core.registry.knows(mac)
 }
 
 #[cfg(test)]

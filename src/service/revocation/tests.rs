@@ -232,7 +232,7 @@ fn who_was_there_before_the_daemon_is_banned_while_hostapd_may_remember() {
 fn memory_is_bounded() {
     let mut revocation = Revocation::default();
     let now = Instant::now();
-    for n in 0..2 * ACCEPTED as u32 {
+    for n in 0..2 * ACCEPTED.max(ORDERS) as u32 {
         let [a, b, c, d] = n.to_be_bytes();
         revocation.accepted(MacAddr([2, 0, a, b, c, d]), true, now);
         revocation.order(Order::Lift(mac(1)));
