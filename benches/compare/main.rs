@@ -1,7 +1,7 @@
 //! latchkey beside FreeRADIUS: `make bench` starts both with the same 10,000 devices, puts the same load on them in
 //! turn, and prints one table. It fails when a bound is missed.
 //!
-//! CPU time is compared, not the clock: the figures hold on a busy machine too.
+//! CPU time is compared, not the clock. A busy machine still shifts it: run this with nothing else going on.
 //!
 //! `cargo bench --bench compare -- search` and `-- mac` do a part of it.
 
