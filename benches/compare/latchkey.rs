@@ -44,7 +44,7 @@ impl Home {
         let mut text = format!(
             "config latchkey 'main'\n\toption state_dir '{}'\n\toption control_socket '{}'\n\
              \toption auth_listen '127.0.0.1:{auth}'\n\toption acct_listen '127.0.0.1:{acct}'\n\
-             \toption log_level 'warn'\n\n\
+             \toption log_level 'warn'\n\toption firewall 'off'\n\n\
              config client 'local'\n\toption address '127.0.0.1'\n\toption secret '{SECRET}'\n\n\
              config ssid 'home'\n\toption ssid '{SSID}'\n\toption security 'wpa2'\n\toption unknown 'reject'\n",
             dir.join("state").display(),

@@ -5,10 +5,12 @@
 //! misspelt option must not silently mean its default.
 
 mod error;
+mod limits;
 mod prefix;
 mod read;
 
 pub use error::{ConfigError, LoadError};
+pub use limits::{Allow, AllowError, HostAddress, HostAddressError, Hours, HoursError, Protocol};
 pub use prefix::{Prefix, PrefixError};
 
 use crate::secret::{Passphrase, RadiusSecret};
@@ -54,6 +56,37 @@ pub struct Main {
     pub hostapd_dir: Option<PathBuf>,
     /// How much is logged; `info` by default.
     pub log_level: LogLevel,
+    /// Whether the bridges of the profiles are ours to make; `leave` by default.
+    pub bridges: Bridges,
+    /// An interface over which the VLANs of the profiles go on to other switches, tagged (IEEE 802.1Q).
+    pub uplink: Option<Arc<str>>,
+    /// Whether `access` is enforced on this box; `on` by default.
+    pub firewall: Firewall,
+    /// The interfaces that lead to the Internet. Empty: those of the default routes.
+    pub wan: Vec<Arc<str>>,
+    /// The time zone of schedules as in POSIX `TZ` (`CET-1CEST,M3.5.0,M10.5.0/3`). `None`: the system's.
+    pub timezone: Option<Arc<str>>,
+    /// The group that may read the key files, which is hostapd's. `None`: `network` if there is such a group (OpenWrt),
+    /// else nobody but root.
+    pub psk_group: Option<Arc<str>>,
+}
+
+/// Whether the bridges of the profiles are ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bridges {
+    /// Somebody else makes them (netifd on OpenWrt, hostapd's `vlan_bridge`): the default.
+    Leave,
+    /// They are made, filled, given their addresses, repaired, and removed at the end.
+    Manage,
+}
+
+/// Whether what a profile may reach is enforced on this box.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Firewall {
+    /// By an nftables table of our own: the default.
+    On,
+    /// By somebody else.
+    Off,
 }
 
 /// How much is logged: each level includes those before it.
@@ -82,6 +115,8 @@ pub struct Client {
     pub secret: RadiusSecret,
     /// Whether its Access-Requests must carry a Message-Authenticator.
     pub message_authenticator: MessageAuthenticator,
+    /// The UDP port on which it takes Disconnect-Requests (RFC 5176), `radius_das_port` of hostapd. `None`: it takes none.
+    pub disconnect_port: Option<u16>,
 }
 
 /// Whether Access-Requests without a Message-Authenticator (RFC 3579, 3.2) are answered.
@@ -102,6 +137,26 @@ pub struct Profile {
     pub vlan: Option<u16>,
     /// What it reaches.
     pub access: Access,
+    /// What it reaches besides.
+    pub allow: Vec<Allow>,
+    /// Whether its devices are kept from each other: the default.
+    pub isolate: Isolate,
+    /// When its devices may be on the air, in local time. Empty: always.
+    pub hours: Vec<Hours>,
+    /// The bridge of its VLAN, 1 to 15 octets. `brvlan` with the number of the VLAN by default, which is what hostapd's
+    /// `vlan_bridge=brvlan` makes; `None` only when there is neither VLAN nor option.
+    pub bridge: Option<Arc<str>>,
+    /// The addresses of this box in its network, set on the bridge.
+    pub addresses: Vec<HostAddress>,
+}
+
+/// Whether the devices of a profile are kept from each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolate {
+    /// They do not reach each other.
+    Yes,
+    /// They do.
+    No,
 }
 
 /// What the devices of a profile reach. The firewall enforces it.
@@ -126,6 +181,20 @@ pub struct Ssid {
     pub security: Security,
     /// What becomes of devices that are not registered.
     pub unknown: Unknown,
+    /// How hostapd learns the keys; over RADIUS by default.
+    pub backend: Backend,
+    /// hostapd's `wpa_psk_file` for this network, written with the backend `psk-file`. An absolute path, best on a tmpfs;
+    /// `/var/run/latchkey/psk/` and the section's name by default.
+    pub psk_file: PathBuf,
+}
+
+/// How hostapd learns the keys of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// It asks over RADIUS.
+    Radius,
+    /// It reads them from a file, and is told SAE passwords over its control socket.
+    PskFile,
 }
 
 /// The security a network offers.
@@ -178,6 +247,10 @@ macro_rules! words {
 words!(LogLevel: Error = "error", Warn = "warn", Info = "info", Debug = "debug", Trace = "trace");
 words!(MessageAuthenticator: Required = "required", Optional = "optional");
 words!(Access: Internet = "internet", Isolated = "isolated", Full = "full");
+words!(Bridges: Leave = "leave", Manage = "manage");
+words!(Firewall: On = "on", Off = "off");
+words!(Isolate: Yes = "1", No = "0");
+words!(Backend: Radius = "radius", PskFile = "psk-file");
 words!(Security: Wpa2 = "wpa2", Wpa3 = "wpa3", Mixed = "mixed");
 
 impl Config {

@@ -1,25 +1,44 @@
 //! From the words of a UCI file to the typed configuration.
 
 use super::error::{ConfigError, quoted, suggest};
-use super::{Access, Client, Config, LogLevel, Main, MessageAuthenticator, Prefix, Profile, Security, Ssid, Unknown};
+use super::{
+    Backend, Bridges, Client, Config, Firewall, LogLevel, Main, MessageAuthenticator, Prefix, Security, Ssid, Unknown,
+};
 use crate::registry::weak;
 use crate::secret::{Passphrase, RadiusSecret};
 use crate::wire::uci::{Document, Entry, Section};
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Every section type with its options.
 const SECTIONS: &[(&str, &[&str])] = &[
-    ("latchkey", &["state_dir", "control_socket", "auth_listen", "acct_listen", "hostapd_dir", "log_level"]),
-    ("client", &["address", "secret", "message_authenticator"]),
-    ("profile", &["vlan", "access"]),
-    ("ssid", &["ssid", "security", "unknown", "quarantine_profile", "onboarding_key"]),
+    (
+        "latchkey",
+        &[
+            "state_dir",
+            "control_socket",
+            "auth_listen",
+            "acct_listen",
+            "hostapd_dir",
+            "log_level",
+            "bridges",
+            "uplink",
+            "firewall",
+            "wan",
+            "timezone",
+            "psk_group",
+        ],
+    ),
+    ("client", &["address", "secret", "message_authenticator", "disconnect_port"]),
+    ("profile", &["vlan", "access", "allow", "isolate", "hours", "bridge", "address"]),
+    ("ssid", &["ssid", "security", "unknown", "quarantine_profile", "onboarding_key", "backend", "psk_file"]),
 ];
 
-/// Options that may be given several times, as `list`.
-const LISTS: &[&str] = &["auth_listen", "acct_listen"];
+/// Options that may be given several times, as `list`, and in which sections.
+const LISTS: &[(&str, &[&str])] =
+    &[("latchkey", &["auth_listen", "acct_listen", "wan"]), ("profile", &["allow", "hours", "address"])];
 
 /// A RADIUS secret has at least so many octets (RFC 2865, 3 asks for 16; it can be searched offline).
 const MIN_SECRET: usize = 16;
@@ -32,8 +51,19 @@ const MAX_SOCKET_PATH: usize = 107;
 /// A control directory of hostapd: room for the names of sockets of our own in it.
 const MAX_HOSTAPD_DIR: usize = 80;
 
+/// Where key files are by default: on a tmpfs.
+const PSK_DIR: &str = "/var/run/latchkey/psk";
+/// Octets of a key file's path: it has to fit into a line of hostapd.conf.
+const MAX_PSK_FILE: usize = 255;
+/// IFNAMSIZ of Linux, less its NUL.
+const MAX_INTERFACE: usize = 15;
+/// Interfaces towards the Internet.
+const MAX_WAN: usize = 8;
+
 /// After so many errors or warnings the rest is only counted.
 const MAX_REPORTED: usize = 100;
+
+mod profile;
 
 type Warnings = Vec<ConfigError>;
 
@@ -268,6 +298,12 @@ fn default_main() -> Main {
         acct_listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1813))],
         hostapd_dir: Some("/var/run/hostapd".into()),
         log_level: LogLevel::Info,
+        bridges: Bridges::Leave,
+        uplink: None,
+        firewall: Firewall::On,
+        wan: Vec::new(),
+        timezone: None,
+        psk_group: None,
     }
 }
 
@@ -290,6 +326,7 @@ impl<'d> Scope<'_, 'd> {
     /// Unknown options, options given twice, and lists where there can be one value only.
     fn check_names(&mut self, options: &[&str]) {
         let mut seen: HashMap<&str, u32> = HashMap::new();
+        let lists = LISTS.iter().find(|(kind, _)| *kind == &*self.section.kind).map_or(&[][..], |(_, lists)| lists);
         for entry in &self.section.entries {
             let name = &*entry.name;
             if !options.contains(&name) {
@@ -299,10 +336,10 @@ impl<'d> Scope<'_, 'd> {
                     None => format!("is unknown{}", suggest(name, options.iter().copied())),
                 };
                 self.error(entry.line, Some(name), message);
-            } else if entry.list && !LISTS.contains(&name) {
+            } else if entry.list && !lists.contains(&name) {
                 self.error(entry.line, Some(name), "has one value: write option, not list".into());
             } else if let Some(first) = seen.insert(name, entry.line).filter(|_| !entry.list) {
-                let mend = if LISTS.contains(&name) { "write list for several values" } else { "remove one" };
+                let mend = if lists.contains(&name) { "write list for several values" } else { "remove one" };
                 self.error(entry.line, Some(name), format!("is given on line {first} already: {mend}"));
             }
         }
@@ -364,7 +401,43 @@ impl<'d> Scope<'_, 'd> {
         let acct_listen = self.listen("acct_listen", default.acct_listen, &mut taken);
         let hostapd_dir = self.hostapd_dir(default.hostapd_dir);
         let log_level = self.word("log_level", LogLevel::WORDS, default.log_level);
-        Main { state_dir, control_socket, auth_listen, acct_listen, hostapd_dir, log_level }
+        let bridges = self.word("bridges", Bridges::WORDS, default.bridges);
+        let uplink = self.interface("uplink");
+        let firewall = self.word("firewall", Firewall::WORDS, default.firewall);
+        let wan = self.entries("wan").filter_map(|entry| self.interface_of(entry)).take(MAX_WAN).collect();
+        let timezone = self.entry("timezone").and_then(|entry| self.text(entry)).map(Into::into);
+        let psk_group = self.entry("psk_group").and_then(|entry| self.text(entry)).map(Into::into);
+        Main {
+            state_dir,
+            control_socket,
+            auth_listen,
+            acct_listen,
+            hostapd_dir,
+            log_level,
+            bridges,
+            uplink,
+            firewall,
+            wan,
+            timezone,
+            psk_group,
+        }
+    }
+
+    /// The name of an interface.
+    fn interface(&mut self, name: &'static str) -> Option<Arc<str>> {
+        self.entry(name).and_then(|entry| self.interface_of(entry))
+    }
+
+    fn interface_of(&mut self, entry: &'d Entry<'d>) -> Option<Arc<str>> {
+        let text = self.text(entry)?;
+        // dev_valid_name of Linux; a quote would also end a name in a ruleset.
+        let bad = |c: char| c.is_ascii_whitespace() || !c.is_ascii() || "/:\"*\\".contains(c);
+        if text.len() > MAX_INTERFACE || text.contains(bad) || matches!(text, "." | "..") {
+            let message = format!("{} is no name of an interface: it has 1 to 15 plain characters", quoted(text));
+            self.error(entry.line, Some(&entry.name), message);
+            return None;
+        }
+        Some(text.into())
     }
 
     /// Here an empty value is one: it says that hostapd is to be left alone.
@@ -439,7 +512,22 @@ impl<'d> Scope<'_, 'd> {
         let secret = self.radius_secret(address);
         let message_authenticator =
             self.word("message_authenticator", MessageAuthenticator::WORDS, MessageAuthenticator::Required);
-        Some(Client { name: self.name(place), address: address?, secret: secret?, message_authenticator })
+        let disconnect_port = self.entry("disconnect_port").and_then(|entry| {
+            let text = self.text(entry)?;
+            let port = text.parse::<u16>().ok().filter(|port| *port > 0 && !text.starts_with('+'));
+            if port.is_none() {
+                let message = format!("{} is no UDP port: give a number from 1 to 65535", quoted(text));
+                self.error(entry.line, Some("disconnect_port"), message);
+            }
+            port
+        });
+        Some(Client {
+            name: self.name(place),
+            address: address?,
+            secret: secret?,
+            message_authenticator,
+            disconnect_port,
+        })
     }
 
     fn radius_secret(&mut self, address: Option<Prefix>) -> Option<RadiusSecret> {
@@ -469,25 +557,6 @@ impl<'d> Scope<'_, 'd> {
             self.error(entry.line, Some("secret"), message);
         }
         Some(RadiusSecret::new(octets))
-    }
-
-    fn profile(&mut self) -> Option<Profile> {
-        let vlan = self.entry("vlan").and_then(|entry| {
-            let text = self.text(entry)?;
-            let vlan = text.parse::<u16>().ok().filter(|v| (1..=4094).contains(v) && !text.starts_with('+'));
-            if vlan.is_none() {
-                let message = "is no VLAN: give a number from 1 to 4094, or leave the option out for no VLAN";
-                self.error(entry.line, Some("vlan"), format!("{} {message}", quoted(text)));
-            }
-            vlan
-        });
-        let access = self.word("access", Access::WORDS, Access::Isolated);
-        let Some(name) = &self.section.name else {
-            let message = "a profile needs a name for devices to refer to: write config profile 'NAME'";
-            self.error(self.section.line, None, message.into());
-            return None;
-        };
-        Some(Profile { name: (&**name).into(), vlan, access })
     }
 
     fn ssid(&mut self, place: usize) -> Option<Ssid> {
@@ -530,7 +599,17 @@ impl<'d> Scope<'_, 'd> {
                 None
             }
         };
-        Some(Ssid { section: self.name(place), ssid: ssid?.into(), security, unknown: unknown? })
+        let backend = self.word("backend", Backend::WORDS, Backend::Radius);
+        if backend == Backend::Radius
+            && let Some(entry) = self.entry("psk_file")
+        {
+            let message = "has no effect while backend is 'radius': remove it, or write option backend 'psk-file'";
+            self.warn(entry.line, "psk_file", message.into());
+        }
+        let section = self.name(place);
+        let file_name = self.section.name.as_deref().map_or_else(|| format!("ssid{place}"), str::to_owned);
+        let psk_file = self.path("psk_file", Path::new(PSK_DIR).join(file_name), MAX_PSK_FILE);
+        Some(Ssid { section, ssid: ssid?.into(), security, unknown: unknown?, backend, psk_file })
     }
 
     fn onboarding_key(&mut self, entry: &Entry<'_>, ssid: Option<&[u8]>) -> Option<Passphrase> {

@@ -63,13 +63,57 @@ fn everything_is_read() {
     assert_eq!(config.clients[0].secret.expose(), SECRET.as_bytes());
     assert_eq!(config.clients[0].message_authenticator, MessageAuthenticator::Required);
     assert_eq!(config.clients[1].message_authenticator, MessageAuthenticator::Optional);
-    let iot = Profile { name: "iot".into(), vlan: Some(20), access: Access::Internet };
-    let guest = Profile { name: "guest".into(), vlan: Some(30), access: Access::Isolated };
-    assert_eq!(config.profiles, [iot, guest]);
+    let profile = |name: &str, vlan, access| Profile {
+        name: name.into(),
+        vlan: Some(vlan),
+        access,
+        allow: vec![],
+        isolate: Isolate::Yes,
+        hours: vec![],
+        bridge: Some(format!("brvlan{vlan}").into()),
+        addresses: vec![],
+    };
+    assert_eq!(config.profiles, [profile("iot", 20, Access::Internet), profile("guest", 30, Access::Isolated)]);
     let unknown = Unknown::Quarantine { profile: "guest".into(), onboarding_key: Passphrase::new(ONBOARDING).unwrap() };
-    let home = Ssid { section: "home".into(), ssid: (*b"Home").into(), security: Security::Mixed, unknown };
+    let home = Ssid {
+        section: "home".into(),
+        ssid: (*b"Home").into(),
+        security: Security::Mixed,
+        unknown,
+        backend: Backend::Radius,
+        psk_file: "/var/run/latchkey/psk/home".into(),
+    };
     assert_eq!(config.ssids, [home]);
     assert_eq!(config.warnings, [""; 0]);
+}
+
+#[test]
+fn limits_and_places_of_a_profile() {
+    let config = parse(
+        "config latchkey\n\toption bridges 'manage'\n\toption uplink 'eth0'\n\toption firewall 'off'\n\tlist wan 'eth1'\n\tlist wan 'ppp0'\n\
+         \toption timezone 'CET-1CEST,M3.5.0,M10.5.0/3'\n\toption psk_group 'network'\n\
+         config profile 'iot'\n\toption vlan '20'\n\toption isolate '0'\n\toption bridge 'br-iot'\n\
+         \tlist allow '192.168.1.10 tcp 443'\n\tlist allow '2001:db8::/32'\n\tlist hours 'mon-fri 07:00-21:00'\n\
+         \tlist address '192.168.20.1/24'\n\tlist address 'fd00:20::1/64'\n\
+         config profile 'lan'\n\
+         config client 'ap'\n\toption address '192.0.2.7'\n\toption secret 'zP4-kk2mqWx81LvQ7'\n\toption disconnect_port '3799'\n\
+         config ssid 'home'\n\toption ssid 'Home'\n\toption backend 'psk-file'\n\toption psk_file '/tmp/home.psk'\n\
+         config ssid\n\toption ssid 'Other'\n",
+    );
+    let main = &config.main;
+    assert_eq!((main.bridges, main.firewall), (Bridges::Manage, Firewall::Off));
+    assert_eq!((main.uplink.as_deref(), &*main.wan), (Some("eth0"), &["eth1".into(), "ppp0".into()][..]));
+    assert_eq!(
+        (main.timezone.as_deref(), main.psk_group.as_deref()),
+        (Some("CET-1CEST,M3.5.0,M10.5.0/3"), Some("network"))
+    );
+    let iot = &config.profiles[0];
+    assert_eq!((iot.isolate, iot.bridge.as_deref()), (Isolate::No, Some("br-iot")));
+    assert_eq!((iot.allow.len(), iot.hours.len(), iot.addresses.len()), (2, 1, 2));
+    assert_eq!(config.profiles[1].bridge, None);
+    assert_eq!(config.clients[0].disconnect_port, Some(3799));
+    assert_eq!((config.ssids[0].backend, &*config.ssids[0].psk_file), (Backend::PskFile, Path::new("/tmp/home.psk")));
+    assert_eq!(&*config.ssids[1].psk_file, Path::new("/var/run/latchkey/psk/ssid1"));
 }
 
 #[test]
@@ -136,7 +180,7 @@ fn each_mistake_is_named_with_its_mend() {
         (
             "option log_level",
             "option loglevel",
-            "line 7: config latchkey 'main': option loglevel: is unknown: did you mean 'log_level'? Allowed: state_dir, control_socket, auth_listen, acct_listen, hostapd_dir, log_level",
+            "line 7: config latchkey 'main': option loglevel: is unknown: did you mean 'log_level'? Allowed: state_dir, control_socket, auth_listen, acct_listen, hostapd_dir, log_level, bridges, uplink, firewall, wan, timezone, psk_group",
         ),
         (
             "option log_level 'debug'",
@@ -272,6 +316,51 @@ fn each_mistake_is_named_with_its_mend() {
             "config profile 'iot'",
             "config ssid 'two'\n\toption ssid 'Home'\nconfig profile 'iot'",
             "line 23: config ssid 'home': option ssid: the section on line 15 has this SSID already: remove one",
+        ),
+        (
+            "option access 'internet'",
+            "list allow '192.168.1.10 tcp x'",
+            "line 17: config profile 'iot': option allow: '192.168.1.10 tcp x' has a port that is no number from 1 to 65535 and no range such as 5000-5010",
+        ),
+        (
+            "option access 'internet'",
+            "list hours 'mon 7-8'",
+            "line 17: config profile 'iot': option hours: 'mon 7-8' is no schedule: write DAYS HH:MM-HH:MM, for example mon-fri 07:00-21:00, sat,sun 09:00-24:00 or daily 22:00-06:00",
+        ),
+        (
+            "option access 'internet'",
+            "list address '192.168.20.1'",
+            "line 17: config profile 'iot': option address: '192.168.20.1' is no address of this box with the length of its network: write for example 192.168.20.1/24",
+        ),
+        (
+            "option vlan '20'",
+            "list address '192.168.20.1/24'",
+            "line 16: config profile 'iot': option address: is set on the profile's bridge, and it has none: add option vlan",
+        ),
+        (
+            "option access 'internet'",
+            "option bridge 'a-name-too-long-for-linux'",
+            "line 17: config profile 'iot': option bridge: 'a-name-too-long-for-linux' is no name of an interface: it has 1 to 15 plain characters",
+        ),
+        (
+            "option log_level 'debug'",
+            "option bridges 'yes'",
+            "line 7: config latchkey 'main': option bridges: cannot be 'yes': allowed: leave, manage",
+        ),
+        (
+            "option log_level 'debug'",
+            "option wan 'eth1'\n\toption wan 'eth2'",
+            "line 8: config latchkey 'main': option wan: is given on line 7 already: write list for several values",
+        ),
+        (
+            "option message_authenticator 'optional'",
+            "option disconnect_port '0'",
+            "line 14: config client 'lan': option disconnect_port: '0' is no UDP port: give a number from 1 to 65535",
+        ),
+        (
+            "option security 'mixed'",
+            "option backend 'file'",
+            "line 22: config ssid 'home': option backend: cannot be 'file': allowed: radius, psk-file",
         ),
         (
             "config latchkey 'main'",

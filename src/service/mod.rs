@@ -4,6 +4,7 @@
 pub mod control;
 pub mod grants;
 pub mod keyring;
+pub mod network;
 pub mod pending;
 pub mod radius;
 pub mod revocation;
@@ -93,6 +94,8 @@ pub struct Core {
     pub revocation: revocation::Revocation,
     /// Who is on the air of this box.
     pub stations: stations::Stations,
+    /// The network of this box.
+    pub network: network::Network,
     /// The RADIUS server's own state.
     pub radius: radius::Server,
     /// A damaged database found at the start.
@@ -122,6 +125,7 @@ impl Core {
             pending: pending::PendingList::default(),
             revocation: revocation::Revocation::default(),
             stations: stations::Stations::default(),
+            network: network::Network::default(),
             damage: None,
             store: StoreState::default(),
             started: now.mono,

@@ -89,6 +89,7 @@ config latchkey 'main'
 	option auth_listen '127.0.0.1:1812'
 	option acct_listen '127.0.0.1:1813'
 	option log_level 'debug'
+	option firewall 'off'
 
 config client 'local'
 	option address '127.0.0.1'
