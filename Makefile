@@ -30,8 +30,8 @@ test: rig ## Format, lints, and every test, the Wi-Fi rig included
 	$(CARGO) test --locked --doc --quiet
 	$(CARGO) nextest run --locked
 
-# What is measured is what is installed: cargo bench would build the program anew, with features that crates have for the
-# benchmark, and put it into the same place.
+# What is measured is what is installed: cargo bench would build the program anew, with features that crates have for
+# the benchmark, and put it into the same place.
 .PHONY: bench
 bench: ## latchkey and FreeRADIUS side by side; fails when a bound is missed
 	@.ci/setup packages rust

@@ -1,5 +1,5 @@
-//! What it costs that stations come and go: 1,000 of them on two BSSes join and leave within a minute of real time, each with
-//! its Access-Request, its accounting and hostapd's events. hostapd is played by the stand-in of the tests.
+//! What it costs that stations come and go: 1,000 of them on two BSSes join and leave within a minute of real time,
+//! each with its Access-Request, its accounting and hostapd's events. hostapd is played by the stand-in of the tests.
 
 use crate::fleet::{Device, Random, colons, plain};
 use crate::hostapd::{Hostapd, Station};

@@ -1,5 +1,5 @@
-//! Several datagrams with one system call: when many stations come back at once, a third of a RADIUS server's time is the
-//! way into the kernel and back.
+//! Several datagrams with one system call: when many stations come back at once, a third of a RADIUS server's time is
+//! the way into the kernel and back.
 
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
@@ -30,7 +30,8 @@ impl<const OCTETS: usize> Incoming<OCTETS> {
         }
     }
 
-    /// Takes what is there, [`BATCH`] datagrams at most, in place of what was there before. `WouldBlock` when nothing is.
+    /// Takes what is there, [`BATCH`] datagrams at most, in place of what was there before. `WouldBlock` when nothing
+    /// is.
     pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<()> {
         let Incoming { headers, buffers, arrived } = self;
         arrived.clear();
@@ -82,7 +83,8 @@ impl Outgoing {
         }
     }
 
-    /// Sends what waits. One that the network does not take now is lost, as any datagram may be, and the others are not.
+    /// Sends what waits. One that the network does not take now is lost, as any datagram may be, and the others are
+    /// not.
     pub fn send(&mut self, socket: &UdpSocket) {
         let Outgoing { headers, buffers, to } = self;
         let slices = buffers.each_ref().map(|buffer| [IoSlice::new(buffer)]);

@@ -1,6 +1,6 @@
-//! A stand-in for hostapd: the control interface of one BSS, played by a thread, for the tests and the benchmark. What it
-//! says are the texts of hostapd 2.10 (`ctrl_iface.c`, `ctrl_iface_ap.c`, `ctrl_iface_common.c`, `sta_info.c`); beyond that
-//! it can do what a real one does rarely: hang, lose who is attached, forget to end.
+//! A stand-in for hostapd: the control interface of one BSS, played by a thread, for the tests and the benchmark. What
+//! it says are the texts of hostapd 2.10 (`ctrl_iface.c`, `ctrl_iface_ap.c`, `ctrl_iface_common.c`, `sta_info.c`);
+//! beyond that it can do what a real one does rarely: hang, lose who is attached, forget to end.
 
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, UnixAddr, sendto};
@@ -14,7 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// A client that this many events in a row did not reach is detached, and not told (`hostapd_ctrl_iface_send_internal`).
+/// A client that this many events in a row did not reach is detached, and not told
+/// (`hostapd_ctrl_iface_send_internal`).
 const UNREACHABLE: u32 = 10;
 
 /// A station in hostapd's list.
