@@ -573,32 +573,7 @@ impl<'d> Scope<'_, 'd> {
             Some(entry) => Some(entry.value.octets()),
         };
         let security = self.word("security", Security::WORDS, Security::Wpa2);
-        let quarantine = self.word("unknown", &[("reject", false), ("quarantine", true)], false);
-        let profile = self.entry("quarantine_profile").map(|entry| (entry, self.text(entry)));
-        let key = self.entry("onboarding_key").map(|entry| (entry, self.onboarding_key(entry, ssid)));
-        let unknown = match (quarantine, profile, key) {
-            (false, profile, key) => {
-                let unused = [profile.map(|(entry, _)| entry), key.map(|(entry, _)| entry)];
-                for entry in unused.into_iter().flatten() {
-                    let message =
-                        "has no effect while unknown is 'reject': remove it, or write option unknown 'quarantine'";
-                    self.warn(entry.line, &entry.name, message.into());
-                }
-                Some(Unknown::Reject)
-            }
-            (true, Some((_, profile)), Some((_, key))) => profile
-                .zip(key)
-                .map(|(profile, key)| Unknown::Quarantine { profile: profile.into(), onboarding_key: key }),
-            (true, profile, key) => {
-                if profile.is_none() {
-                    self.missing("quarantine_profile", "add option quarantine_profile with the name of a profile");
-                }
-                if key.is_none() {
-                    self.missing("onboarding_key", "add option onboarding_key '...' with 8 to 63 characters");
-                }
-                None
-            }
-        };
+        let unknown = self.unknown(ssid);
         let backend = self.word("backend", Backend::WORDS, Backend::Radius);
         if backend == Backend::Radius
             && let Some(entry) = self.entry("psk_file")
@@ -610,6 +585,46 @@ impl<'d> Scope<'_, 'd> {
         let file_name = self.section.name.as_deref().map_or_else(|| format!("ssid{place}"), str::to_owned);
         let psk_file = self.path("psk_file", Path::new(PSK_DIR).join(file_name), MAX_PSK_FILE);
         Some(Ssid { section, ssid: ssid?.into(), security, unknown: unknown?, backend, psk_file })
+    }
+
+    /// What becomes of unknown devices, with what that needs and nothing else.
+    fn unknown(&mut self, ssid: Option<&[u8]>) -> Option<Unknown> {
+        const WORDS: &[(&str, Word)] =
+            &[("reject", Word::Reject), ("quarantine", Word::Quarantine), ("pairing", Word::Pairing)];
+        #[derive(Clone, Copy, PartialEq, Eq)]
+        enum Word {
+            Reject,
+            Quarantine,
+            Pairing,
+        }
+        let word = self.word("unknown", WORDS, Word::Reject);
+        let profile = self.entry("quarantine_profile").map(|entry| (entry, self.text(entry)));
+        let key = self.entry("onboarding_key").map(|entry| (entry, self.onboarding_key(entry, ssid)));
+        let unused = match word {
+            Word::Reject => [profile.as_ref().map(|(entry, _)| *entry), key.as_ref().map(|(entry, _)| *entry)],
+            Word::Pairing => [profile.as_ref().map(|(entry, _)| *entry), None],
+            Word::Quarantine => [None, None],
+        };
+        for entry in unused.into_iter().flatten() {
+            let now = if word == Word::Reject { "reject" } else { "pairing" };
+            let message =
+                format!("has no effect while unknown is '{now}': remove it, or write option unknown 'quarantine'");
+            self.warn(entry.line, &entry.name, message);
+        }
+        if word == Word::Quarantine && profile.is_none() {
+            self.missing("quarantine_profile", "add option quarantine_profile with the name of a profile");
+        }
+        if word != Word::Reject && key.is_none() {
+            self.missing("onboarding_key", "add option onboarding_key '...' with 8 to 63 characters");
+        }
+        match (word, profile, key) {
+            (Word::Reject, ..) => Some(Unknown::Reject),
+            (Word::Pairing, _, Some((_, key))) => Some(Unknown::Pairing { onboarding_key: key? }),
+            (Word::Quarantine, Some((_, profile)), Some((_, key))) => {
+                Some(Unknown::Quarantine { profile: profile?.into(), onboarding_key: key? })
+            }
+            _ => None,
+        }
     }
 
     fn onboarding_key(&mut self, entry: &Entry<'_>, ssid: Option<&[u8]>) -> Option<Passphrase> {

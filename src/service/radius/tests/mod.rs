@@ -2,6 +2,7 @@
 
 mod accounting;
 mod authentication;
+mod pairing;
 
 use super::*;
 use crate::decision::event::Outcome;
@@ -46,6 +47,10 @@ config ssid
 	option unknown 'quarantine'
 	option quarantine_profile 'guest'
 	option onboarding_key 'come in and find out'
+config ssid
+	option ssid 'Pair'
+	option unknown 'pairing'
+	option onboarding_key 'knock three times'
 ";
 
 /// A NAS, the server it asks, and the time.
