@@ -211,12 +211,12 @@ Open for 5 min, for one device. Close it: latchkey pair --stop
         let expected = "\
 No pairing window is open. A device came 3 min ago:
 
-Paired   device-3f2a
-Address  02:1a:11:00:3f:2a (random: it may have another one after a reset)
-Profile  profile iot (VLAN 20)
-At       'Welcome' via attic
-When     2027-01-31 17:57:00Z
-Key      the onboarding key, with this address (latchkey device rotate device-3f2a gives it its own)
+Paired      device-3f2a
+Address     02:1a:11:00:3f:2a (random: it may have another one after a reset)
+Registered  in profile iot (VLAN 20)
+At          'Welcome' via attic
+When        2027-01-31 17:57:00Z
+Key         the onboarding key, with this address (latchkey device rotate device-3f2a gives it its own)
 
 Not the one you expected? latchkey device remove device-3f2a
 A better name: latchkey device set device-3f2a name=NAME
