@@ -154,7 +154,18 @@ fn note(core: &mut Core, incoming: &Incoming<'_>, now: Now) -> Option<Proved> {
         core.sessions.close_earlier(mac, &ssid);
     }
     open_session(core, incoming, mac, now);
+    // Now that it has a session, which another box can be asked to end.
+    if status == acct_status_type::START && came_too_late(core, incoming, mac, now) {
+        core.take_off_stranger(mac, Why::NoPairing, now);
+    }
     None
+}
+
+/// True for an unknown device that was let in for a pairing window, and not registered in it: it is in the window's VLAN.
+fn came_too_late(core: &Core, incoming: &Incoming<'_>, mac: MacAddr, now: Now) -> bool {
+    let grant = answer_for(core, incoming, mac).and_then(|asked| core.grants.get(asked));
+    let meant = grant.is_some_and(|grant| grant.onboarding == Onboarding::Pairing && grant.is_fresh(now.mono));
+    meant && !core.registry.knows(mac)
 }
 
 /// The answer that a report is about: of the same NAS, BSS and network.
@@ -220,7 +231,7 @@ fn proof_of_start(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, now: N
 }
 
 /// An unknown address connected with the onboarding key. In a pairing window it is registered; a second one that was
-/// meant for the window has to go, since it is in the window's VLAN.
+/// meant for the window is refused.
 fn onboarding_proved(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, now: Now) -> Option<Proved> {
     let asked = answer_for(core, incoming, mac)?;
     let grant = core.grants.get(asked)?;
@@ -243,7 +254,6 @@ fn onboarding_proved(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, now
             }
             core.note_pending(mac, &ssid, &nas, &Reason::NoPairing, now.wall);
             tell(core, mac, None, asked, (Outcome::Refused, Reason::NoPairing), (None, None), now);
-            core.take_off_stranger(mac, Why::NoPairing, now);
         }
     }
     None

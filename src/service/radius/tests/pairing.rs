@@ -162,6 +162,22 @@ fn by_address_the_session_is_the_proof() {
 }
 
 #[test]
+fn at_another_box_the_second_one_is_disconnected() {
+    let mut rig = Rig::new();
+    rig.from = "127.0.0.2:40000".parse().expect("an address");
+    rig.account(acct_status_type::ACCOUNTING_ON, mac(1), b"", true);
+    rig.open("iot");
+    for last in [9, 10] {
+        let packet = rig.by_address(mac(last), "Pair");
+        assert_eq!(rig.ask(&packet), accepted("20", &[pmk(KNOCK, "Pair")]));
+    }
+    rig.starts(9, "Pair");
+    assert_eq!(rig.core.disconnects.len(), 0);
+    rig.starts(10, "Pair");
+    assert_eq!((rig.name_of(10), rig.core.disconnects.len()), (None, 1));
+}
+
+#[test]
 fn a_registration_by_session_that_is_not_stored_is_asked_for_again() {
     let mut rig = Rig::new();
     rig.open("iot");
