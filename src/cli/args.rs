@@ -1,6 +1,6 @@
 //! What was typed: the options every command takes, and the command.
 
-use super::{device, help, log, pending, qr, serve, sessions, stations, status};
+use super::{device, help, log, pair, pending, qr, serve, sessions, stations, status};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -33,6 +33,8 @@ pub enum Command {
     Device(device::Command),
     /// Something about unknown devices.
     Pending(pending::Command),
+    /// The pairing window.
+    Pair(pair::Command),
     /// What happened.
     Log(log::Query),
     /// Who is connected.
@@ -91,6 +93,7 @@ fn command(words: &mut Words, name: Option<&str>) -> Result<Command, Stop> {
         Some("status") => status::parse(words).map(|()| Command::Status),
         Some("device") => device::parse(words).map(Command::Device),
         Some("pending") => pending::parse(words).map(Command::Pending),
+        Some("pair") => pair::parse(words).map(Command::Pair),
         Some("log") => log::parse(words).map(Command::Log),
         Some("sessions") => sessions::parse(words).map(|()| Command::Sessions),
         Some("stations") => stations::parse(words).map(|()| Command::Stations),

@@ -86,7 +86,12 @@ keys made are printed as CSV. FILE - is standard input. At most 4 MB.
         "  --secrets          their keys, too: keep that file safe\n",
     ),
     topic("pending", "COMMAND ...", "Unknown devices that tried to join", ""),
-    topic("pending list", "", "Who knocked, the latest first", ""),
+    topic(
+        "pending list",
+        "[--ignored]",
+        "Who knocked, the latest first",
+        "  --ignored          those that are not listed, because you said so\n",
+    ),
     topic(
         "pending approve",
         "MAC NAME [--profile P]",
@@ -94,6 +99,24 @@ keys made are printed as CSV. FILE - is standard input. At most 4 MB.
         "  --profile P        its profile in the configuration (VLAN and access); without it the first one\n",
     ),
     topic("pending ignore", "MAC", "Take an unknown device off the list", ""),
+    topic("pending unignore", "MAC", "List it again when it comes", ""),
+    topic(
+        "pair",
+        "[--profile P [--minutes N] [--ssid SSID] [--name NAME]] [--wait] | --stop",
+        "Register the next device that joins with the onboarding key",
+        "\
+Opens a window in which the next unknown device that proves the onboarding key is registered, under
+its address, and goes on using that key. One device, then the window closes. Without options it shows
+the window, or how the last one ended.
+
+  --profile P        the profile the device gets
+  --minutes N        how long the window is open: 1 to 60 (default 5)
+  --ssid SSID        only at this network; without it at all that have an onboarding key
+  --name NAME        the name it gets; without it one made of its address, such as device-3f2a
+  --wait             wait until it came (exit code 0) or the window closed (1)
+  --stop             close the window
+",
+    ),
     topic(
         "log",
         "[--follow] [--mac MAC] [--limit N]",

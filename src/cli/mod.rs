@@ -5,6 +5,7 @@ mod client;
 mod device;
 mod help;
 mod log;
+mod pair;
 mod pending;
 mod qr;
 mod reply;
@@ -92,6 +93,7 @@ fn run(args: impl IntoIterator<Item = OsString>, socket: Option<OsString>, conte
         Command::Status => status::run(context),
         Command::Device(command) => device::run(context, command),
         Command::Pending(command) => pending::run(context, command),
+        Command::Pair(command) => pair::run(context, command),
         Command::Log(query) => log::run(context, query),
         Command::Sessions => sessions::run(context),
         Command::Stations => stations::run(context),

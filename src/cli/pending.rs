@@ -13,7 +13,10 @@ use serde_json::json;
 #[derive(Debug, PartialEq, Eq)]
 pub enum Command {
     /// Show them.
-    List,
+    List {
+        /// Those that are ignored instead.
+        ignored: bool,
+    },
     /// Register one.
     Approve {
         /// Its address.
@@ -28,13 +31,26 @@ pub enum Command {
         /// Its address.
         mac: String,
     },
+    /// List it again when it comes.
+    Unignore {
+        /// Its address.
+        mac: String,
+    },
 }
 
 /// Understands the arguments.
 pub fn parse(words: &mut Words) -> Result<Command, Stop> {
     words.about("pending");
     words.command(|words, name| match name {
-        Some("list") => words.none("pending list").map(|()| Command::List),
+        Some("list") => {
+            words.about("pending list");
+            let mut ignored = false;
+            let [] = words.rest([], |_, option| {
+                ignored |= option == "--ignored";
+                Ok(option == "--ignored")
+            })?;
+            Ok(Command::List { ignored })
+        }
         Some("approve") => {
             words.about("pending approve");
             let mut profile = None;
@@ -52,17 +68,22 @@ pub fn parse(words: &mut Words) -> Result<Command, Stop> {
             let [mac] = words.rest(["MAC"], |_, _| Ok(false))?;
             Ok(Command::Ignore { mac })
         }
+        Some("unignore") => {
+            words.about("pending unignore");
+            let [mac] = words.rest(["MAC"], |_, _| Ok(false))?;
+            Ok(Command::Unignore { mac })
+        }
         Some(other) => Err(words.unknown_command(other)),
-        None => Err(words.usage("say what to do: list, approve or ignore")),
+        None => Err(words.usage("say what to do: list, approve, ignore or unignore")),
     })
 }
 
 /// Asks and prints.
 pub fn run(context: &mut Context<'_>, command: &Command) -> Result<(), Failure> {
     match command {
-        Command::List => {
-            let reply = context.call("pending_list", json!({}))?;
-            context.finish(&reply, render)
+        Command::List { ignored } => {
+            let reply = context.call("pending_list", json!({ "ignored": ignored }))?;
+            context.finish(&reply, if *ignored { render_ignored } else { render })
         }
         Command::Approve { mac, name, profile } => {
             let params = json!({ "mac": mac, "name": name, "profile": profile });
@@ -73,6 +94,10 @@ pub fn run(context: &mut Context<'_>, command: &Command) -> Result<(), Failure> 
             let reply = context.call("pending_ignore", json!({ "mac": mac }))?;
             context.finish(&reply, |_, _| format!("{mac} will not be listed again. It is still refused.\n"))
         }
+        Command::Unignore { mac } => {
+            let reply = context.call("pending_unignore", json!({ "mac": mac }))?;
+            context.finish(&reply, |_, _| format!("{mac} will be listed when it comes again.\n"))
+        }
     }
 }
 
@@ -82,7 +107,7 @@ fn render(reply: Part<'_>, look: &Look) -> String {
     if pending.len() == 0 {
         return "No unknown device has tried to join. Let one try: it will be listed here, to be approved.\n".into();
     }
-    let mut table = Table::new(["MAC", "SSID", ">TRIES", "LAST SEEN", "FIRST SEEN", "AP", "WHY"]);
+    let mut table = Table::new(["MAC", "SSID", ">TRIES", "LAST SEEN", "FIRST SEEN", "AP", "PROVED", "WHY"]);
     for unknown in pending {
         let random = if unknown.flag("randomised") { " (random)" } else { "" };
         table.row([
@@ -92,11 +117,31 @@ fn render(reply: Part<'_>, look: &Look) -> String {
             unknown.when("last_seen", look).unwrap_or_default().into(),
             unknown.when("first_seen", look).unwrap_or_default().into(),
             unknown.text("nas").into(),
+            match unknown.at("proved").0.as_str() {
+                Some("onboarding_key") => "onboarding key".into(),
+                Some("other_key") => format!("key of {}", unknown.text("key_of")).into(),
+                _ => "nothing".into(),
+            },
             unknown.text("why").into(),
         ]);
     }
     let hint = "Let one in:  latchkey pending approve MAC NAME --profile P\nHide one:    latchkey pending ignore MAC\n";
     format!("{}\n{hint}", table.render(look))
+}
+
+/// The ignored ones as a list.
+fn render_ignored(reply: Part<'_>, _: &Look) -> String {
+    let ignored = reply.list("ignored");
+    if ignored.len() == 0 {
+        return "No unknown device is ignored.\n".into();
+    }
+    let mut text = String::new();
+    for unknown in ignored {
+        let random = if unknown.flag("randomised") { " (random)" } else { "" };
+        text.push_str(&format!("{}{random}\n", unknown.text("mac")));
+    }
+    text.push_str("\nList one again:  latchkey pending unignore MAC\n");
+    text
 }
 
 #[cfg(test)]
@@ -109,20 +154,29 @@ mod tests {
         let reply = json!({ "pending": [
             { "mac": "00:11:22:33:44:55", "randomised": false, "ssid": "Home", "nas": "attic",
               "first_seen": "2027-01-31T16:00:00Z", "last_seen": "2027-01-31T17:57:00Z", "attempts": 12,
-              "reason": "unknown_device", "why": "unknown device", "quarantined": false },
+              "reason": "key_of_other", "why": "unknown device", "quarantined": false, "proved": "other_key",
+              "key_of": "tv" },
             { "mac": "02:11:22:33:44:55", "randomised": true, "ssid": "Home", "nas": "attic",
               "first_seen": null, "last_seen": "2027-01-31T18:00:00Z", "attempts": 1,
-              "reason": "quarantined", "why": "kept in quarantine", "quarantined": true },
+              "reason": "quarantined", "why": "kept in quarantine", "quarantined": true, "proved": "onboarding_key" },
         ]});
         let expected = "\
-MAC                         SSID  TRIES  LAST SEEN  FIRST SEEN  AP     WHY
-00:11:22:33:44:55           Home     12  3 min ago  2 h ago     attic  unknown device
-02:11:22:33:44:55 (random)  Home      1  just now   -           attic  kept in quarantine
+MAC                         SSID  TRIES  LAST SEEN  FIRST SEEN  AP     PROVED          WHY
+00:11:22:33:44:55           Home     12  3 min ago  2 h ago     attic  key of tv       unknown device
+02:11:22:33:44:55 (random)  Home      1  just now   -           attic  onboarding key  kept in quarantine
 
 Let one in:  latchkey pending approve MAC NAME --profile P
 Hide one:    latchkey pending ignore MAC
 ";
         assert_eq!(render(Part(&reply), &PLAIN), expected);
         assert!(render(Part(&json!({ "pending": [] })), &PLAIN).starts_with("No unknown device"));
+    }
+
+    #[test]
+    fn ignored_devices_are_a_list() {
+        let reply = json!({ "ignored": [{ "mac": "02:11:22:33:44:55", "randomised": true }] });
+        let expected = "02:11:22:33:44:55 (random)\n\nList one again:  latchkey pending unignore MAC\n";
+        assert_eq!(render_ignored(Part(&reply), &PLAIN), expected);
+        assert_eq!(render_ignored(Part(&json!({ "ignored": [] })), &PLAIN), "No unknown device is ignored.\n");
     }
 }

@@ -220,6 +220,21 @@ pub enum Unknown {
         /// The key that everybody may know.
         onboarding_key: Passphrase,
     },
+    /// They are refused, but in a pairing window the next one with this key is registered.
+    Pairing {
+        /// The key that everybody may know. Outside a window it lets in nobody who is not registered.
+        onboarding_key: Passphrase,
+    },
+}
+
+impl Unknown {
+    /// The key that devices without a key of their own use, if there is one.
+    pub fn onboarding_key(&self) -> Option<&Passphrase> {
+        match self {
+            Unknown::Quarantine { onboarding_key, .. } | Unknown::Pairing { onboarding_key } => Some(onboarding_key),
+            Unknown::Reject => None,
+        }
+    }
 }
 
 macro_rules! words {
@@ -323,8 +338,7 @@ fn read_file(path: &Path) -> io::Result<(Zeroizing<Vec<u8>>, Metadata)> {
 /// A warning when others can read the secrets in a file, or write it.
 fn exposed(path: &Path, metadata: &Metadata, config: &Config) -> Option<String> {
     let mode = metadata.mode() & 0o7777;
-    let secrets =
-        !config.clients.is_empty() || config.ssids.iter().any(|s| matches!(s.unknown, Unknown::Quarantine { .. }));
+    let secrets = !config.clients.is_empty() || config.ssids.iter().any(|s| s.unknown.onboarding_key().is_some());
     let what = match (mode & 0o022 != 0, mode & 0o044 != 0 && secrets) {
         (true, _) => "others than its owner can change it",
         (false, true) => "it holds secrets and others than its owner can read it",

@@ -4,8 +4,7 @@ use super::error::{ConfigError, quoted, suggest};
 use super::{
     Backend, Bridges, Client, Config, Firewall, LogLevel, Main, MessageAuthenticator, Prefix, Security, Ssid, Unknown,
 };
-use crate::registry::weak;
-use crate::secret::{Passphrase, RadiusSecret};
+use crate::secret::RadiusSecret;
 use crate::wire::uci::{Document, Entry, Section};
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -64,6 +63,7 @@ const MAX_WAN: usize = 8;
 const MAX_REPORTED: usize = 100;
 
 mod profile;
+mod unknown;
 
 type Warnings = Vec<ConfigError>;
 
@@ -573,32 +573,7 @@ impl<'d> Scope<'_, 'd> {
             Some(entry) => Some(entry.value.octets()),
         };
         let security = self.word("security", Security::WORDS, Security::Wpa2);
-        let quarantine = self.word("unknown", &[("reject", false), ("quarantine", true)], false);
-        let profile = self.entry("quarantine_profile").map(|entry| (entry, self.text(entry)));
-        let key = self.entry("onboarding_key").map(|entry| (entry, self.onboarding_key(entry, ssid)));
-        let unknown = match (quarantine, profile, key) {
-            (false, profile, key) => {
-                let unused = [profile.map(|(entry, _)| entry), key.map(|(entry, _)| entry)];
-                for entry in unused.into_iter().flatten() {
-                    let message =
-                        "has no effect while unknown is 'reject': remove it, or write option unknown 'quarantine'";
-                    self.warn(entry.line, &entry.name, message.into());
-                }
-                Some(Unknown::Reject)
-            }
-            (true, Some((_, profile)), Some((_, key))) => profile
-                .zip(key)
-                .map(|(profile, key)| Unknown::Quarantine { profile: profile.into(), onboarding_key: key }),
-            (true, profile, key) => {
-                if profile.is_none() {
-                    self.missing("quarantine_profile", "add option quarantine_profile with the name of a profile");
-                }
-                if key.is_none() {
-                    self.missing("onboarding_key", "add option onboarding_key '...' with 8 to 63 characters");
-                }
-                None
-            }
-        };
+        let unknown = self.unknown(ssid);
         let backend = self.word("backend", Backend::WORDS, Backend::Radius);
         if backend == Backend::Radius
             && let Some(entry) = self.entry("psk_file")
@@ -610,23 +585,5 @@ impl<'d> Scope<'_, 'd> {
         let file_name = self.section.name.as_deref().map_or_else(|| format!("ssid{place}"), str::to_owned);
         let psk_file = self.path("psk_file", Path::new(PSK_DIR).join(file_name), MAX_PSK_FILE);
         Some(Ssid { section, ssid: ssid?.into(), security, unknown: unknown?, backend, psk_file })
-    }
-
-    fn onboarding_key(&mut self, entry: &Entry<'_>, ssid: Option<&[u8]>) -> Option<Passphrase> {
-        // Octets that are no UTF-8 are no printable ASCII either: let the key's own check say so.
-        let text = std::str::from_utf8(entry.value.octets()).unwrap_or("\u{fffd}");
-        match Passphrase::new(text) {
-            Ok(key) => {
-                if let Err(weakness) = weak::check(&key, "", &[ssid.unwrap_or_default()]) {
-                    let reason = weakness.to_string().replace(", or use --generate", "");
-                    self.warn(entry.line, "onboarding_key", reason);
-                }
-                Some(key)
-            }
-            Err(e) => {
-                self.error(entry.line, Some("onboarding_key"), e.to_string());
-                None
-            }
-        }
     }
 }

@@ -137,6 +137,20 @@ fn defaults() {
 }
 
 #[test]
+fn a_network_for_pairing_has_a_key_and_no_profile() {
+    let text =
+        |more: &str| format!("config profile iot\nconfig ssid\n option ssid Home\n option unknown pairing\n{more}");
+    let config = parse(&text(" option onboarding_key 'ZQWVX-WPAKEY-7'\n"));
+    let key = Passphrase::new(ONBOARDING).unwrap();
+    assert_eq!(config.ssids[0].unknown, Unknown::Pairing { onboarding_key: key.clone() });
+    assert_eq!(config.ssids[0].unknown.onboarding_key(), Some(&key));
+    let warned = parse(&text(" option onboarding_key 'ZQWVX-WPAKEY-7'\n option quarantine_profile iot\n")).warnings;
+    assert!(warned.iter().any(|w| w.contains("has no effect while unknown is 'pairing'")), "{warned:?}");
+    let missing = Config::parse(text("")).unwrap_err();
+    assert!(missing[0].to_string().contains("option onboarding_key: is missing"), "{missing:?}");
+}
+
+#[test]
 fn lookups() {
     let config = parse(FULL);
     let client = |ip: &str| config.client_for(ip.parse().unwrap()).map(|c| c.name.to_string());
@@ -290,7 +304,7 @@ fn each_mistake_is_named_with_its_mend() {
         (
             "'quarantine'",
             "'accept'",
-            "line 23: config ssid 'home': option unknown: cannot be 'accept': allowed: reject, quarantine",
+            "line 23: config ssid 'home': option unknown: cannot be 'accept': allowed: reject, quarantine, pairing",
         ),
         (
             "\toption quarantine_profile 'guest'\n",

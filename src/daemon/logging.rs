@@ -42,7 +42,10 @@ fn filter(level: LogLevel) -> LevelFilter {
 /// Logs a decision: what people want to read at `info`, the steps on the way at `debug`. A failure that repeats
 /// itself is logged at its 1st, 2nd, 4th, 8th ... time.
 pub fn log_event(event: &Event) {
-    let step = matches!(event.reason, Reason::KnownAddress | Reason::Offered { .. } | Reason::OnboardingOffered);
+    let step = matches!(
+        event.reason,
+        Reason::KnownAddress | Reason::Offered { .. } | Reason::OnboardingOffered | Reason::PairingOffered
+    );
     if event.outcome == Outcome::Accepted && step {
         tracing::debug!("{}", line(event));
     } else if event.count.is_power_of_two() {

@@ -4,6 +4,7 @@
 
 mod batch;
 mod control;
+mod disconnect;
 mod hostapd;
 mod logging;
 mod reload;
@@ -46,6 +47,8 @@ struct Daemon {
     events: broadcast::Sender<Arc<Event>>,
     searcher: work::Searcher,
     hostapd: hostapd::Hostapd,
+    /// Other boxes are to be asked to end sessions.
+    disconnect: Notify,
     config_path: PathBuf,
     logging: Logging,
 }
@@ -56,9 +59,17 @@ impl Daemon {
         self.store.commit(changes.clone()).await?;
         let core = &mut *self.core.borrow_mut();
         core.apply(&changes);
-        self.hostapd.execute(core);
+        self.carry_out(core);
         self.keys_missing.notify_one();
         Ok(())
+    }
+
+    /// Has the orders carried out that came of a change, or of time: here, and at other boxes.
+    fn carry_out(&self, core: &mut Core) {
+        self.hostapd.execute(core);
+        if !core.disconnects.is_empty() {
+            self.disconnect.notify_one();
+        }
     }
 
     /// Writes the counters that changed to flash.
@@ -147,6 +158,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
             events,
             searcher: work::Searcher::start()?,
             hostapd: hostapd::Hostapd::default(),
+            disconnect: Notify::new(),
             config_path: path.to_owned(),
             logging,
         });
@@ -155,6 +167,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
         let control = control::Listener::bind(&config.main.control_socket)?;
         tokio::task::spawn_local(control.serve(daemon.clone()));
         tokio::task::spawn_local(work::derive_keys(daemon.clone()));
+        tokio::task::spawn_local(disconnect::run(daemon.clone()));
         let hostapd = tokio::task::spawn_local(hostapd::watch(daemon.clone()));
         if let Err(why) = daemon.store.keep_ssids(ssids).await {
             tracing::warn!("keys of SSIDs of the past stay in the registry: {why}");
@@ -247,7 +260,7 @@ async fn until_stopped(daemon: &Rc<Daemon>, listeners: &mut udp::Listeners, mut 
             _ = second.tick() => {
                 let core = &mut *daemon.core.borrow_mut();
                 core.tick(now());
-                daemon.hostapd.execute(core);
+                daemon.carry_out(core);
             }
             _ = flush.tick() => daemon.save_counters().await,
         }

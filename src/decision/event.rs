@@ -44,6 +44,8 @@ pub enum Outcome {
     Refused,
     /// The NAS reported the device connected, which proves the key it had been sent.
     Joined,
+    /// The NAS was asked to end a session; the reason says what came of it.
+    Disconnect,
 }
 
 impl Outcome {
@@ -53,6 +55,7 @@ impl Outcome {
             Outcome::Accepted => "accepted",
             Outcome::Refused => "refused",
             Outcome::Joined => "joined",
+            Outcome::Disconnect => "disconnect",
         }
     }
 }
@@ -94,6 +97,14 @@ impl fmt::Display for Event {
     /// What happened, in plain words. Times and addresses are shown beside it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.outcome, &self.reason) {
+            (Outcome::Disconnect, reason) => return write!(f, "{reason}"),
+            // Names the profile itself.
+            (Outcome::Accepted | Outcome::Joined, reason @ Reason::Paired { .. }) => {
+                return match self.vlan {
+                    Some(vlan) => write!(f, "{reason} (VLAN {vlan})"),
+                    None => write!(f, "{reason} (no VLAN)"),
+                };
+            }
             (Outcome::Refused, reason) => write!(f, "refused: {reason}"),
             (Outcome::Joined, Reason::KeyOfOther { owner }) => write!(
                 f,
@@ -104,7 +115,10 @@ impl fmt::Display for Event {
             (Outcome::Joined, reason @ Reason::OneOfSeveral { .. }) => write!(f, "{reason}"),
             (
                 Outcome::Accepted,
-                reason @ (Reason::KnownAddress | Reason::Offered { .. } | Reason::OnboardingOffered),
+                reason @ (Reason::KnownAddress
+                | Reason::Offered { .. }
+                | Reason::OnboardingOffered
+                | Reason::PairingOffered),
             ) => write!(f, "{reason}"),
             (Outcome::Accepted | Outcome::Joined, reason) => write!(f, "let in: {reason}"),
         }?;

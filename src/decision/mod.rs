@@ -3,6 +3,7 @@
 //! What a request has *proved* is found out before (see [`crate::wpa`]); here it is only weighed.
 
 pub mod event;
+mod pairing;
 pub mod reason;
 
 use crate::config::{Config, Security, Ssid, Unknown};
@@ -10,6 +11,7 @@ use crate::mac::MacAddr;
 use crate::registry::Registry;
 use crate::registry::device::{Bind, BoundMac, Device, DeviceId};
 use crate::time::UnixTime;
+pub use pairing::Window;
 use reason::Reason;
 use std::sync::Arc;
 
@@ -62,6 +64,8 @@ pub struct View<'a> {
     pub config: &'a Config,
     /// The registered devices.
     pub registry: &'a Registry,
+    /// The pairing window, while one is open.
+    pub pairing: Option<&'a Window>,
     /// How many addresses other than this one use a device's key at present.
     pub in_use: &'a dyn Fn(DeviceId, MacAddr) -> u32,
 }
@@ -101,6 +105,9 @@ pub struct Grant {
     pub session_timeout: Option<u32>,
     /// A binding to make durable before the answer leaves.
     pub bind: Option<(DeviceId, BoundMac)>,
+    /// A device to register before the answer leaves: it came in a pairing window. Its number is the registry's next
+    /// one, so it holds only as long as the registry is locked.
+    pub register: Option<Box<Device>>,
 }
 
 /// A refusal.
@@ -133,7 +140,7 @@ pub fn decide(request: &Request<'_>, view: &View<'_>, now: UnixTime) -> Result<G
             case.admit(device, Reason::ProvedKey, KeyRef::Onboarding, None)
         }
         (Evidence::Handshake(Proof::Onboarding), Some(device)) => refuse(Some(device), Reason::OnboardingKeyInstead),
-        (Evidence::Handshake(Proof::Onboarding), None) => case.quarantine(Reason::Quarantined),
+        (Evidence::Handshake(Proof::Onboarding), None) => case.newcomer(),
         (Evidence::Handshake(Proof::Nothing), Some(device)) => refuse(Some(device), Reason::WrongKey),
         (Evidence::Handshake(Proof::Nothing), None) => refuse(None, Reason::UnknownDevice),
     }
@@ -157,10 +164,10 @@ impl Case<'_> {
     }
 
     fn known_address(&self, device: &Device) -> Result<Grant, Refusal> {
-        let key = match (&device.key, &self.ssid.unknown) {
+        let key = match (&device.key, self.ssid.unknown.onboarding_key()) {
             (Some(_), _) => KeyRef::Device(device.id),
-            (None, Unknown::Quarantine { .. }) => KeyRef::Onboarding,
-            (None, Unknown::Reject) => return refuse(Some(device), Reason::NoOwnKey),
+            (None, Some(_)) => KeyRef::Onboarding,
+            (None, None) => return refuse(Some(device), Reason::NoOwnKey),
         };
         self.admit(device, Reason::KnownAddress, key, None)
     }
@@ -195,7 +202,8 @@ impl Case<'_> {
 
     /// An address nobody knows, before it proved anything: it is offered the keys that wait for their device.
     /// An answer has room for one VLAN, so the keys of one profile go together and the profiles take turns;
-    /// the shared onboarding key comes last. SAE can try one key only (`sae_get_password` takes the first).
+    /// the shared onboarding key comes last, but in a pairing window first: the administrator waits for this device.
+    /// SAE can try one key only (`sae_get_password` takes the first).
     fn offer(&self, attempt: u32) -> Result<Grant, Refusal> {
         let per_offer = if self.ssid.security == Security::Wpa2 { KEYS_PER_OFFER } else { 1 };
         let waiting: Vec<(&Arc<str>, Vec<&Device>)> = self
@@ -211,11 +219,18 @@ impl Case<'_> {
         }
         // The profile with the newest device first; its own turns stay in order.
         turns.sort_by_key(|(newest, ..)| std::cmp::Reverse(*newest));
-        let quarantine = matches!(self.ssid.unknown, Unknown::Quarantine { .. });
-        let choices = turns.len() + usize::from(quarantine);
+        let pairing = self.window();
+        // It has the same key as the quarantine, which therefore has no turn of its own meanwhile.
+        let first = usize::from(pairing.is_some());
+        let quarantine = pairing.is_none() && matches!(self.ssid.unknown, Unknown::Quarantine { .. });
+        let choices = first + turns.len() + usize::from(quarantine);
         // A turn whose keys are all in use falls to the next one.
         for turn in 0..choices {
-            match turns.get((attempt as usize).wrapping_add(turn) % choices) {
+            let turn = (attempt as usize).wrapping_add(turn) % choices;
+            if let (0, Some(window)) = (turn, pairing) {
+                return self.grant(None, &window.profile, Reason::PairingOffered, KeyRef::Onboarding, None, None);
+            }
+            match turns.get(turn - first) {
                 Some((_, profile, devices)) => {
                     let keys: Vec<&Device> = devices.iter().copied().filter(|device| !self.is_full(device)).collect();
                     if !keys.is_empty() {
@@ -284,6 +299,7 @@ impl Case<'_> {
             keys: Keys::One(key),
             session_timeout: self.session_timeout(expires),
             bind,
+            register: None,
         })
     }
 

@@ -1,6 +1,7 @@
 //! Why a device was let in or refused, whose fault a refusal is, and the plain words for both.
 
 use crate::time::UnixTime;
+use crate::wire::radius::error_cause;
 use std::fmt;
 use std::sync::Arc;
 
@@ -27,6 +28,24 @@ pub enum Reason {
     OnboardingOffered,
     /// It knows the onboarding key and is kept in the quarantine profile.
     Quarantined,
+    /// Nobody knows the address and a pairing window is open; the NAS got the onboarding key.
+    PairingOffered,
+    /// It proved the onboarding key in a pairing window, and was registered.
+    Paired {
+        /// The name it got.
+        name: Arc<str>,
+        /// The profile it got.
+        profile: Arc<str>,
+    },
+    /// Its NAS was asked to end its session (RFC 5176).
+    Disconnect {
+        /// What came of it.
+        result: Disconnect,
+        /// Why it had to go.
+        why: Arc<str>,
+        /// Milliseconds from the first request to the answer.
+        ms: u32,
+    },
 
     /// Neither its address nor its key is registered.
     UnknownDevice,
@@ -39,6 +58,8 @@ pub enum Reason {
         /// How many those were.
         keys: u16,
     },
+    /// It knows the onboarding key, which lets nobody in now: there is no pairing window, or not for this device.
+    NoPairing,
     /// It has a key of its own and used the onboarding key.
     OnboardingKeyInstead,
     /// Blocked by the administrator.
@@ -87,6 +108,19 @@ pub enum Reason {
     },
 }
 
+/// What came of a Disconnect-Request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disconnect {
+    /// Disconnect-ACK: the station is off the air.
+    Done,
+    /// Disconnect-NAK: the NAS knows no such session (Error-Cause 503), so there is nothing to end.
+    Gone,
+    /// Disconnect-NAK for another reason: its Error-Cause (RFC 5176, 3.5), 0 when it gave none.
+    Refused(u32),
+    /// No answer.
+    Silent,
+}
+
 /// Whose fault a refusal is: where to look for the mend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -126,6 +160,13 @@ impl Reason {
             Reason::OneOfSeveral { .. } => "one_of_several",
             Reason::OnboardingOffered => "onboarding_offered",
             Reason::Quarantined => "quarantined",
+            Reason::PairingOffered => "pairing_offered",
+            Reason::Paired { .. } => "paired",
+            Reason::Disconnect { result: Disconnect::Done, .. } => "disconnected",
+            Reason::Disconnect { result: Disconnect::Gone, .. } => "disconnect_gone",
+            Reason::Disconnect { result: Disconnect::Refused(_), .. } => "disconnect_refused",
+            Reason::Disconnect { result: Disconnect::Silent, .. } => "disconnect_unanswered",
+            Reason::NoPairing => "no_pairing",
             Reason::UnknownDevice => "unknown_device",
             Reason::WrongKey => "wrong_key",
             Reason::NotProved => "not_proved",
@@ -165,6 +206,9 @@ impl Reason {
             | Reason::OneOfSeveral { .. }
             | Reason::OnboardingOffered
             | Reason::Quarantined
+            | Reason::PairingOffered
+            | Reason::Paired { .. }
+            | Reason::Disconnect { result: Disconnect::Done | Disconnect::Gone, .. }
             | Reason::Blocked
             | Reason::Expired(_) => Fault::None,
             Reason::UnknownDevice
@@ -172,13 +216,14 @@ impl Reason {
             | Reason::NotProved
             | Reason::NoneProved { .. }
             | Reason::OnboardingKeyInstead
+            | Reason::NoPairing
             | Reason::KeyOfOther { .. }
             | Reason::TooMany { .. }
             | Reason::RateLimited => Fault::Device,
             Reason::AddressOfOther { .. } | Reason::NoOwnKey | Reason::ProfileMissing { .. } | Reason::SsidMissing => {
                 Fault::Configuration
             }
-            Reason::Unsupported { .. } | Reason::BadRequest { .. } => Fault::Nas,
+            Reason::Unsupported { .. } | Reason::BadRequest { .. } | Reason::Disconnect { .. } => Fault::Nas,
             Reason::KeyNotReady | Reason::NotStored => Fault::Latchkey,
         }
     }
@@ -201,6 +246,26 @@ impl fmt::Display for Reason {
             ),
             Reason::OnboardingOffered => f.write_str("unknown address, the onboarding key offered"),
             Reason::Quarantined => f.write_str("unknown device with the onboarding key, kept in quarantine"),
+            Reason::PairingOffered => f.write_str("unknown address in a pairing window, the onboarding key offered"),
+            Reason::Paired { name, profile } => write!(f, "paired: registered as {name} in profile {profile}"),
+            Reason::Disconnect { result, why, ms } => match result {
+                Disconnect::Done => write!(f, "disconnected in {ms} ms: {why}"),
+                Disconnect::Gone => write!(f, "its access point does not know the session any more ({why})"),
+                Disconnect::Refused(cause) => {
+                    write!(f, "its access point refuses to disconnect it: {} ({why})", in_words(*cause))
+                }
+                Disconnect::Silent => write!(
+                    f,
+                    "its access point did not answer the Disconnect-Request in {} s ({why}): does radius_das_client \
+                     have this host and the client's secret, radius_das_port the client's disconnect_port, and do both \
+                     clocks agree?",
+                    ms / 1000
+                ),
+            },
+            Reason::NoPairing => f.write_str(
+                "unknown device with the onboarding key, and no pairing window is open for it: latchkey pair \
+                 --profile P, or latchkey pending approve MAC NAME",
+            ),
             Reason::UnknownDevice => f.write_str("unknown device: neither its address nor its key is registered"),
             Reason::WrongKey => f.write_str("wrong key: not the one registered for this device"),
             Reason::NotProved => f.write_str("wrong key, it seems: the device did not complete the handshake"),
@@ -240,11 +305,31 @@ impl fmt::Display for Reason {
                 f.write_str("the keys for this SSID are still being computed: a later attempt will work")
             }
             Reason::NotStored => {
-                f.write_str("the binding of its key could not be stored: see the log of the daemon, and the free space")
+                f.write_str("what it proved could not be stored: see the log of the daemon, and the free space")
             }
             Reason::RateLimited => f.write_str("too many unknown devices at once through this access point"),
             Reason::Unsupported { what } => f.write_str(what),
             Reason::BadRequest { what } => f.write_str(what),
         }
     }
+}
+
+/// An Error-Cause (RFC 5176, 3.5) in words, with the mend where there is one.
+fn in_words(cause: u32) -> String {
+    let words = match cause {
+        0 => return "it does not say why".into(),
+        error_cause::UNSUPPORTED_ATTRIBUTE => "it does not take an attribute of the request",
+        error_cause::MISSING_ATTRIBUTE => "it misses an attribute in the request",
+        error_cause::NAS_IDENTIFICATION_MISMATCH => {
+            "it is another NAS, most likely another BSS of this box: each BSS needs a radius_das_port of its own"
+        }
+        error_cause::INVALID_REQUEST => "it finds the request malformed",
+        error_cause::UNSUPPORTED_SERVICE | error_cause::UNSUPPORTED_EXTENSION => "it does not know this request",
+        error_cause::INVALID_ATTRIBUTE_VALUE => "it does not take a value in the request",
+        error_cause::ADMINISTRATIVELY_PROHIBITED => "it is set to refuse that",
+        error_cause::REQUEST_NOT_ROUTABLE => "a proxy on the way does not know it",
+        error_cause::MULTIPLE_SESSION_SELECTION_UNSUPPORTED => "it finds more than one such session",
+        _ => return format!("Error-Cause {cause}"),
+    };
+    format!("{words} (Error-Cause {cause})")
 }

@@ -75,7 +75,7 @@ fn registry() -> Registry {
 
 fn ask_in(registry: &Registry, ssid: &str, from: u8, evidence: Evidence, in_use: u32) -> Result<Grant, Refusal> {
     let config = Config::parse(CONFIG).expect("the configuration of the tests");
-    let view = View { config: &config, registry, in_use: &|_, _| in_use };
+    let view = View { config: &config, registry, pairing: None, in_use: &|_, _| in_use };
     decide(&Request { mac: mac(from), ssid: ssid.as_bytes(), evidence }, &view, NOW)
 }
 
@@ -222,10 +222,108 @@ fn an_offer_asks_for_the_use_of_few_keys_however_many_wait() {
             asked.set(asked.get() + 1);
             0
         };
-        let view = View { config: &config, registry: &registry, in_use: &in_use };
+        let view = View { config: &config, registry: &registry, pairing: None, in_use: &in_use };
         let request =
             Request { mac: MacAddr([2, 0, 0, 0, 0, 9]), ssid: b"Home", evidence: Evidence::Address { attempt: 63 } };
         assert_eq!(decide(&request, &view, UnixTime(1_800_000_000)).is_ok(), expires.is_none());
         assert!(asked.get() <= most, "{} of {most}", asked.get());
     }
+}
+
+fn in_window(registry: &Registry, window: &Window, ssid: &str, from: u8, evidence: Evidence) -> Result<Grant, Refusal> {
+    let config = format!(
+        "{CONFIG}config ssid\n\toption ssid 'Pair'\n\toption unknown 'pairing'\n\toption onboarding_key 'knock three times'\n"
+    );
+    let config = Config::parse(config).expect("the configuration of the tests");
+    let view = View { config: &config, registry, pairing: Some(window), in_use: &|_, _| 0 };
+    decide(&Request { mac: mac(from), ssid: ssid.as_bytes(), evidence }, &view, NOW)
+}
+
+fn window(ssid: Option<&str>, name: Option<&str>) -> Window {
+    Window { profile: "iot".into(), ssid: ssid.map(|ssid| ssid.as_bytes().into()), name: name.map(Into::into) }
+}
+
+const ONBOARDING: Evidence = Evidence::Handshake(Proof::Onboarding);
+
+#[test]
+fn in_a_window_the_onboarding_key_registers() {
+    let registry = registry();
+    for ssid in ["Pair", "Welcome"] {
+        let grant = in_window(&registry, &window(None, None), ssid, 77, ONBOARDING).expect("let in");
+        assert_eq!((grant.vlan, &grant.keys, &*grant.profile), (Some(20), &Keys::One(KeyRef::Onboarding), "iot"));
+        let device = grant.register.expect("to be registered");
+        assert_eq!(
+            (device.id, &*device.name, &*device.profile, &device.key),
+            (DeviceId(9), "device-004d", "iot", &None)
+        );
+        assert_eq!((device.bind, device.max_devices, device.created), (Bind::Mac, 1, NOW));
+        assert_eq!(device.macs, [BoundMac { mac: mac(77), proved: true, since: NOW }]);
+        assert_eq!(grant.reason.to_string(), "paired: registered as device-004d in profile iot");
+    }
+}
+
+#[test]
+fn a_window_is_for_unknown_devices_with_that_key_at_that_network() {
+    let mut registry = registry();
+    registry.apply(&Change::Ignore(mac(78), true));
+    let here = window(Some("Pair"), None);
+    let quarantined = in_window(&registry, &here, "Welcome", 77, ONBOARDING).expect("as ever");
+    assert_eq!((quarantined.register, quarantined.reason), (None, Reason::Quarantined));
+    for (window, ssid, from, evidence, reason) in [
+        (window(Some("Welcome"), None), "Pair", 77, ONBOARDING, Reason::NoPairing),
+        (here.clone(), "Pair", 78, ONBOARDING, Reason::NoPairing),
+        (here.clone(), "Pair", 1, ONBOARDING, Reason::OnboardingKeyInstead),
+        (here.clone(), "Pair", 77, Evidence::Handshake(Proof::Nothing), Reason::UnknownDevice),
+        (Window { profile: "gone".into(), ..here.clone() }, "Pair", 77, ONBOARDING, Reason::NoPairing),
+    ] {
+        let refusal = in_window(&registry, &window, ssid, from, evidence).expect_err("refused");
+        assert_eq!(refusal.reason, reason, "{ssid} {from}");
+    }
+    // One that was registered in a window before goes on with the onboarding key, whether one is open or not.
+    let keyless = in_window(&registry, &here, "Pair", 7, ONBOARDING).expect("let in");
+    assert_eq!((keyless.device, keyless.register), (Some(DeviceId(7)), None));
+    let waiting = in_window(&registry, &here, "Pair", 77, proof(3)).expect("let in");
+    assert_eq!((waiting.reason, waiting.register), (Reason::FirstProof, None), "a key of its own goes before");
+}
+
+#[test]
+fn in_a_window_the_onboarding_key_is_offered_first_and_in_turns() {
+    let registry = registry();
+    let offers = |ssid: &str, from| -> Vec<(Option<u16>, &'static str)> {
+        let window = window(None, None);
+        let ask = |attempt| in_window(&registry, &window, ssid, from, Evidence::Address { attempt }).expect("an offer");
+        (0..5).map(ask).map(|grant| (grant.vlan, grant.reason.code())).collect()
+    };
+    let pairing = (Some(20), "pairing_offered");
+    let turns = [pairing, (None, "offered"), (Some(30), "offered"), (Some(20), "offered"), pairing];
+    assert_eq!(offers("Pair", 77), turns);
+    assert_eq!(offers("Welcome", 77), turns, "no quarantine with the same key meanwhile");
+    assert!(!offers("Home", 77).contains(&pairing), "it has no onboarding key");
+    let window = window(None, None);
+    let known = in_window(&registry, &window, "Pair", 1, ADDRESS).expect("known");
+    assert_eq!(known.reason, Reason::KnownAddress);
+}
+
+#[test]
+fn names_are_unique() {
+    let mut registry = registry();
+    let mut expected =
+        vec!["device-004d", "device-00004d", "device-1100004d", "device-1a1100004d", "device-001a1100004d"];
+    expected.extend(["device-001a1100004d-2", "device-001a1100004d-3"]);
+    for expected in expected {
+        let device = in_window(&registry, &window(None, None), "Pair", 77, ONBOARDING).expect("let in").register;
+        let mut device = *device.expect("to be registered");
+        assert_eq!(&*device.name, expected);
+        device.macs.clear();
+        registry.apply(&Change::Put(vec![device]));
+    }
+    let long = "a-name-of-exactly-32-characters-";
+    for (wanted, expected) in [("radio", "radio"), ("Lamp", "Lamp-2"), (long, long)] {
+        let grant = in_window(&registry, &window(None, Some(wanted)), "Pair", 77, ONBOARDING).expect("let in");
+        assert_eq!(grant.register.map(|device| device.name.to_string()).as_deref(), Some(expected));
+    }
+    registry.apply(&Change::Put(vec![device(99, long, "iot", "qx-key-of-its-own")]));
+    let grant = in_window(&registry, &window(None, Some(long)), "Pair", 77, ONBOARDING).expect("let in");
+    let name = grant.register.expect("to be registered").name;
+    assert_eq!((name.len(), crate::registry::generate::valid_name(&name)), (32, Ok(())), "{name}");
 }

@@ -164,6 +164,11 @@ impl Registry {
         self.ignored.contains(&mac)
     }
 
+    /// All of them, by address.
+    pub fn ignored(&self) -> impl ExactSizeIterator<Item = MacAddr> {
+        self.ignored.iter().copied()
+    }
+
     /// Profiles that have devices whose key an unbound address may use, by name, and how many such devices.
     pub fn open_profiles(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
         self.open.iter().map(|(profile, ids)| (profile, ids.len()))

@@ -37,6 +37,20 @@ pub struct Grant {
     pub reported: bool,
     /// Answers to this unknown address that came to nothing before this one.
     pub attempt: u32,
+    /// Whether it was an unknown device that was sent the onboarding key, and nothing else.
+    pub onboarding: Onboarding,
+}
+
+/// Whether an answer had the onboarding key for an unknown device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Onboarding {
+    /// It had not.
+    #[default]
+    No,
+    /// It had, and led into quarantine.
+    Quarantine,
+    /// It had, and was meant for the one device of a pairing window.
+    Pairing,
 }
 
 /// Which answer: the station and the BSSID it asked at. hostapd keeps the answers of each BSS apart, so that a station
@@ -77,6 +91,12 @@ impl Grants {
         self.last.get(&asked)
     }
 
+    /// The last answer for a station, at whichever BSS.
+    pub fn last_of(&self, mac: MacAddr) -> Option<&Grant> {
+        let of_it = self.last.iter().filter(|((station, _), _)| *station == mac);
+        of_it.max_by_key(|(_, grant)| grant.at).map(|(_, grant)| grant)
+    }
+
     /// The stations whose last answers had a device's key.
     pub fn sent_key_of(&self, device: DeviceId) -> impl Iterator<Item = MacAddr> {
         let sent = self.last.iter().filter(move |(_, grant)| grant.devices.iter().any(|(id, _)| *id == device));
@@ -111,7 +131,12 @@ impl Grants {
 impl Grant {
     /// True when a session that starts now can only have been started with this answer's keys.
     pub fn awaits_proof(&self, now: Instant) -> bool {
-        !self.proved && now.saturating_duration_since(self.at) < USED_FOR
+        !self.proved && self.is_fresh(now)
+    }
+
+    /// True when a session that starts now may have been started with this answer's keys.
+    pub fn is_fresh(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.at) < USED_FOR
     }
 }
 
@@ -138,6 +163,7 @@ mod tests {
             proved,
             reported: false,
             attempt: 0,
+            onboarding: Onboarding::No,
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! The keyring says which PMKs are missing and takes them when they are computed; it computes nothing itself.
 
-use crate::config::{Ssid, Unknown};
+use crate::config::Ssid;
 use crate::decision::{KeyRef, Proof};
 use crate::registry::Registry;
 use crate::registry::device::{Device, DeviceId};
@@ -116,14 +116,11 @@ impl KeyRing {
         let mut old = std::mem::take(&mut self.rings);
         for settings in ssids {
             let mut known = old.iter().position(|ring| ring.ssid == settings.ssid).map(|at| old.swap_remove(at));
-            let onboarding = match &settings.unknown {
-                Unknown::Quarantine { onboarding_key: key, .. } => {
-                    // Computed here, which takes a moment, but only when it is another key than before.
-                    let same = known.as_mut().and_then(|ring| ring.onboarding.take()).filter(|(old, _)| old == key);
-                    same.or_else(|| Some((key.clone(), Candidate::new(wpa::pmk::derive(key, &settings.ssid)))))
-                }
-                Unknown::Reject => None,
-            };
+            let onboarding = settings.unknown.onboarding_key().and_then(|key| {
+                // Computed here, which takes a moment, but only when it is another key than before.
+                let same = known.as_mut().and_then(|ring| ring.onboarding.take()).filter(|(old, _)| old == key);
+                same.or_else(|| Some((key.clone(), Candidate::new(wpa::pmk::derive(key, &settings.ssid)))))
+            });
             let ring = match known {
                 Some(known) => Ring { onboarding, ..known },
                 None => Ring {

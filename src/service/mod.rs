@@ -2,18 +2,20 @@
 //! changes to be stored come out.
 
 pub mod control;
+pub mod disconnect;
 pub mod grants;
 pub mod keyring;
 pub mod network;
+pub mod pairing;
 pub mod pending;
 pub mod radius;
 pub mod revocation;
 pub mod sessions;
 pub mod stations;
 
-use crate::config::{Config, Unknown};
+use crate::config::Config;
 use crate::decision::event::{Event, EventRing};
-use crate::decision::{Evidence, Grant, Refusal, Request, View, decide};
+use crate::decision::{Evidence, Grant, Refusal, Request, View, Window, decide};
 use crate::mac::MacAddr;
 use crate::registry::Registry;
 use crate::registry::device::{Change, DeviceId};
@@ -90,8 +92,12 @@ pub struct Core {
     pub grants: grants::Grants,
     /// Unknown devices.
     pub pending: pending::PendingList,
+    /// The window in which the next one is registered.
+    pub pairing: pairing::Pairing,
     /// Whom hostapd must not keep or let in again.
     pub revocation: revocation::Revocation,
+    /// Sessions that other boxes are asked to end.
+    pub disconnects: disconnect::Disconnects,
     /// Who is on the air of this box.
     pub stations: stations::Stations,
     /// The network of this box.
@@ -123,7 +129,9 @@ impl Core {
             sessions: sessions::Sessions::default(),
             grants: grants::Grants::default(),
             pending: pending::PendingList::default(),
+            pairing: pairing::Pairing::default(),
             revocation: revocation::Revocation::default(),
+            disconnects: disconnect::Disconnects::default(),
             stations: stations::Stations::default(),
             network: network::Network::default(),
             damage: None,
@@ -143,6 +151,9 @@ impl Core {
         let new = self.config.clone();
         let vlan = |config: &Config, profile: &str| config.profile(profile).map(|profile| profile.vlan);
         self.revoke_moved(|profile| vlan(&old, profile) != vlan(&new, profile));
+        self.forget_stale_proofs(&old);
+        self.reconfigure_pairing(now);
+        self.disconnects.reconfigured();
         self.keyring.configure(&self.config.ssids, &self.registry);
         self.radius.configure(&self.config, now.mono);
         self.config_state.loaded_at = now.wall;
@@ -151,10 +162,8 @@ impl Core {
 
     /// What the configuration and the registry get wrong only together: an onboarding key that is some device's.
     pub fn conflicts(&self) -> Vec<String> {
-        let onboarding = self.config.ssids.iter().filter_map(|ssid| match &ssid.unknown {
-            Unknown::Quarantine { onboarding_key, .. } => Some((ssid, onboarding_key)),
-            Unknown::Reject => None,
-        });
+        let onboarding =
+            self.config.ssids.iter().filter_map(|ssid| ssid.unknown.onboarding_key().map(|key| (ssid, key)));
         onboarding
             .filter_map(|(ssid, key)| {
                 let (device, how) = self.registry.find_similar(key, None)?;
@@ -198,7 +207,9 @@ impl Core {
     /// over. To be called every second.
     pub fn tick(&mut self, now: Now) {
         radius::conclude_unproved(self, now);
+        self.tick_pairing(now);
         self.tick_revocation(now.wall, now.mono);
+        self.tick_disconnects(now);
     }
 
     /// The device that uses an address in a network now, as far as it is certain: by what it proved, as the address is
@@ -217,10 +228,22 @@ impl Core {
         session.and_then(|(_, session)| session.device)
     }
 
-    fn decide(&self, mac: MacAddr, ssid: &[u8], evidence: Evidence, now: UnixTime) -> Result<Grant, Refusal> {
-        let in_use = |device, except| self.sessions.in_use(device, except, now);
-        let view = View { config: &self.config, registry: &self.registry, in_use: &in_use };
-        decide(&Request { mac, ssid, evidence }, &view, now)
+    fn decide(&self, mac: MacAddr, ssid: &[u8], evidence: Evidence, now: Now) -> Result<Grant, Refusal> {
+        self.decide_in(mac, ssid, evidence, self.pairing.current(now.mono).map(|open| &open.window), now)
+    }
+
+    /// Decides as if this were the pairing window.
+    fn decide_in(
+        &self,
+        mac: MacAddr,
+        ssid: &[u8],
+        evidence: Evidence,
+        pairing: Option<&Window>,
+        now: Now,
+    ) -> Result<Grant, Refusal> {
+        let in_use = |device, except| self.sessions.in_use(device, except, now.wall);
+        let view = View { config: &self.config, registry: &self.registry, pairing, in_use: &in_use };
+        decide(&Request { mac, ssid, evidence }, &view, now.wall)
     }
 
     fn record(&mut self, event: Event) {

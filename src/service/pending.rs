@@ -1,5 +1,7 @@
 //! Unknown devices that knocked: a bounded list from which the administrator approves.
 
+use super::Core;
+use crate::config::Config;
 use crate::decision::reason::Reason;
 use crate::mac::MacAddr;
 use crate::time::UnixTime;
@@ -26,8 +28,51 @@ pub struct Pending {
     pub attempts: u32,
     /// The last decision's reason.
     pub reason: Reason,
-    /// It proved the onboarding key and is in the quarantine profile.
-    pub quarantined: bool,
+    /// The best that it has proved, at this `ssid` and through this `nas`.
+    pub proved: Proved,
+}
+
+/// What an unknown device has proved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proved {
+    /// Nothing: it is an address and no more.
+    Nothing,
+    /// The key of a registered device, which is not for its address.
+    KeyOf(Arc<str>),
+    /// The onboarding key of the SSID.
+    Onboarding,
+}
+
+impl Proved {
+    /// What a decision says of it.
+    fn of(reason: &Reason) -> Proved {
+        match reason {
+            Reason::Quarantined | Reason::NoPairing => Proved::Onboarding,
+            Reason::KeyOfOther { owner } => Proved::KeyOf(owner.clone()),
+            _ => Proved::Nothing,
+        }
+    }
+
+    /// How much it says: the onboarding key is what an approval can be bound to.
+    fn worth(&self) -> u8 {
+        match self {
+            Proved::Nothing => 0,
+            Proved::KeyOf(_) => 1,
+            Proved::Onboarding => 2,
+        }
+    }
+}
+
+/// True when a device whose request came to this end belongs on the list.
+pub fn is_for(reason: &Reason) -> bool {
+    matches!(
+        reason,
+        Reason::UnknownDevice
+            | Reason::NoneProved { .. }
+            | Reason::KeyOfOther { .. }
+            | Reason::Quarantined
+            | Reason::NoPairing
+    )
 }
 
 /// The list.
@@ -37,11 +82,18 @@ pub struct PendingList {
 }
 
 impl PendingList {
-    /// Notes a knock. `seen` carries the circumstances; times and counts of earlier knocks are kept.
+    /// Notes a knock. `seen` carries the circumstances; times and counts of earlier knocks are kept, and what the device
+    /// proved, with where it did: that it knocks elsewhere without a proof takes nothing from it.
     pub fn note(&mut self, mut seen: Pending) {
         if let Some(known) = self.by_mac.get(&seen.mac) {
             seen.first_seen = known.first_seen;
             seen.attempts = known.attempts.saturating_add(1);
+            if known.proved.worth() > seen.proved.worth() {
+                seen.proved = known.proved.clone();
+                seen.ssid = known.ssid.clone();
+                seen.nas = known.nas.clone();
+                seen.reason = known.reason.clone();
+            }
         } else if self.by_mac.len() >= PENDING
             && let Some(oldest) = self.by_mac.values().min_by_key(|p| p.last_seen).map(|p| p.mac)
         {
@@ -78,6 +130,38 @@ impl PendingList {
     }
 }
 
+impl Core {
+    /// Puts an unknown device on the list after a decision, if it belongs there and the administrator does not ignore
+    /// it.
+    pub fn note_pending(&mut self, mac: MacAddr, ssid: &Arc<[u8]>, nas: &Arc<str>, reason: &Reason, now: UnixTime) {
+        if !is_for(reason) || self.registry.knows(mac) || self.registry.is_ignored(mac) {
+            return;
+        }
+        self.pending.note(Pending {
+            mac,
+            ssid: ssid.clone(),
+            nas: nas.clone(),
+            first_seen: now,
+            last_seen: now,
+            attempts: 1,
+            reason: reason.clone(),
+            proved: Proved::of(reason),
+        });
+    }
+
+    /// Another configuration is in force: who proved an onboarding key that is no more has proved nothing.
+    pub(super) fn forget_stale_proofs(&mut self, old: &Config) {
+        let key =
+            |config: &Config, ssid: &[u8]| config.ssid(ssid).and_then(|ssid| ssid.unknown.onboarding_key().cloned());
+        for pending in self.pending.by_mac.values_mut().filter(|pending| pending.proved == Proved::Onboarding) {
+            if key(old, &pending.ssid) != key(&self.config, &pending.ssid) {
+                pending.proved = Proved::Nothing;
+                pending.reason = Reason::UnknownDevice;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,7 +176,7 @@ mod tests {
             last_seen: UnixTime(at),
             attempts: 1,
             reason: Reason::UnknownDevice,
-            quarantined: false,
+            proved: Proved::Nothing,
         }
     }
 
@@ -109,5 +193,22 @@ mod tests {
         assert_eq!(list.len(), PENDING);
         assert!(list.get(knock(1, 0).mac).is_none(), "the oldest made room");
         assert_eq!(list.list()[0].last_seen, UnixTime(30 + 2 * PENDING as i64 - 1));
+    }
+
+    #[test]
+    fn a_proof_stays_until_a_better_one() {
+        let mut list = PendingList::default();
+        let seen = |proved, ssid: &[u8], at| Pending { proved, ssid: ssid.into(), ..knock(1, at) };
+        for (proved, ssid, at, expected) in [
+            (Proved::Nothing, &b"Home"[..], 1, (&b"Home"[..], Proved::Nothing)),
+            (Proved::KeyOf("tv".into()), b"Home", 2, (b"Home", Proved::KeyOf("tv".into()))),
+            (Proved::Onboarding, b"Welcome", 3, (b"Welcome", Proved::Onboarding)),
+            (Proved::Nothing, b"Home", 4, (b"Welcome", Proved::Onboarding)),
+            (Proved::KeyOf("tv".into()), b"Home", 5, (b"Welcome", Proved::Onboarding)),
+        ] {
+            list.note(seen(proved, ssid, at));
+            let one = list.get(knock(1, 0).mac).expect("listed");
+            assert_eq!((&*one.ssid, one.proved.clone(), one.last_seen), (expected.0, expected.1, UnixTime(at)));
+        }
     }
 }

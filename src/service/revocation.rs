@@ -8,9 +8,12 @@
 //! A device that gets another VLAN is so back within its own reconnect time, unless it joined in the last 30 s.
 
 use super::Core;
+use super::grants::Onboarding;
+use super::stations::Bss;
 use crate::mac::MacAddr;
 use crate::registry::device::{Change, Device, DeviceId};
 use crate::time::UnixTime;
+use crate::wire::hostapd::Station;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
@@ -41,6 +44,10 @@ pub enum Why {
     NewProfile,
     /// The address is no longer one of its.
     Unbound,
+    /// It was let in as an unknown device, and is registered now.
+    Registered,
+    /// It is unknown, and was let in for a pairing window that is over.
+    NoPairing,
 }
 
 impl fmt::Display for Why {
@@ -52,6 +59,8 @@ impl fmt::Display for Why {
             Why::NewKey => "it has a new key",
             Why::NewProfile => "its profile or VLAN changed",
             Why::Unbound => "this address is no longer one of its",
+            Why::Registered => "it is registered now, and comes back as that",
+            Why::NoPairing => "it came too late for the pairing window",
         })
     }
 }
@@ -190,6 +199,7 @@ impl Core {
                     if let Some(before) = self.registry.get(device.id).cloned() {
                         self.revoke(&before, Some(device));
                     }
+                    self.revoke_strangers(device);
                 }
             }
             Change::Remove(id) => {
@@ -212,6 +222,34 @@ impl Core {
             let macs = self.addresses_of(before);
             self.revocation.lift(|mac, ban| !ban.firm && macs.contains(&mac));
         }
+    }
+
+    /// Addresses that a device is given may be on the air as unknown ones, in quarantine: they have to come back as what
+    /// they are now.
+    fn revoke_strangers(&mut self, device: &Device) {
+        let now = (self.clock)();
+        for mac in device.macs.iter().map(|bound| bound.mac) {
+            if self.registry.knows(mac) || self.pairing.admits(mac) {
+                continue;
+            }
+            let granted = self.grants.last_of(mac).filter(|grant| grant.onboarding != Onboarding::No);
+            // Whoever has no key of its own, and the right profile already, may stay.
+            if device.key.is_none() && granted.is_some_and(|grant| grant.profile == device.profile) {
+                continue;
+            }
+            let on_air = |(_, bss, station): (_, &Bss, &Station)| {
+                station.mac == mac && station.authorized && self.device_of(mac, bss).is_none()
+            };
+            let session = self.sessions.iter().any(|(key, session)| key.mac == mac && session.device.is_none());
+            if granted.is_some() || session || self.stations.iter().any(on_air) {
+                self.take_off(&BTreeSet::from([mac]), &device.name, Why::Registered, now);
+            }
+        }
+    }
+
+    /// Takes an unknown device off the air.
+    pub(super) fn take_off_stranger(&mut self, mac: MacAddr, why: Why, now: super::Now) {
+        self.take_off(&BTreeSet::from([mac]), &"unknown device".into(), why, now.mono);
     }
 
     /// Gives the orders that follow from other VLANs of the profiles.
@@ -255,6 +293,7 @@ impl Core {
             if remembered.is_some() || just_let_in || self.on_air(*mac) {
                 self.revocation.off(*mac, name, why, remembered);
             }
+            self.disconnect_all(*mac, name, why);
         }
     }
 
@@ -276,7 +315,8 @@ impl Core {
         let bound = device.macs.iter().map(|bound| bound.mac);
         let on_air = self.stations.iter().filter(|(_, bss, station)| is(self.device_of(station.mac, bss)));
         let offered = self.grants.sent_key_of(device.id).filter(|mac| self.revocation.accepted.contains_key(mac));
-        bound.chain(on_air.map(|(.., station)| station.mac)).chain(offered).collect()
+        let elsewhere = self.sessions.iter().filter(|(_, session)| is(session.device)).map(|(key, _)| key.mac);
+        bound.chain(on_air.map(|(.., station)| station.mac)).chain(offered).chain(elsewhere).collect()
     }
 }
 

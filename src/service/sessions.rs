@@ -4,7 +4,7 @@ use crate::mac::MacAddr;
 use crate::registry::device::DeviceId;
 use crate::time::UnixTime;
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 /// How many sessions are kept. One takes about 200 octets.
@@ -36,6 +36,8 @@ pub struct Session {
     pub nas: Arc<str>,
     /// NAS-Identifier, for Accounting-On and -Off.
     pub nas_identifier: Box<[u8]>,
+    /// Where the NAS reports from, which is where a Disconnect-Request goes.
+    pub from: IpAddr,
     /// The VLAN it was given.
     pub vlan: Option<u16>,
     /// The profile it was given.
@@ -66,6 +68,7 @@ impl Sessions {
     pub fn update(&mut self, key: SessionKey, report: Session) {
         if let Some(known) = self.open.get_mut(&key) {
             known.updated = report.updated;
+            known.from = report.from;
             known.bytes_in = report.bytes_in;
             known.bytes_out = report.bytes_out;
             known.address = report.address.or(known.address);
@@ -170,6 +173,7 @@ mod tests {
             ssid: b"Home"[..].into(),
             nas: "ap".into(),
             nas_identifier: b"ap-1"[..].into(),
+            from: IpAddr::from([192, 0, 2, 1]),
             vlan: Some(20),
             profile: Some("iot".into()),
             proved: true,

@@ -2,7 +2,7 @@
 
 use super::latchkey;
 use crate::cli::args::{Command, Invocation, SOCKET, Stop};
-use crate::cli::{device, help, log, pending, qr, serve};
+use crate::cli::{device, help, log, pair, pending, qr, serve};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,7 +49,24 @@ fn good_arguments() {
                     .into(),
             }),
         ),
-        ("pending list", Command::Pending(pending::Command::List)),
+        ("pending list", Command::Pending(pending::Command::List { ignored: false })),
+        ("pending list --ignored", Command::Pending(pending::Command::List { ignored: true })),
+        (
+            "pending unignore 00:11:22:33:44:55",
+            Command::Pending(pending::Command::Unignore { mac: "00:11:22:33:44:55".into() }),
+        ),
+        ("pair", Command::Pair(pair::Command::Show { wait: false })),
+        ("pair --stop", Command::Pair(pair::Command::Stop)),
+        (
+            "pair --profile iot --minutes 7 --ssid Home --name lamp --wait",
+            Command::Pair(pair::Command::Open {
+                profile: "iot".into(),
+                minutes: Some(7),
+                ssid: Some("Home".into()),
+                name: Some("lamp".into()),
+                wait: true,
+            }),
+        ),
         (
             "pending approve 00:11 tv --profile iot",
             Command::Pending(pending::Command::Approve {
@@ -114,8 +131,12 @@ fn bad_arguments() {
             "what can be set: name, profile, bind, max-devices, expires, mac, mac+ and mac-",
         ),
         ("device set tv name=a name=b", "device set", "name is set twice"),
-        ("pending", "pending", "say what to do: list, approve or ignore"),
+        ("pending", "pending", "say what to do: list, approve, ignore or unignore"),
         ("pending approve 00:11", "pending approve", "NAME is missing"),
+        ("pair --minutes 5", "pair", "--profile is missing: the profile that the device gets"),
+        ("pair --profile iot --minutes few", "pair", "--minutes needs a number"),
+        ("pair --stop --wait", "pair", "--stop goes alone"),
+        ("pair iot", "pair", "too many arguments"),
         ("log --limit few", "log", "--limit needs a number"),
         ("qr tv", "qr", "--ssid SSID is missing"),
         ("serve tv", "serve", "too many arguments"),
@@ -161,13 +182,15 @@ fn help_is_complete() {
     let expected = "\
 Unknown devices that tried to join.
 
-usage: latchkey pending list
+usage: latchkey pending list [--ignored]
        latchkey pending approve MAC NAME [--profile P]
        latchkey pending ignore MAC
+       latchkey pending unignore MAC
 
   pending list       Who knocked, the latest first
   pending approve    Register an unknown device
   pending ignore     Take an unknown device off the list
+  pending unignore   List it again when it comes
 ";
     assert_eq!(help::text("pending"), expected);
     let done = latchkey("--version", PathBuf::from("/nowhere"), "");

@@ -44,6 +44,14 @@ fn requests_are_what_the_daemon_expects() {
             "pending approve a tv",
             json!({ "method": "pending_approve", "params": { "mac": "a", "name": "tv", "profile": null } }),
         ),
+        ("pending list --ignored", json!({ "method": "pending_list", "params": { "ignored": true } })),
+        ("pending unignore a", json!({ "method": "pending_unignore", "params": { "mac": "a" } })),
+        ("pair", json!({ "method": "pair_show", "params": {} })),
+        ("pair --stop", json!({ "method": "pair_stop", "params": {} })),
+        (
+            "pair --profile iot --minutes 7",
+            json!({ "method": "pair_open", "params": { "profile": "iot", "minutes": 7, "ssid": null, "name": null } }),
+        ),
         ("log --mac a", json!({ "method": "log", "params": { "mac": "a", "limit": null, "follow": false } })),
         ("sessions", json!({ "method": "sessions", "params": { "offset": 0 } })),
         ("stations", json!({ "method": "stations", "params": {} })),
@@ -54,6 +62,36 @@ fn requests_are_what_the_daemon_expects() {
         assert_eq!(request, expected, "{line}");
         assert_eq!(done.code, ExitCode::SUCCESS, "{line}: {}", done.err);
     }
+}
+
+#[test]
+fn pairing_is_waited_for() {
+    let reply = |window: Value, last: Value| format!("{}\n", json!({ "result": { "window": window, "last": last } }));
+    let open = json!({ "number": 4, "profile": "iot", "vlan": 20, "ssids": ["Home"], "seconds_left": 300 });
+    let old = json!({ "number": 2, "outcome": "over" });
+    let device = json!({ "name": "device-3f2a", "mac": "00:1a:11:00:3f:2a", "ssid": "Home", "nas": "ap", "vlan": 20 });
+    let came =
+        json!({ "number": 4, "outcome": "paired", "profile": "iot", "at": "2027-01-31T18:00:00Z", "device": device });
+    for (last, code, out, err) in [
+        (came, ExitCode::SUCCESS, "device-3f2a", ""),
+        (json!({ "number": 4, "outcome": "over" }), ExitCode::from(1), "", "no device came"),
+        (json!({ "number": 4, "outcome": "stopped" }), ExitCode::from(1), "", "closed by command"),
+        (json!({ "number": 6, "outcome": "paired" }), ExitCode::from(1), "", "others were opened since"),
+    ] {
+        let replies = [reply(open.clone(), old.clone()), reply(open.clone(), old.clone()), reply(Value::Null, last)];
+        let daemon = Daemon::new(replies);
+        let done = latchkey("pair --profile iot --wait", daemon.socket(), "");
+        assert_eq!(done.code, code, "{}", done.err);
+        assert!(
+            done.out.contains("Open for 5 min") && done.out.contains(out) && done.err.contains(err),
+            "{}",
+            done.err
+        );
+        let methods: Vec<Value> = daemon.requests().iter().map(|request| request["method"].clone()).collect();
+        assert_eq!(methods, ["pair_open", "pair_show", "pair_show"]);
+    }
+    let (done, _) = Daemon::ok(json!({ "window": null, "last": null })).take("pair --wait", "");
+    assert_eq!(done.code, ExitCode::from(1));
 }
 
 #[test]

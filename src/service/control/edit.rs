@@ -3,7 +3,6 @@
 
 use super::ApiError;
 use super::params::parse_mac;
-use crate::config::Unknown;
 use crate::mac::MacAddr;
 use crate::registry::MAX_MACS;
 use crate::registry::device::{Bind, BoundMac, Device, DeviceId};
@@ -238,7 +237,7 @@ fn check_distinct(
         }
     }
     for ssid in &core.config.ssids {
-        if let Unknown::Quarantine { onboarding_key, .. } = &ssid.unknown
+        if let Some(onboarding_key) = ssid.unknown.onboarding_key()
             && let Some(how) = similar(key, &signature, onboarding_key, &Signature::of(onboarding_key))
         {
             return refuse(how, &format!("{} (onboarding)", super::view::ssid(&ssid.ssid)));

@@ -3,6 +3,7 @@
 mod device;
 mod edit;
 mod import;
+mod pair;
 mod params;
 mod pending;
 mod status;
@@ -137,9 +138,18 @@ pub static METHODS: &[Method] = &[
     // Takes the lock itself, late.
     read("device_import", &[("csv", Kind::Text)], import::start),
     read("device_export", &[("secrets", Kind::Flag)], import::export),
-    read("pending_list", &[], pending::list),
+    // These take the lock, too: the window is not closed or opened while a device is being registered in it.
+    write(
+        "pair_open",
+        &[("profile", Kind::Text), ("minutes", Kind::Number), ("ssid", Kind::Text), ("name", Kind::Text)],
+        pair::open,
+    ),
+    write("pair_stop", &[], pair::stop),
+    write("pair_show", &[], pair::show),
+    read("pending_list", &[("ignored", Kind::Flag)], pending::list),
     write("pending_approve", &[("mac", Kind::Text), ("name", Kind::Text), ("profile", Kind::Text)], pending::approve),
     write("pending_ignore", &[("mac", Kind::Text)], pending::ignore),
+    write("pending_unignore", &[("mac", Kind::Text)], pending::unignore),
     read("log", &[("mac", Kind::Text), ("limit", Kind::Number), ("follow", Kind::Flag)], status::log),
     read("sessions", &[("offset", Kind::Number), ("limit", Kind::Number)], status::sessions),
     Method { name: "stations", params: &[], writes: false, stations: true, run: status::stations },
@@ -218,7 +228,8 @@ pub fn fuzz(data: &[u8]) {
     use crate::config::Config;
     use crate::registry::Registry;
     use crate::time::UnixTime;
-    let config = "config profile 'iot'\n\toption vlan '20'\nconfig ssid\n\toption ssid 'Home'\n";
+    let config = "config profile 'iot'\n\toption vlan '20'\nconfig ssid\n\toption ssid 'Home'\n\toption unknown 'pairing'\n\
+                  \toption onboarding_key 'come in and find out'\n";
     let now = Now { wall: UnixTime(1_800_000_000), mono: std::time::Instant::now() };
     let mut counter = 0u8;
     let random = Box::new(move |buffer: &mut [u8]| {

@@ -5,12 +5,18 @@ use super::params::Params;
 use super::{ApiError, Done, device, view};
 use crate::mac::MacAddr;
 use crate::registry::device::{Bind, Change};
-use crate::service::pending::Pending;
+use crate::service::pending::{Pending, Proved};
 use crate::service::{Core, Now};
 use serde_json::{Value, json};
 
-/// `pending_list`: the unknown devices that knocked, the latest first.
-pub fn list(core: &mut Core, _: &Params, _: Now) -> Result<Done, ApiError> {
+/// `pending_list`: the unknown devices that knocked, the latest first; with `ignored` those that are not listed.
+pub fn list(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> {
+    if params.flag("ignored") {
+        let ignored = core.registry.ignored();
+        let ignored: Value =
+            ignored.map(|mac| json!({ "mac": mac.to_string(), "randomised": mac.is_locally_administered() })).collect();
+        return Ok(Done::Value(json!({ "ignored": ignored })));
+    }
     let pending: Value = core.pending.list().into_iter().map(view::pending).collect();
     Ok(Done::Value(json!({ "pending": pending })))
 }
@@ -19,7 +25,7 @@ pub fn list(core: &mut Core, _: &Params, _: Now) -> Result<Done, ApiError> {
 /// using it, in its new profile; any other gets a key of its own to be typed in.
 pub fn approve(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError> {
     let mac = params.mac("mac")?;
-    let quarantined = find(core, mac)?.quarantined;
+    let proved = find(core, mac)?.proved == Proved::Onboarding;
     let text = mac.to_string();
     let wanted = Wanted {
         name: params.need("name")?,
@@ -30,10 +36,11 @@ pub fn approve(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiEr
         ..Wanted::default()
     };
     let mut approved = edit::create(core, &wanted, core.registry.next_id(), &[], now)?;
-    if !quarantined {
+    if !proved {
         return Ok(device::put(approved, true));
     }
     approved.key = None;
+    approved.macs.iter_mut().for_each(|bound| bound.proved = true);
     let Done::Commit { changes, then } = device::put(approved, false) else {
         return Err(ApiError::new("internal", "the approval could not be prepared"));
     };
@@ -59,8 +66,22 @@ pub fn ignore(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError
     Ok(Done::Commit { changes: vec![Change::Ignore(mac, true)], then: Box::new(|_, _| json!({})) })
 }
 
+/// `pending_unignore`: the opposite.
+pub fn unignore(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> {
+    let mac = params.mac("mac")?;
+    if !core.registry.is_ignored(mac) {
+        let message = format!("{mac} is not ignored: see latchkey pending list --ignored");
+        return Err(ApiError::field("not_found", "mac", message));
+    }
+    Ok(Done::Commit { changes: vec![Change::Ignore(mac, false)], then: Box::new(|_, _| json!({})) })
+}
+
 fn find(core: &Core, mac: MacAddr) -> Result<&Pending, ApiError> {
     core.pending.get(mac).ok_or_else(|| {
+        if core.registry.is_ignored(mac) {
+            let message = format!("{mac} is ignored: latchkey pending unignore {mac}, and let it try again");
+            return ApiError::field("not_found", "mac", message);
+        }
         let message = format!(
             "{mac} is not waiting (latchkey pending list shows who is); to register it all the same: latchkey device \
              add NAME --mac {mac}"

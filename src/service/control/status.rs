@@ -1,7 +1,7 @@
 //! The methods that only look: status, log, sessions, stations.
 
 use super::params::Params;
-use super::{ApiError, Done, view};
+use super::{ApiError, Done, pair, view};
 use crate::decision::event::RING;
 use crate::mac::MacAddr;
 use crate::service::{Core, Now};
@@ -85,6 +85,7 @@ pub fn status(core: &mut Core, _: &Params, now: Now) -> Result<Done, ApiError> {
         "sessions": core.sessions.len(),
         "bsses": core.stations.bsses().map(|(name, bss)| json!({ "name": &**name, "ssid": view::ssid(&bss.ssid) })).collect::<Value>(),
         "pending": core.pending.len(),
+        "pairing": pair::window(core, now),
     })))
 }
 

@@ -6,7 +6,7 @@ use crate::decision::event::Outcome;
 use crate::decision::event::tests::event;
 use crate::decision::reason::Reason;
 use crate::registry::Registry;
-use crate::service::pending::Pending;
+use crate::service::pending::{Pending, Proved};
 use crate::time::UnixTime;
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
@@ -237,7 +237,7 @@ fn knock(core: &mut Core, last: u8, quarantined: bool) -> String {
         last_seen: NOW,
         attempts: 1,
         reason: Reason::UnknownDevice,
-        quarantined,
+        proved: if quarantined { Proved::Onboarding } else { Proved::Nothing },
     });
     mac.to_string()
 }
@@ -253,12 +253,67 @@ fn unknown_devices_are_approved_or_ignored() {
     assert!(approved["key"].is_string(), "it proved nothing: it gets a key to type in");
     assert_eq!(approved["device"]["macs"][0]["mac"], *stranger);
     let approved = call(&mut core, "pending_approve", json!({ "mac": guest, "name": "tablet", "profile": "media" }));
+    assert_eq!(approved["device"]["macs"][0]["proved"], true, "the onboarding key");
     assert_eq!((&approved["key"], &approved["device"]["has_key"]), (&Value::Null, &Value::Bool(false)));
     assert!(approved["note"].as_str().is_some_and(|note| note.contains("device rotate tablet")));
     assert_eq!(call(&mut core, "pending_ignore", json!({ "mac": pest })), json!({}));
     assert!(core.pending.is_empty());
     let gone = call(&mut core, "pending_approve", json!({ "mac": pest, "name": "x" }));
     assert_eq!(error(&gone).0, "not_found");
+    assert!(error(&gone).2.contains("pending unignore"), "{gone}");
+    let ignored = call(&mut core, "pending_list", json!({ "ignored": true }));
+    assert_eq!(ignored, json!({ "ignored": [{ "mac": pest, "randomised": false }] }));
+    assert_eq!(call(&mut core, "pending_unignore", json!({ "mac": pest })), json!({}));
+    assert_eq!(error(&call(&mut core, "pending_unignore", json!({ "mac": pest }))).0, "not_found");
+    assert!(!core.registry.is_ignored(MacAddr([0, 0x1a, 0x11, 0, 0, 3])));
+}
+
+#[test]
+fn a_pairing_window_is_opened_shown_and_closed() {
+    let mut core = core();
+    assert_eq!(call(&mut core, "pair_show", json!({})), json!({ "window": null, "last": null }));
+    for (params, code, field) in [
+        (json!({}), "missing", "profile"),
+        (json!({ "profile": "gone" }), "profile", "profile"),
+        (json!({ "profile": "iot", "minutes": 0 }), "range", "minutes"),
+        (json!({ "profile": "iot", "minutes": 61 }), "range", "minutes"),
+        (json!({ "profile": "iot", "ssid": "Away" }), "ssid", "ssid"),
+        (json!({ "profile": "iot", "name": "über" }), "name", "name"),
+    ] {
+        let reply = call(&mut core, "pair_open", params);
+        assert_eq!((&*error(&reply).0, &*error(&reply).1), (code, field), "{reply}");
+    }
+    let opened = call(&mut core, "pair_open", json!({ "profile": "iot", "minutes": 3, "ssid": "Home;1" }));
+    let window = &opened["window"];
+    assert_eq!(
+        (&window["profile"], &window["vlan"], &window["ssids"]),
+        (&json!("iot"), &json!(20), &json!(["Home;1"]))
+    );
+    assert!(window["seconds_left"].as_u64().is_some_and(|left| (175..=180).contains(&left)), "{window}");
+    assert_eq!(error(&call(&mut core, "pair_open", json!({ "profile": "iot" }))).0, "pairing");
+    assert_eq!(call(&mut core, "status", json!({}))["pairing"]["profile"], "iot");
+    let stopped = call(&mut core, "pair_stop", json!({}));
+    assert_eq!((&stopped["window"], &stopped["last"]["outcome"]), (&Value::Null, &json!("stopped")));
+    assert_eq!(stopped["last"]["number"], window["number"]);
+    assert_eq!(error(&call(&mut core, "pair_stop", json!({}))).0, "not_pairing");
+    let again = call(&mut core, "pair_open", json!({ "profile": "media", "name": "radio" }));
+    assert_ne!(again["window"]["number"], window["number"]);
+}
+
+#[test]
+fn a_proof_of_a_key_that_is_no_more_is_none() {
+    let mut core = core();
+    let guest = knock(&mut core, 2, true);
+    let other = "config profile 'iot'\nconfig ssid\n\toption ssid 'Home;1'\n\toption unknown 'pairing'\n\toption onboarding_key ";
+    let configure = |core: &mut Core, key: &str| {
+        let config = Config::parse(format!("{other}'{key}'\n")).expect("valid");
+        core.reconfigure(config.into(), now());
+        core.pending.list()[0].proved.clone()
+    };
+    assert_eq!(configure(&mut core, "come in and find out"), Proved::Onboarding, "the same key");
+    assert_eq!(configure(&mut core, "knock three times"), Proved::Nothing);
+    let approved = call(&mut core, "pending_approve", json!({ "mac": guest, "name": "tablet" }));
+    assert!(approved["key"].is_string(), "it needs a key: {approved}");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! The things of the registry as clients see them, in JSON.
 
 use crate::decision::event::Event;
+use crate::decision::reason::Reason;
 use crate::mac::MacAddr;
 use crate::registry::device::{BoundMac, Device};
-use crate::service::pending::Pending;
+use crate::service::pending::{Pending, Proved};
 use crate::service::sessions::{Session, SessionKey};
 use crate::service::stations::Bss;
 use crate::service::{Core, Now};
@@ -147,6 +148,15 @@ pub fn pending(pending: &Pending) -> Value {
         "attempts": pending.attempts,
         "reason": pending.reason.code(),
         "why": pending.reason.to_string(),
-        "quarantined": pending.quarantined,
+        "quarantined": pending.reason == Reason::Quarantined,
+        "proved": match &pending.proved {
+            Proved::Nothing => "nothing",
+            Proved::KeyOf(_) => "other_key",
+            Proved::Onboarding => "onboarding_key",
+        },
+        "key_of": match &pending.proved {
+            Proved::KeyOf(owner) => Some(&**owner),
+            Proved::Nothing | Proved::Onboarding => None,
+        },
     })
 }

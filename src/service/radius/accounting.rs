@@ -3,15 +3,15 @@
 
 use super::answer;
 use super::ask::configured_ssid;
-use super::auth::{Verdict, note_pending};
-use super::{
-    Exchange, Incoming, Next, admit, check_message_authenticator, is_known, nas_name, note_drop, repeated, request_key,
-};
+use super::auth::Verdict;
+use super::{Exchange, Incoming, Next, admit, check_message_authenticator, nas_name, note_drop, repeated, request_key};
 use crate::decision::event::{Event, Method, Outcome};
 use crate::decision::reason::Reason;
+use crate::decision::{Evidence, Grant, Proof};
 use crate::mac::MacAddr;
-use crate::registry::device::{BoundMac, Change, DeviceId};
-use crate::service::grants::Asked;
+use crate::registry::device::{BoundMac, Change, Device, DeviceId};
+use crate::service::grants::{Asked, Onboarding};
+use crate::service::revocation::Why;
 use crate::service::sessions::{Session, SessionKey};
 use crate::service::{Core, Now};
 use crate::wire::radius::{
@@ -78,15 +78,28 @@ pub fn settle(core: &mut Core, exchange: Exchange, now: Now, out: &mut Vec<u8>) 
     let Some(incoming) = admit(core, exchange.from, &exchange.datagram, exchange.started) else {
         return Verdict::Nothing;
     };
-    let Some((id, bound)) = note(core, &incoming, now) else {
+    let Some(proved) = note(core, &incoming, now) else {
         respond(core, &incoming, out);
         return Verdict::Send;
+    };
+    let change = match &proved {
+        Proved::Key(id, bound) => Change::Bind(*id, *bound),
+        Proved::Onboarding(_, device) => Change::Put(vec![(**device).clone()]),
     };
     let finish = move |core: &mut Core, stored: bool, now: Now, out: &mut Vec<u8>| {
         let Some(incoming) = admit(core, exchange.from, &exchange.datagram, exchange.started) else { return };
         if stored {
-            joined(core, &incoming, bound.mac, Some(id), Reason::FirstProof, now);
-            open_session(core, &incoming, bound.mac, now);
+            let mac = match proved {
+                Proved::Key(id, bound) => {
+                    joined(core, &incoming, bound.mac, Some(id), Reason::FirstProof, now);
+                    bound.mac
+                }
+                Proved::Onboarding(mac, device) => {
+                    paired(core, &incoming, mac, &device, now);
+                    mac
+                }
+            };
+            open_session(core, &incoming, mac, now);
             respond(core, &incoming, out);
         } else if let Some(key) = exchange.key() {
             // No answer: the NAS reports the session again.
@@ -94,7 +107,7 @@ pub fn settle(core: &mut Core, exchange: Exchange, now: Now, out: &mut Vec<u8>) 
             out.clear();
         }
     };
-    Verdict::Store(vec![Change::Bind(id, bound)], Box::new(finish))
+    Verdict::Store(vec![change], Box::new(finish))
 }
 
 fn respond(core: &mut Core, incoming: &Incoming<'_>, out: &mut Vec<u8>) {
@@ -102,9 +115,17 @@ fn respond(core: &mut Core, incoming: &Incoming<'_>, out: &mut Vec<u8>) {
     core.radius.duplicates.finish(&request_key(incoming.from, &incoming.packet), out);
 }
 
-/// Takes note of what is reported. When it proves a key that is to be bound, nothing else is done yet, and the
-/// binding is returned.
-fn note(core: &mut Core, incoming: &Incoming<'_>, now: Now) -> Option<(DeviceId, BoundMac)> {
+/// What a session that starts proves, and what is to be stored before that is acknowledged.
+enum Proved {
+    /// The key of a device, which is to be bound.
+    Key(DeviceId, BoundMac),
+    /// The onboarding key in a pairing window, by this address: the device is to be registered.
+    Onboarding(MacAddr, Box<Device>),
+}
+
+/// Takes note of what is reported. When it proves something that is to be stored, nothing else is done yet, and that is
+/// returned.
+fn note(core: &mut Core, incoming: &Incoming<'_>, now: Now) -> Option<Proved> {
     let packet = &incoming.packet;
     let status = packet.find_u32(AttributeType::ACCT_STATUS_TYPE)?;
     if matches!(status, acct_status_type::ACCOUNTING_ON | acct_status_type::ACCOUNTING_OFF) {
@@ -123,9 +144,9 @@ fn note(core: &mut Core, incoming: &Incoming<'_>, now: Now) -> Option<(DeviceId,
         return None;
     }
     if status == acct_status_type::START
-        && let Some(bind) = proof_of_start(core, incoming, mac, now)
+        && let Some(proved) = proof_of_start(core, incoming, mac, now)
     {
-        return Some(bind);
+        return Some(proved);
     }
     if status == acct_status_type::START {
         let called = packet.find(AttributeType::CALLED_STATION_ID).and_then(CalledStationId::parse);
@@ -133,7 +154,18 @@ fn note(core: &mut Core, incoming: &Incoming<'_>, now: Now) -> Option<(DeviceId,
         core.sessions.close_earlier(mac, &ssid);
     }
     open_session(core, incoming, mac, now);
+    // Now that it has a session, which another box can be asked to end.
+    if status == acct_status_type::START && came_too_late(core, incoming, mac, now) {
+        core.take_off_stranger(mac, Why::NoPairing, now);
+    }
     None
+}
+
+/// True for an unknown device that was let in for a pairing window, and not registered in it: it is in the window's VLAN.
+fn came_too_late(core: &Core, incoming: &Incoming<'_>, mac: MacAddr, now: Now) -> bool {
+    let grant = answer_for(core, incoming, mac).and_then(|asked| core.grants.get(asked));
+    let meant = grant.is_some_and(|grant| grant.onboarding == Onboarding::Pairing && grant.is_fresh(now.mono));
+    meant && !core.registry.knows(mac)
 }
 
 /// The answer that a report is about: of the same NAS, BSS and network.
@@ -145,14 +177,21 @@ fn answer_for(core: &Core, incoming: &Incoming<'_>, mac: MacAddr) -> Option<Aske
     (grant.client == incoming.client.name && same_ssid).then_some(asked)
 }
 
-/// A session that starts proves the key that its address was sent. Returns the binding that is to be stored first.
-fn proof_of_start(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, now: Now) -> Option<(DeviceId, BoundMac)> {
-    let grant = core.grants.get(answer_for(core, incoming, mac)?).filter(|grant| grant.awaits_proof(now.mono))?;
+/// A session that starts proves the key that its address was sent. Returns what is to be stored first.
+fn proof_of_start(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, now: Now) -> Option<Proved> {
+    let grant = core.grants.get(answer_for(core, incoming, mac)?).filter(|grant| grant.is_fresh(now.mono))?;
+    if grant.onboarding != Onboarding::No && !core.registry.knows(mac) {
+        return onboarding_proved(core, incoming, mac, now);
+    }
+    if !grant.awaits_proof(now.mono) {
+        return None;
+    }
     let known = core.registry.by_mac(mac).map(|device| device.id);
     // hostapd goes on with the key it has: one that was rotated since proves nothing any more.
     let present = |id, serial| core.registry.get(id).is_some_and(|device| device.key_serial == serial);
     match (known, &grant.devices[..]) {
-        (_, []) => joined(core, incoming, mac, None, Reason::Quarantined, now),
+        // It was registered since.
+        (_, []) => {}
         (Some(id), sent) => {
             if sent.iter().any(|(sent, serial)| *sent == id && present(id, *serial)) {
                 joined(core, incoming, mac, Some(id), Reason::ProvedKey, now);
@@ -165,7 +204,7 @@ fn proof_of_start(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, now: N
             }
             let device = core.registry.get(id)?;
             if let Some(bound) = device.binding(mac, now.wall) {
-                return Some((id, bound));
+                return Some(Proved::Key(id, bound));
             }
             if !device.has_room() {
                 // Two strangers were sent the same key, and the other one was faster; or it was blocked since.
@@ -191,6 +230,51 @@ fn proof_of_start(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, now: N
     None
 }
 
+/// An unknown address connected with the onboarding key. In a pairing window it is registered; a second one that was
+/// meant for the window is refused.
+fn onboarding_proved(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, now: Now) -> Option<Proved> {
+    let asked = answer_for(core, incoming, mac)?;
+    let grant = core.grants.get(asked)?;
+    let (sent, awaits, ssid, nas) =
+        (grant.onboarding, grant.awaits_proof(now.mono), grant.ssid.clone(), grant.nas.clone());
+    // A report that was repeated for minutes may be of a session from before the window.
+    let age = incoming.packet.find_u32(AttributeType::ACCT_DELAY_TIME).unwrap_or(0);
+    if core.pairing.covers(age, now.mono)
+        && let Ok(Grant { register: Some(device), .. }) =
+            core.decide(mac, &ssid, Evidence::Handshake(Proof::Onboarding), now)
+    {
+        return Some(Proved::Onboarding(mac, device));
+    }
+    match sent {
+        Onboarding::Quarantine if awaits => joined(core, incoming, mac, None, Reason::Quarantined, now),
+        Onboarding::Quarantine | Onboarding::No => {}
+        Onboarding::Pairing => {
+            if let Some(grant) = core.grants.get_mut(asked) {
+                grant.reported = true;
+            }
+            core.note_pending(mac, &ssid, &nas, &Reason::NoPairing, now.wall);
+            tell(core, mac, None, asked, (Outcome::Refused, Reason::NoPairing), (None, None), now);
+        }
+    }
+    None
+}
+
+/// A device that came in the pairing window is registered and durable.
+fn paired(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, device: &Device, now: Now) {
+    let Some(asked) = answer_for(core, incoming, mac) else { return };
+    let Some(grant) = core.grants.get_mut(asked) else { return };
+    grant.proved = true;
+    grant.onboarding = Onboarding::No;
+    grant.devices = vec![(device.id, device.key_serial)];
+    let (ssid, nas) = (grant.ssid.clone(), grant.nas.clone());
+    core.registry.count(device.id, true, mac, now.wall);
+    core.paired(device, mac, &ssid, &nas, now.wall);
+    let vlan = core.config.profile(&device.profile).and_then(|profile| profile.vlan);
+    let reason = Reason::Paired { name: device.name.clone(), profile: device.profile.clone() };
+    let place = (vlan, Some(device.profile.clone()));
+    tell(core, mac, Some(device.id), asked, (Outcome::Joined, reason), place, now);
+}
+
 /// Remembers and tells that a device proved its key by connecting.
 fn joined(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, device: Option<DeviceId>, reason: Reason, now: Now) {
     let asked = answer_for(core, incoming, mac);
@@ -206,9 +290,23 @@ fn joined(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, device: Option
         core.registry.count(id, true, mac, now.wall);
         core.keyring.used(&grant.ssid, id);
     }
-    if reason == Reason::Quarantined && !is_known(core, mac) {
-        note_pending(core, mac, &grant.ssid, &grant.nas, &reason, now.wall);
-    }
+    core.note_pending(mac, &grant.ssid, &grant.nas, &reason, now.wall);
+    let Some(asked) = asked else { return };
+    tell(core, mac, device, asked, (Outcome::Joined, reason), (grant.vlan, Some(grant.profile)), now);
+}
+
+/// Records what a session that starts comes to; the place is VLAN and profile.
+fn tell(
+    core: &mut Core,
+    mac: MacAddr,
+    device: Option<DeviceId>,
+    asked: Asked,
+    (outcome, reason): (Outcome, Reason),
+    (vlan, profile): (Option<u16>, Option<Arc<str>>),
+    now: Now,
+) {
+    let Some(grant) = core.grants.get(asked) else { return };
+    let (ssid, nas) = (grant.ssid.clone(), grant.nas.clone());
     core.record(Event {
         id: 0,
         at: now.wall,
@@ -216,13 +314,13 @@ fn joined(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, device: Option
         count: 1,
         device: device.and_then(|id| core.registry.get(id)).map(|device| device.name.clone()),
         mac,
-        ssid: grant.ssid,
-        nas: grant.nas,
+        ssid,
+        nas,
         method: Method::Address,
-        outcome: Outcome::Joined,
+        outcome,
         reason,
-        vlan: grant.vlan,
-        profile: Some(grant.profile),
+        vlan,
+        profile,
         micros: 0,
     });
 }
@@ -258,6 +356,7 @@ fn open_session(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, now: Now
         ssid: configured_ssid(&core.config, ssid),
         nas,
         nas_identifier: packet.find(AttributeType::NAS_IDENTIFIER).unwrap_or_default().into(),
+        from: incoming.from.ip().to_canonical(),
         vlan,
         profile,
         proved,

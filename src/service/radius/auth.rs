@@ -6,14 +6,12 @@ use super::{
     Exchange, Incoming, Next, admit, check_message_authenticator, is_known, nas_name, note_drop, note_senseless,
     repeated, request_key,
 };
-use crate::config::Unknown;
 use crate::decision::event::{Event, Method, Outcome};
 use crate::decision::reason::Reason;
 use crate::decision::{Evidence, Grant, KeyRef, Keys, Proof, Refusal};
-use crate::mac::MacAddr;
 use crate::registry::device::Change;
+use crate::service::grants::Onboarding;
 use crate::service::keyring::Searched;
-use crate::service::pending::Pending;
 use crate::service::{Core, Now, grants};
 use crate::time::UnixTime;
 use crate::wire::radius::Code;
@@ -78,21 +76,35 @@ pub fn settle(core: &mut Core, exchange: Exchange, now: Now, out: &mut Vec<u8>) 
     let Some(proof) = exchange.proof else { return Verdict::Nothing };
     let Ok(ask) = Ask::read(&incoming.packet, &core.config) else { return Verdict::Nothing };
     let proof = confirmed(core, &ask, proof);
-    let decided = core.decide(ask.mac, &ask.ssid, Evidence::Handshake(proof), now.wall);
-    let Ok(Grant { bind: Some((id, bound)), device, .. }) = &decided else {
-        // Somebody else was faster, or the administrator.
-        conclude(core, &incoming, &ask, decided, now, out);
-        return Verdict::Send;
+    let decided = core.decide(ask.mac, &ask.ssid, Evidence::Handshake(proof), now);
+    let (change, device, registered) = match &decided {
+        Ok(Grant { bind: Some((id, bound)), device, .. }) => (Change::Bind(*id, *bound), *device, None),
+        Ok(Grant { register: Some(device), .. }) => {
+            // It is in its handshake, and about to be given its new VLAN.
+            core.pairing.admit(Some(ask.mac));
+            (Change::Put(vec![(**device).clone()]), None, Some(device.clone()))
+        }
+        _ => {
+            // Somebody else was faster, or the administrator.
+            conclude(core, &incoming, &ask, decided, now, out);
+            return Verdict::Send;
+        }
     };
-    let changes = vec![Change::Bind(*id, *bound)];
-    let device = *device;
+    let nas = nas_name(core, incoming.index, &incoming.packet);
     let finish = move |core: &mut Core, stored: bool, now: Now, out: &mut Vec<u8>| {
-        let decided = if stored { decided } else { Err(Refusal { device, reason: Reason::NotStored }) };
+        let mut decided = if stored { decided } else { Err(Refusal { device, reason: Reason::NotStored }) };
+        if let Some(registered) = registered {
+            core.pairing.admit(None);
+            if let Ok(grant) = &mut decided {
+                grant.device = Some(registered.id);
+                core.paired(&registered, ask.mac, &ask.ssid, &nas, now.wall);
+            }
+        }
         if let Some(incoming) = admit(core, exchange.from, &exchange.datagram, exchange.started) {
             conclude(core, &incoming, &ask, decided, now, out);
         }
     };
-    Verdict::Store(changes, Box::new(finish))
+    Verdict::Store(vec![change], Box::new(finish))
 }
 
 fn work(
@@ -124,7 +136,7 @@ fn work(
     }
     let evidence = match (&ask.credential, proof) {
         (_, Some(proof)) => Evidence::Handshake(confirmed(core, &ask, proof)),
-        (Credential::Address, None) => Evidence::Address { attempt: attempt(core, &ask) },
+        (Credential::Address, None) => Evidence::Address { attempt: attempt(core, &ask, now) },
         (Credential::Handshake(handshake), None) => {
             let bound = core.registry.by_mac(ask.mac).map(|device| device.id);
             match core.keyring.search(&ask.ssid, handshake, bound) {
@@ -146,9 +158,17 @@ fn work(
             return refuse(core, incoming, &ask, Reason::Unsupported { what }, now, out);
         }
     };
-    let mut decided = core.decide(ask.mac, &ask.ssid, evidence, now.wall);
-    if let (Ok(Grant { bind: Some(_), .. }), Evidence::Handshake(proof)) = (&decided, evidence) {
+    let mut decided = core.decide(ask.mac, &ask.ssid, evidence, now);
+    if let (Ok(grant), Evidence::Handshake(proof)) = (&decided, evidence)
+        && (grant.bind.is_some() || grant.register.is_some())
+    {
         return Next::Commit(exchange(Some(proof)));
+    }
+    if matches!(&decided, Ok(Grant { reason: Reason::PairingOffered, .. }))
+        && !core.radius.client(incoming.index).is_some_and(|client| client.accounts)
+        && !core.pairing.take_unaccounted(ask.mac)
+    {
+        decided = core.decide_in(ask.mac, &ask.ssid, evidence, None, now);
     }
     if evidence == Evidence::Handshake(Proof::Nothing)
         && let Err(refusal) = &mut decided
@@ -201,11 +221,15 @@ fn refuse(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, reason: Reason, n
     Next::Send
 }
 
-/// Which offer an unknown address gets: the same again if it proved one of the keys, else the next.
-fn attempt(core: &Core, ask: &Ask) -> u32 {
-    core.grants
-        .get((ask.mac, ask.bssid))
-        .map_or(0, |grant| if grant.proved { grant.attempt } else { grant.attempt.wrapping_add(1) })
+/// Which offer an unknown address gets: the same again if it proved one of the keys, else the next. A pairing window
+/// begins anew.
+fn attempt(core: &Core, ask: &Ask, now: Now) -> u32 {
+    match core.grants.get((ask.mac, ask.bssid)) {
+        Some(grant) if core.pairing.opened_after(grant.at, now.mono) => 0,
+        Some(grant) if grant.proved => grant.attempt,
+        Some(grant) => grant.attempt.wrapping_add(1),
+        None => 0,
+    }
 }
 
 /// Writes the answer, and everything that is to be remembered of it.
@@ -234,9 +258,7 @@ fn conclude(
         }
     };
     core.radius.duplicates.finish(&request_key(incoming.from, &incoming.packet), out);
-    if matches!(reason, Reason::UnknownDevice | Reason::Quarantined) && !is_known(core, ask.mac) {
-        note_pending(core, ask.mac, &ask.ssid, &nas, &reason, now.wall);
-    }
+    core.note_pending(ask.mac, &ask.ssid, &nas, &reason, now.wall);
     let micros =
         u32::try_from((core.clock)().saturating_duration_since(incoming.started).as_micros()).unwrap_or(u32::MAX);
     let name = device.and_then(|id| core.registry.get(id)).map(|device| device.name.clone());
@@ -297,7 +319,7 @@ fn remember(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, grant: &Grant, 
     }
     let attempt = match grant.keys {
         Keys::One(KeyRef::Device(_)) => 0,
-        _ => attempt(core, ask),
+        _ => attempt(core, ask, now),
     };
     let remembered = grants::Grant {
         devices,
@@ -310,33 +332,14 @@ fn remember(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, grant: &Grant, 
         proved,
         reported: false,
         attempt,
+        onboarding: match grant.reason {
+            Reason::PairingOffered => Onboarding::Pairing,
+            Reason::OnboardingOffered | Reason::Quarantined => Onboarding::Quarantine,
+            _ => Onboarding::No,
+        },
     };
     core.grants.insert((ask.mac, ask.bssid), remembered);
     core.revocation.accepted(ask.mac, ask.method == Method::Address, now.mono);
-}
-
-/// Puts an unknown device on the pending list, unless the administrator ignores it.
-pub(super) fn note_pending(
-    core: &mut Core,
-    mac: MacAddr,
-    ssid: &Arc<[u8]>,
-    nas: &Arc<str>,
-    reason: &Reason,
-    now: UnixTime,
-) {
-    if core.registry.is_ignored(mac) {
-        return;
-    }
-    core.pending.note(Pending {
-        mac,
-        ssid: ssid.clone(),
-        nas: nas.clone(),
-        first_seen: now,
-        last_seen: now,
-        attempts: 1,
-        reason: reason.clone(),
-        quarantined: *reason == Reason::Quarantined,
-    });
 }
 
 /// Reports the devices whose NAS was sent a key, and that did not connect in time: that is how a wrong key shows
@@ -360,7 +363,7 @@ pub fn conclude_unproved(core: &mut Core, now: Now) {
         };
         match &known {
             Some((id, _)) => core.registry.count(*id, false, mac, now.wall),
-            None => note_pending(core, mac, &grant.ssid, &grant.nas, &reason, now.wall),
+            None => core.note_pending(mac, &grant.ssid, &grant.nas, &reason, now.wall),
         }
         core.record(Event {
             id: 0,
@@ -383,8 +386,5 @@ pub fn conclude_unproved(core: &mut Core, now: Now) {
 
 /// The onboarding key of an SSID, if it has one.
 pub(super) fn onboarding_key<'a>(core: &'a Core, ssid: &[u8]) -> Option<&'a crate::secret::Passphrase> {
-    match &core.config.ssid(ssid)?.unknown {
-        Unknown::Quarantine { onboarding_key, .. } => Some(onboarding_key),
-        Unknown::Reject => None,
-    }
+    core.config.ssid(ssid)?.unknown.onboarding_key()
 }

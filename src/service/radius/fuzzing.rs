@@ -2,13 +2,14 @@
 
 use super::{Next, Packet, Verdict, receive_accounting, receive_auth, resume, settle};
 use crate::config::Config;
-use crate::decision::Proof;
+use crate::decision::{Proof, Window};
 use crate::mac::MacAddr;
 use crate::registry::Registry;
-use crate::registry::device::{Bind, BoundMac, Device, DeviceId};
-use crate::secret::Passphrase;
+use crate::registry::device::{Bind, BoundMac, Change, Device, DeviceId};
+use crate::secret::{Passphrase, RadiusSecret};
 use crate::service::{Core, Now};
 use crate::time::UnixTime;
+use crate::wire::radius::verify_request_authenticator;
 use md5::{Digest, Md5};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ config client 'nas'
 	option address '127.0.0.1'
 	option secret 'fuzz'
 	option message_authenticator 'optional'
+	option disconnect_port '3799'
 config profile 'iot'
 	option vlan '20'
 config ssid
@@ -25,6 +27,10 @@ config ssid
 	option unknown 'quarantine'
 	option quarantine_profile 'iot'
 	option onboarding_key 'come in and find out'
+config ssid
+	option ssid 'Pair'
+	option unknown 'pairing'
+	option onboarding_key 'knock three times'
 ";
 
 /// One octet says which port, two how many octets of attributes follow; and so on.
@@ -47,8 +53,10 @@ pub fn fuzz(data: &[u8]) {
         created: UnixTime(1),
     };
     let registry = Registry::load(vec![device(1, vec![bound]), device(2, vec![])], vec![], vec![], DeviceId(3));
-    let random = Box::new(|octets: &mut [u8]| octets.fill(7));
+    let (random, secret) = (Box::new(|octets: &mut [u8]| octets.fill(7)), RadiusSecret::new(SECRET));
     let mut core = Core::new(config.into(), registry, now, random, Instant::now, Box::new(|_| ()));
+    let window = Window { profile: "iot".into(), ssid: None, name: None };
+    core.pairing.open(window, Duration::from_secs(30), now);
     let (mut rest, mut out) = (data, Vec::new());
     for identifier in 0..8 {
         let Some(([accounting, high, low], after)) = rest.split_first_chunk() else { return };
@@ -75,6 +83,23 @@ pub fn fuzz(data: &[u8]) {
             }
             Next::Send => assert!(Packet::parse(&out).is_ok(), "every answer is a packet"),
             Next::Nothing | Next::Search(..) => {}
+        }
+        // What other boxes are asked, and an answer that is as likely as not to be one.
+        if identifier == 4
+            && let Some(device) = core.registry.get(DeviceId(1)).cloned()
+        {
+            core.apply(&[Change::Put(vec![Device { blocked: true, ..device }])]);
+        }
+        let mut asked = Vec::new();
+        core.send_disconnects(now, |to, request| {
+            assert!(Packet::parse(request).is_ok_and(|request| verify_request_authenticator(&request, &secret)));
+            asked.push((to, request.get(1).copied().unwrap_or_default()));
+        });
+        for (to, id) in asked {
+            let mut answer = packet.clone();
+            answer.splice(..2, [42, id]);
+            core.receive_disconnect(to, &answer, now);
+            core.receive_disconnect(to, attributes, now);
         }
         now.wall.0 += 6;
         now.mono += Duration::from_secs(6);

@@ -194,6 +194,7 @@ fn an_address_in_its_handshake_goes() {
         proved: false,
         reported: false,
         attempt: 0,
+        onboarding: grants::Onboarding::No,
     };
     scene.core.grants.insert((mac(7), mac(0xaa)), grant);
     scene.core.revocation.accepted(mac(7), true, scene.start);

@@ -1,6 +1,7 @@
 //! Access-Requests: by address, by handshake, and what is no good.
 
 use super::*;
+use crate::service::pending::Proved;
 
 #[test]
 fn a_known_address_gets_its_key_as_the_ssid_needs_it() {
@@ -96,7 +97,7 @@ fn the_onboarding_key_leads_into_quarantine() {
     let mut rig = Rig::new();
     let packet = rig.by_handshake(mac(9), "Welcome", "come in and find out");
     assert_eq!(rig.ask(&packet), accepted("40", &[pmk("come in and find out", "Welcome")]));
-    assert!(rig.core.pending.get(mac(9)).is_some_and(|pending| pending.quarantined));
+    assert!(rig.core.pending.get(mac(9)).is_some_and(|pending| pending.proved == Proved::Onboarding));
     let packet = rig.by_handshake(mac(9), "Home", "come in and find out");
     assert_eq!(rig.ask(&packet), rejected(), "only where the SSID has one");
 }

@@ -2,6 +2,7 @@
 
 mod accounting;
 mod authentication;
+mod pairing;
 
 use super::*;
 use crate::decision::event::Outcome;
@@ -30,6 +31,7 @@ config client 'old'
 	option address '127.0.0.2'
 	option secret 'secret of the tests'
 	option message_authenticator 'optional'
+	option disconnect_port '3799'
 config profile 'iot'
 	option vlan '20'
 config profile 'media'
@@ -46,6 +48,10 @@ config ssid
 	option unknown 'quarantine'
 	option quarantine_profile 'guest'
 	option onboarding_key 'come in and find out'
+config ssid
+	option ssid 'Pair'
+	option unknown 'pairing'
+	option onboarding_key 'knock three times'
 ";
 
 /// A NAS, the server it asks, and the time.

@@ -1,0 +1,76 @@
+//! The sockets that Disconnect-Requests go out of: one for each address family, open while there is something to ask.
+
+use super::{Daemon, now};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
+use tokio::net::UdpSocket;
+
+/// Octets of the largest RADIUS packet (RFC 2865, 3), and one more to notice a larger one.
+const DATAGRAM: usize = 4097;
+
+#[derive(Default)]
+struct Sockets {
+    v4: Option<UdpSocket>,
+    v6: Option<UdpSocket>,
+}
+
+impl Sockets {
+    /// Sends a request. One that the network does not take is sent again in its time.
+    fn send(&mut self, to: SocketAddr, packet: &[u8]) {
+        let (socket, any): (_, SocketAddr) = match to {
+            SocketAddr::V4(_) => (&mut self.v4, (Ipv4Addr::UNSPECIFIED, 0).into()),
+            SocketAddr::V6(_) => (&mut self.v6, (Ipv6Addr::UNSPECIFIED, 0).into()),
+        };
+        let sent = match socket {
+            Some(socket) => socket.try_send_to(packet, to),
+            None => open(any).and_then(|opened| socket.insert(opened).try_send_to(packet, to)),
+        };
+        if let Err(why) = sent {
+            tracing::debug!("a Disconnect-Request to {to} was not sent: {why}");
+        }
+    }
+}
+
+fn open(any: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = std::net::UdpSocket::bind(any)?;
+    socket.set_nonblocking(true)?;
+    UdpSocket::from_std(socket)
+}
+
+/// Waits until something came; for ever if the socket is not open.
+async fn came(socket: Option<&UdpSocket>) {
+    match socket {
+        Some(socket) if socket.readable().await.is_ok() => {}
+        _ => std::future::pending().await,
+    }
+}
+
+/// Asks and takes answers for ever.
+pub async fn run(daemon: Rc<Daemon>) {
+    let mut sockets = Sockets::default();
+    let mut datagram = vec![0; DATAGRAM];
+    loop {
+        let next = daemon.core.borrow_mut().send_disconnects(now(), |to, packet| sockets.send(to, packet));
+        let Some(next) = next else {
+            sockets = Sockets::default();
+            daemon.disconnect.notified().await;
+            continue;
+        };
+        tokio::select! {
+            () = daemon.disconnect.notified() => {}
+            () = tokio::time::sleep_until(next.into()) => {}
+            () = came(sockets.v4.as_ref()) => take(&daemon, sockets.v4.as_ref(), &mut datagram),
+            () = came(sockets.v6.as_ref()) => take(&daemon, sockets.v6.as_ref(), &mut datagram),
+        }
+    }
+}
+
+/// Takes what came. One at a time is enough: there are never more answers than requests.
+fn take(daemon: &Daemon, socket: Option<&UdpSocket>, datagram: &mut [u8]) {
+    if let Some(Ok((length, from))) = socket.map(|socket| socket.try_recv_from(datagram))
+        && let Some(received) = datagram.get(..length)
+    {
+        daemon.core.borrow_mut().receive_disconnect(from, received, now());
+    }
+}

@@ -1,0 +1,339 @@
+//! Sessions at other boxes: their NASes are asked to end them by Disconnect-Request (RFC 5176).
+//!
+//! A request carries what hostapd's DAS takes and nothing else, since it refuses all other attributes (NAK 401):
+//! Calling-Station-Id, Acct-Session-Id, NAS-Identifier, Event-Timestamp, Message-Authenticator. Sent again it is the
+//! same to the octet, with its identifier and its time, so that a NAS that has acted on it answers from memory.
+
+use super::sessions::{Session, SessionKey};
+use super::{Core, Now};
+use crate::config::{Client, MessageAuthenticator as Rule};
+use crate::decision::event::{Event, Method, Outcome};
+use crate::decision::reason::{Disconnect, Reason};
+use crate::decision::{Evidence, Proof, Request, View, decide};
+use crate::mac::MacAddr;
+use crate::secret::RadiusSecret;
+use crate::service::revocation::Why;
+use crate::time::UnixTime;
+use crate::wire::radius::{
+    AttributeType, Authenticator, BuildError, Builder, Code, MessageAuthenticator, Packet, error_cause,
+    verify_message_authenticator, verify_response_authenticator,
+};
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How many requests can be under way. When there are more, the next look at the sessions asks again.
+pub const IN_FLIGHT: usize = 256;
+/// How long an answer is waited for: after the first request, the second, the third.
+const WAITS: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
+/// How often the sessions are looked at for devices that may not be there any more.
+const LOOK: Duration = Duration::from_secs(5);
+/// A NAS that does not do as it is asked is asked about the same session again after this time.
+const AGAIN: Duration = Duration::from_secs(600);
+/// How many sessions are remembered for that.
+const REMEMBERED: usize = 1024;
+/// Before this moment the clock has not been set (routers start in 1970), and a time would be worse than none: hostapd
+/// drops a request whose Event-Timestamp is more than 300 s from its own clock.
+const CLOCK_IS_SET: UnixTime = UnixTime(1_600_000_000);
+
+/// The requests under way.
+#[derive(Debug, Default)]
+pub struct Disconnects {
+    asked: Vec<Asked>,
+    /// When a NAS was last asked about a session, for those that are still there.
+    lately: HashMap<SessionKey, Instant>,
+    /// Clients that cannot be asked, of which this was said.
+    deaf: BTreeSet<Arc<str>>,
+    looked: Option<Instant>,
+    identifier: u8,
+}
+
+/// A request.
+#[derive(Debug)]
+struct Asked {
+    key: SessionKey,
+    /// The device's name, when it has one.
+    device: Option<Arc<str>>,
+    why: Arc<str>,
+    nas: Arc<str>,
+    nas_identifier: Box<[u8]>,
+    ssid: Arc<[u8]>,
+    to: SocketAddr,
+    secret: RadiusSecret,
+    /// Answers without Message-Authenticator are not believed.
+    strict: bool,
+    /// Empty until it is sent for the first time.
+    packet: Vec<u8>,
+    identifier: u8,
+    started: Instant,
+    tries: usize,
+    next: Instant,
+}
+
+impl Asked {
+    /// Writes the packet (RFC 5176, 2.3 and 3).
+    fn write(&mut self, now: Now) -> Result<(), BuildError> {
+        let mut packet = Vec::with_capacity(160);
+        let mut builder = Builder::disconnect_request(self.identifier, &self.secret, &mut packet);
+        builder.push(AttributeType::CALLING_STATION_ID, self.key.mac.to_string().replace(':', "-").as_bytes())?;
+        builder.push(AttributeType::ACCT_SESSION_ID, &self.key.id)?;
+        if !self.nas_identifier.is_empty() {
+            builder.push(AttributeType::NAS_IDENTIFIER, &self.nas_identifier)?;
+        }
+        if let Some(seconds) = u32::try_from(now.wall.0).ok().filter(|_| now.wall >= CLOCK_IS_SET) {
+            builder.push_u32(AttributeType::EVENT_TIMESTAMP, seconds)?;
+        }
+        builder.finish();
+        (self.packet, self.started) = (packet, now.mono);
+        Ok(())
+    }
+
+    fn authenticator(&self) -> Option<&Authenticator> {
+        self.packet.get(4..)?.first_chunk()
+    }
+
+    /// What a datagram from the NAS says to this; nothing when it is no answer to it.
+    fn answer(&self, packet: &Packet<'_>) -> Option<Disconnect> {
+        let authenticator = self.authenticator()?;
+        if !verify_response_authenticator(packet, &self.secret, authenticator) {
+            return None;
+        }
+        match verify_message_authenticator(packet, &self.secret, Some(authenticator)) {
+            MessageAuthenticator::Valid => {}
+            MessageAuthenticator::Absent if !self.strict => {}
+            MessageAuthenticator::Absent | MessageAuthenticator::Invalid => return None,
+        }
+        match (packet.code(), packet.find_u32(AttributeType::ERROR_CAUSE).unwrap_or(0)) {
+            (Code::DISCONNECT_ACK, _) => Some(Disconnect::Done),
+            (Code::DISCONNECT_NAK, error_cause::SESSION_CONTEXT_NOT_FOUND) => Some(Disconnect::Gone),
+            (Code::DISCONNECT_NAK, cause) => Some(Disconnect::Refused(cause)),
+            _ => None,
+        }
+    }
+}
+
+impl Disconnects {
+    /// How many requests are under way.
+    pub fn len(&self) -> usize {
+        self.asked.len()
+    }
+
+    /// True when none is.
+    pub fn is_empty(&self) -> bool {
+        self.asked.is_empty()
+    }
+
+    /// Another configuration is in force: what was said of clients may be mended, or not.
+    pub(super) fn reconfigured(&mut self) {
+        self.deaf.clear();
+    }
+
+    /// An identifier that no other request to this address has.
+    fn free_identifier(&mut self, to: SocketAddr) -> u8 {
+        for _ in 0..=u8::MAX {
+            self.identifier = self.identifier.wrapping_add(1);
+            let (id, taken) = (self.identifier, |asked: &Asked| !asked.packet.is_empty() && asked.to == to);
+            if !self.asked.iter().any(|asked| taken(asked) && asked.identifier == id) {
+                break;
+            }
+        }
+        self.identifier
+    }
+
+    fn remember(&mut self, key: SessionKey, now: Instant) {
+        if self.lately.len() >= REMEMBERED {
+            self.lately.retain(|_, at| now.saturating_duration_since(*at) < AGAIN);
+        }
+        if self.lately.len() < REMEMBERED {
+            self.lately.insert(key, now);
+        }
+    }
+}
+
+impl Core {
+    /// Has the sessions of a station at other boxes ended.
+    pub(super) fn disconnect_all(&mut self, mac: MacAddr, device: &Arc<str>, why: Why) {
+        let of_it: Vec<SessionKey> =
+            self.sessions.iter().map(|(key, _)| key).filter(|k| k.mac == mac).cloned().collect();
+        let device = (why != Why::NoPairing).then(|| device.clone());
+        for key in of_it {
+            self.disconnect(&key, device.clone(), why.to_string().into());
+        }
+    }
+
+    /// Has a session ended, if it is at another box.
+    fn disconnect(&mut self, key: &SessionKey, device: Option<Arc<str>>, why: Arc<str>) {
+        let Some(session) = self.sessions.iter().find(|(known, _)| *known == key).map(|(_, session)| session) else {
+            return;
+        };
+        let Some(client) = self.config.clients.iter().find(|client| client.name == key.client) else { return };
+        if self.is_here(session) || self.disconnects.asked.iter().any(|asked| asked.key == *key) {
+            return;
+        }
+        let Some(port) = client.disconnect_port else {
+            let client = client.clone();
+            return self.say_deaf(&client, key.mac, device.as_deref());
+        };
+        if self.disconnects.asked.len() >= IN_FLIGHT {
+            return;
+        }
+        let now = (self.clock)();
+        let asked = Asked {
+            key: key.clone(),
+            device,
+            why,
+            nas: session.nas.clone(),
+            nas_identifier: session.nas_identifier.clone(),
+            ssid: session.ssid.clone(),
+            to: SocketAddr::new(session.from, port),
+            secret: client.secret.clone(),
+            strict: client.message_authenticator == Rule::Required,
+            packet: Vec::new(),
+            identifier: 0,
+            started: now,
+            tries: 0,
+            next: now,
+        };
+        self.disconnects.asked.push(asked);
+        self.disconnects.remember(key.clone(), now);
+    }
+
+    /// True when a session is at a BSS of this box, whose hostapd is told by other means.
+    fn is_here(&self, session: &Session) -> bool {
+        session.bssid.is_some() && self.stations.bsses().any(|(_, bss)| bss.bssid == session.bssid)
+    }
+
+    fn say_deaf(&mut self, client: &Client, mac: MacAddr, device: Option<&str>) {
+        if self.disconnects.deaf.insert(client.name.clone()) {
+            tracing::warn!(
+                "{} ({mac}) is at client '{}', which cannot be told to take it off the air: set radius_das_port and \
+                 radius_das_client in its hostapd.conf, and option disconnect_port here",
+                device.unwrap_or("a station"),
+                client.name
+            );
+        }
+    }
+
+    /// Looks, every few seconds, for sessions at other boxes that ought not to be: of devices that may not be there now,
+    /// or not there. hostapd may have let one in from what it remembers of the last 30 s, and an order may be lost.
+    pub(super) fn tick_disconnects(&mut self, now: Now) {
+        let due = self.disconnects.looked.is_none_or(|at| now.mono.saturating_duration_since(at) >= LOOK);
+        if !due {
+            return;
+        }
+        self.disconnects.looked = Some(now.mono);
+        let lately = |key| {
+            let asked = self.disconnects.lately.get(key);
+            asked.is_some_and(|at| now.mono.saturating_duration_since(*at) < AGAIN)
+        };
+        let wrong: Vec<(SessionKey, Arc<str>)> = self
+            .sessions
+            .iter()
+            .filter(|(key, session)| !self.is_here(session) && !lately(key))
+            .filter_map(|(key, session)| Some((key.clone(), self.wrong(key, session, now)?)))
+            .take(IN_FLIGHT)
+            .collect();
+        for (key, why) in wrong {
+            let session = self.sessions.iter().find(|(known, _)| **known == key);
+            let device = session.and_then(|(_, session)| session.device).and_then(|id| self.registry.get(id));
+            let name = device.map(|device| device.name.clone());
+            self.disconnect(&key, name, why);
+        }
+    }
+
+    /// Why a session ought not to be, if so: the same question that is asked when the device comes.
+    fn wrong(&self, key: &SessionKey, session: &Session, now: Now) -> Option<Arc<str>> {
+        let id = session.device?;
+        self.config.ssid(&session.ssid)?;
+        let device = self.registry.get(id);
+        let proof =
+            if device.is_some_and(|device| device.key.is_none()) { Proof::Onboarding } else { Proof::Device(id) };
+        let granted = session.bssid.and_then(|bssid| self.grants.get((key.mac, bssid)));
+        let sent = granted.and_then(|grant| grant.devices.iter().find(|(sent, _)| *sent == id));
+        if let (Some(device), Some((_, serial))) = (device, sent)
+            && device.key_serial != *serial
+        {
+            return Some(Why::NewKey.to_string().into());
+        }
+        let view = View { config: &self.config, registry: &self.registry, pairing: None, in_use: &|_, _| 0 };
+        let request = Request { mac: key.mac, ssid: &session.ssid, evidence: Evidence::Handshake(proof) };
+        match decide(&request, &view, now.wall) {
+            Ok(grant) if grant.vlan != session.vlan => Some(Why::NewProfile.to_string().into()),
+            Ok(_) => None,
+            // The configuration's fault is no reason to take anybody off the air.
+            Err(refusal) if matches!(refusal.reason, Reason::ProfileMissing { .. } | Reason::NoOwnKey) => None,
+            Err(refusal) => Some(refusal.reason.to_string().into()),
+        }
+    }
+
+    /// Sends what is due, and gives up what was sent three times. Returns when to be called again at the latest.
+    pub fn send_disconnects(&mut self, now: Now, mut send: impl FnMut(SocketAddr, &[u8])) -> Option<Instant> {
+        let mut at = 0;
+        while let Some((next, tries, to)) = self.disconnects.asked.get(at).map(|a| (a.next, a.tries, a.to)) {
+            if next > now.mono {
+                at += 1;
+                continue;
+            }
+            let Some(wait) = WAITS.get(tries) else {
+                let asked = self.disconnects.asked.swap_remove(at);
+                self.disconnected(&asked, Disconnect::Silent, now);
+                continue;
+            };
+            let identifier = if tries == 0 { Some(self.disconnects.free_identifier(to)) } else { None };
+            let Some(asked) = self.disconnects.asked.get_mut(at) else { break };
+            if let Some(identifier) = identifier {
+                asked.identifier = identifier;
+                if let Err(why) = asked.write(now) {
+                    tracing::warn!("{} cannot be asked to disconnect {}: {why}", asked.nas, asked.key.mac);
+                    self.disconnects.asked.swap_remove(at);
+                    continue;
+                }
+            }
+            send(asked.to, &asked.packet);
+            asked.tries += 1;
+            asked.next = now.mono + *wait;
+            at += 1;
+        }
+        self.disconnects.asked.iter().map(|asked| asked.next).min()
+    }
+
+    /// Takes a datagram that came to where the requests go out. What is no answer to one of them is dropped.
+    pub fn receive_disconnect(&mut self, from: SocketAddr, datagram: &[u8], now: Now) {
+        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+        let Ok(packet) = Packet::parse(datagram) else { return };
+        let mut asked = self.disconnects.asked.iter().enumerate();
+        let answered = asked.find(|(_, asked)| asked.to == from && asked.identifier == packet.identifier());
+        let Some((at, result)) = answered.and_then(|(at, asked)| Some((at, asked.answer(&packet)?))) else { return };
+        let asked = self.disconnects.asked.swap_remove(at);
+        if matches!(result, Disconnect::Done | Disconnect::Gone) {
+            self.sessions.close(&asked.key);
+            self.disconnects.lately.remove(&asked.key);
+        }
+        self.disconnected(&asked, result, now);
+    }
+
+    fn disconnected(&mut self, asked: &Asked, result: Disconnect, now: Now) {
+        let ms = now.mono.saturating_duration_since(asked.started).as_millis();
+        let (why, ms) = (asked.why.clone(), u32::try_from(ms).unwrap_or(u32::MAX));
+        self.record(Event {
+            id: 0,
+            at: now.wall,
+            first_at: now.wall,
+            count: 1,
+            device: asked.device.clone(),
+            mac: asked.key.mac,
+            ssid: asked.ssid.clone(),
+            nas: asked.nas.clone(),
+            method: Method::Other,
+            outcome: Outcome::Disconnect,
+            reason: Reason::Disconnect { result, why, ms },
+            vlan: None,
+            profile: None,
+            micros: 0,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;
