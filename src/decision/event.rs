@@ -164,7 +164,7 @@ impl Event {
         let same_device = self.mac == other.mac || matches!(self.reason, Reason::RateLimited);
         self.outcome == other.outcome
             && same_device
-            && self.reason == other.reason
+            && self.reason.repeats(&other.reason)
             && self.ssid == other.ssid
             && self.nas == other.nas
     }
