@@ -178,3 +178,6 @@ fn why_of(reason: &Reason) -> Why {
         _ => Why::Blocked,
     }
 }
+
+#[cfg(test)]
+mod tests;
