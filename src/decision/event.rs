@@ -205,6 +205,19 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_device_outside_its_hours_is_one_event_all_night() {
+        let mut ring = EventRing::default();
+        for minute in [1, 2] {
+            let local = crate::time::zone::Local { day: 5, minute, second: 0 };
+            let reason = Reason::OutsideHours { profile: "kids".into(), hours: "daily 07:00-21:00".into(), local };
+            ring.record(event(1, Outcome::Refused, reason, minute.into()));
+        }
+        let shown: Vec<_> = ring.iter().map(|e| (e.count, e.to_string())).collect();
+        let text = "refused: outside the hours of profile 'kids' (daily 07:00-21:00; it is Sat 00:02)";
+        assert_eq!(shown, [(2, text.to_owned())]);
+    }
+
+    #[test]
     fn admissions_stand_alone_and_the_ring_is_bounded() {
         let mut ring = EventRing::default();
         for at in 0..2 * RING as i64 {

@@ -194,8 +194,8 @@ mod tests {
     fn without_a_registry_only_the_year_tells() {
         let mut scene = Scene::new(&Registry::default(), 17);
         assert_eq!(scene.look(17, 0), (None, false, 17));
-        assert_eq!(scene.look(EARLIEST.0 - 1, 1).1, false);
-        assert_eq!(scene.look(EARLIEST.0, 2).1, true);
+        assert!(!scene.look(EARLIEST.0 - 1, 1).1);
+        assert!(scene.look(EARLIEST.0, 2).1);
     }
 
     #[test]

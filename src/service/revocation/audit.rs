@@ -7,7 +7,7 @@ use crate::config::{Backend, Ssid};
 use crate::decision::hours::{Moment, check_hours};
 use crate::decision::reason::Reason;
 use crate::mac::MacAddr;
-use crate::registry::device::{Bind, Device};
+use crate::registry::device::{Bind, Device, DeviceId};
 use crate::service::Core;
 use crate::service::grants::Grant;
 use crate::service::stations::Bss;
@@ -73,14 +73,20 @@ impl Core {
         let moment = self.moment(wall);
         let (mut findings, mut fine, mut present) = (Vec::new(), Vec::new(), Vec::new());
         let mut still_there = BTreeSet::new();
+        let mut served: Option<(&Bss, Option<&Ssid>)> = None;
         for (_, bss, station) in self.stations.iter() {
+            let ssid = match served {
+                Some((same, ssid)) if std::ptr::eq(same, bss) => ssid,
+                _ => self.config.ssid(&bss.ssid),
+            };
+            served = Some((bss, ssid));
             // hostapd also lists those it refuses, for a while.
-            let Some(ssid) = self.config.ssid(&bss.ssid).filter(|_| station.authorized) else { continue };
+            let Some(ssid) = ssid.filter(|_| station.authorized) else { continue };
             let (mac, owner) = (station.mac, self.device_of(station.mac, bss));
             present.extend(owner.map(|id| (id, mac)));
             let taken = self.revocation.taken.get(&mac);
             still_there.extend(taken.map(|_| mac));
-            match self.verdict(ssid, bss, station, &moment) {
+            match self.verdict(ssid, bss, station, owner, &moment) {
                 Some(finding) if taken.is_some_and(|taken| taken.spares(finding.why, now)) => {}
                 Some(finding) => findings.push(finding),
                 None if taken.is_some() && is_reported(station) => fine.push(mac),
@@ -117,13 +123,20 @@ impl Core {
     }
 
     /// What is wrong with a station, if anything certainly is.
-    fn verdict(&self, ssid: &Ssid, bss: &Bss, station: &Station, moment: &Moment<'_>) -> Option<Finding> {
+    fn verdict(
+        &self,
+        ssid: &Ssid,
+        bss: &Bss,
+        station: &Station,
+        owner: Option<DeviceId>,
+        moment: &Moment<'_>,
+    ) -> Option<Finding> {
         let mac = station.mac;
         let finding = |device: &Arc<str>, why, wrong| Some(Finding { mac, device: device.clone(), why, wrong });
         // Without RADIUS there are no answers; what is left of them is from before.
         let asked = bss.bssid.filter(|_| ssid.backend == Backend::Radius).map(|bssid| (mac, bssid));
         let grant = asked.and_then(|asked| self.grants.get(asked)).filter(|grant| grant.ssid == bss.ssid);
-        let Some(id) = self.device_of(mac, bss) else {
+        let Some(id) = owner else {
             // In quarantine, or with one of several keys: its profile is certain.
             let closed = check_hours(self.config.profile(&grant?.profile)?, moment).err()?;
             return finding(&"a device that is not registered".into(), why_of(&closed), None);
