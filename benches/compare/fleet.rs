@@ -107,7 +107,7 @@ pub fn dashes(mac: &[u8; 6]) -> String {
 }
 
 /// `aa:bb:cc:dd:ee:ff`, as people write it.
-fn colons(mac: &[u8; 6]) -> String {
+pub fn colons(mac: &[u8; 6]) -> String {
     mac.map(|octet| format!("{octet:02x}")).join(":")
 }
 

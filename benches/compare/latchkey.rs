@@ -16,8 +16,12 @@ use std::time::{Duration, Instant};
 /// The shared secret.
 pub const SECRET: &str = "latchkey-on-loopback-1812";
 
-/// The program.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_latchkey");
+/// The program: the one in the variable LATCHKEY, as `make bench` has it, or the one that cargo built for the benchmark.
+/// The latter differs a little from the one that is installed: the benchmark's own dependencies turn on features of
+/// crates that both use.
+pub fn program() -> PathBuf {
+    std::env::var_os("LATCHKEY").map_or_else(|| env!("CARGO_BIN_EXE_latchkey").into(), PathBuf::from)
+}
 
 /// A directory with configuration and state, which outlives the daemon's runs.
 pub struct Home {
@@ -44,11 +48,12 @@ impl Home {
         let mut text = format!(
             "config latchkey 'main'\n\toption state_dir '{}'\n\toption control_socket '{}'\n\
              \toption auth_listen '127.0.0.1:{auth}'\n\toption acct_listen '127.0.0.1:{acct}'\n\
-             \toption log_level 'warn'\n\toption firewall 'off'\n\n\
+             \toption hostapd_dir '{}'\n\toption log_level 'warn'\n\toption firewall 'off'\n\n\
              config client 'local'\n\toption address '127.0.0.1'\n\toption secret '{SECRET}'\n\n\
              config ssid 'home'\n\toption ssid '{SSID}'\n\toption security 'wpa2'\n\toption unknown 'reject'\n",
             dir.join("state").display(),
             socket.display(),
+            dir.join("hostapd").display(),
         );
         for (name, vlan) in PROFILES {
             let _ = write!(text, "\nconfig profile '{name}'\n\toption vlan '{vlan}'\n\toption access 'internet'\n");
@@ -60,11 +65,16 @@ impl Home {
         Ok(Home { dir, config, socket, address: (Ipv4Addr::LOCALHOST, auth).into() })
     }
 
+    /// Where the daemon looks for hostapd's control sockets; nobody makes it but the benchmark.
+    pub fn hostapd_dir(&self) -> PathBuf {
+        self.dir.join("hostapd")
+    }
+
     /// Starts the daemon and waits for its first answer on the control socket.
     pub fn start(&self) -> Result<Latchkey, String> {
         let (config, log) = (self.config.to_string_lossy(), self.dir.join("log"));
         let start = Instant::now();
-        let mut server = Server::start("latchkey", Path::new(PROGRAM), &["serve", "--config", &config], &log)?;
+        let mut server = Server::start("latchkey", &program(), &["serve", "--config", &config], &log)?;
         server.wait(Duration::from_secs(10), Duration::from_millis(1), || self.call("status", &json!({})).is_ok())?;
         Ok(Latchkey { server, address: self.address, started_in: start.elapsed() })
     }
@@ -87,13 +97,13 @@ impl Home {
 
     /// The command line, as an administrator uses it; returns what it prints.
     pub fn command(&self, args: &[&str]) -> Result<String, String> {
-        let output = Command::new(PROGRAM)
+        let output = Command::new(program())
             .arg("--socket")
             .arg(&self.socket)
             .args(args)
             .stdin(Stdio::null())
             .output()
-            .map_err(|e| format!("{PROGRAM}: {e}"))?;
+            .map_err(|e| format!("{}: {e}", program().display()))?;
         if !output.status.success() {
             let errors = String::from_utf8_lossy(&output.stderr);
             return Err(format!("latchkey {}: {}:\n{errors}", args.join(" "), output.status));

@@ -7,6 +7,7 @@
 use crate::fleet::{Device, Random, hex};
 use crate::process;
 use crate::radius::{Answer, Secret, Template, hostapd_attributes, uncover, verify};
+use crate::supplicant::BSSID;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmmsg};
 use std::io::{IoSlice, IoSliceMut};
@@ -58,7 +59,7 @@ impl<'a> Load<'a> {
             .iter()
             .map(|device| {
                 let user = crate::fleet::plain(&device.mac);
-                Template::new(&user, Some(&user), &hostapd_attributes(&device.mac))
+                Template::new(&user, Some(&user), &hostapd_attributes(&BSSID, &device.mac))
             })
             .collect();
         let seed = u64::from(std::process::id());

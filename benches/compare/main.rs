@@ -3,15 +3,19 @@
 //!
 //! CPU time is compared, not the clock. A busy machine still shifts it: run this with nothing else going on.
 //!
-//! `cargo bench --bench compare -- search` and `-- mac` do a part of it.
+//! `cargo bench --bench compare -- search`, `-- mac` and `-- stations` do a part of it.
 
 mod fleet;
 mod freeradius;
+#[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../../tests/support/hostapd.rs"]
+mod hostapd;
 mod latchkey;
 mod load;
 mod process;
 mod radius;
 mod search;
+mod stations;
 mod supplicant;
 mod table;
 
@@ -100,6 +104,10 @@ fn run() -> Result<usize, String> {
     }
     add(&home, &devices, &mut table)?;
     memory("after the load", &latchkey.server, Some(&peer.server), &mut table)?;
+    if wanted("stations") {
+        stations::run(&devices, &home, &latchkey, &mut table)?;
+        memory("with 1,000 stations", &latchkey.server, None, &mut table)?;
+    }
     binary(&mut table)?;
 
     println!("\nlatchkey {} and FreeRADIUS {}, {} devices", env!("CARGO_PKG_VERSION"), peer.version, fleet::DEVICES);
@@ -231,8 +239,8 @@ fn memory(when: &str, server: &Server, peer: Option<&Server>, table: &mut Table)
 }
 
 fn binary(table: &mut Table) -> Result<(), String> {
-    let program = latchkey::PROGRAM;
-    let size = std::fs::metadata(program).map_err(|e| format!("{program}: {e}"))?.len() as f64 / MB;
+    let program = latchkey::program();
+    let size = std::fs::metadata(&program).map_err(|e| format!("{}: {e}", program.display()))?.len() as f64 / MB;
     table.bound(
         "program file, MB",
         format!("{size:.2}"),

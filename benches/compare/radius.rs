@@ -1,6 +1,7 @@
 //! The load generator's side of RADIUS, written apart from the library so that neither can hide the other's mistakes:
 //! Access-Requests as hostapd sends them, and a check of every octet that matters in the answers (RFC 2865, 2868, 3579).
 
+use crate::fleet::dashes;
 use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
 
@@ -9,6 +10,8 @@ type HmacMd5 = Hmac<Md5>;
 const ACCESS_REQUEST: u8 = 1;
 const ACCESS_ACCEPT: u8 = 2;
 const ACCESS_REJECT: u8 = 3;
+const ACCOUNTING_REQUEST: u8 = 4;
+const ACCOUNTING_RESPONSE: u8 = 5;
 const MESSAGE_AUTHENTICATOR: u8 = 80;
 
 /// The secret shared with a server, with the HMAC state that is the same for every packet.
@@ -92,15 +95,86 @@ impl Template {
 }
 
 /// What hostapd adds to User-Name and User-Password when it asks about an address (`wpa_psk_radius=1|2`).
-pub fn hostapd_attributes(station: &[u8; 6]) -> Vec<u8> {
+pub fn hostapd_attributes(bssid: &[u8; 6], station: &[u8; 6]) -> Vec<u8> {
     let mut rest = Vec::new();
     attribute(&mut rest, 4, &[127, 0, 0, 1]); // NAS-IP-Address
     attribute(&mut rest, 32, b"ap1.example.net"); // NAS-Identifier
-    attribute(&mut rest, 30, format!("AA-BB-CC-DD-EE-FF:{}", crate::fleet::SSID).as_bytes()); // Called-Station-Id
+    attribute(&mut rest, 30, format!("{}:{}", dashes(bssid), crate::fleet::SSID).as_bytes()); // Called-Station-Id
     attribute(&mut rest, 61, &19_u32.to_be_bytes()); // NAS-Port-Type: Wireless-802.11
-    attribute(&mut rest, 31, crate::fleet::dashes(station).as_bytes()); // Calling-Station-Id
+    attribute(&mut rest, 31, dashes(station).as_bytes()); // Calling-Station-Id
     attribute(&mut rest, 77, b"CONNECT 11Mbps 802.11b"); // Connect-Info
     rest
+}
+
+/// What hostapd reports of a session.
+#[derive(Debug, Clone, Copy)]
+pub enum Report {
+    Start,
+    /// With counters, and Acct-Terminate-Cause User-Request.
+    Stop,
+}
+
+/// An Accounting-Request (RFC 2866) as hostapd sends it (`accounting.c`).
+pub fn accounting(
+    secret: &Secret,
+    identifier: u8,
+    report: Report,
+    bssid: &[u8; 6],
+    station: &[u8; 6],
+    session: u64,
+) -> Vec<u8> {
+    let mut packet = vec![0; 20];
+    packet[..2].copy_from_slice(&[ACCOUNTING_REQUEST, identifier]);
+    let status: u32 = match report {
+        Report::Start => 1,
+        Report::Stop => 2,
+    };
+    attribute(&mut packet, 40, &status.to_be_bytes()); // Acct-Status-Type
+    attribute(&mut packet, 45, &2_u32.to_be_bytes()); // Acct-Authentic: Local
+    attribute(&mut packet, 1, dashes(station).as_bytes()); // User-Name
+    packet.extend_from_slice(&hostapd_attributes(bssid, station));
+    attribute(&mut packet, 44, format!("{session:016X}").as_bytes()); // Acct-Session-Id
+    attribute(&mut packet, 55, &1_790_000_000_u32.to_be_bytes()); // Event-Timestamp
+    if let Report::Stop = report {
+        // Acct-Session-Time, packets and octets in both directions, Acct-Terminate-Cause
+        for (kind, value) in [(46, 30_u32), (47, 120), (48, 140), (42, 14_000), (43, 90_000), (52, 0), (53, 0), (49, 1)]
+        {
+            attribute(&mut packet, kind, &value.to_be_bytes());
+        }
+    }
+    let length = u16::try_from(packet.len()).expect("a request has at most 4096 octets");
+    packet[2..4].copy_from_slice(&length.to_be_bytes());
+    let mut md5 = Md5::new_with_prefix(&packet);
+    md5.update(&secret.octets);
+    packet[4..20].copy_from_slice(&md5.finalize());
+    packet
+}
+
+/// Checks the Accounting-Response to `request`.
+pub fn verify_accounting(secret: &Secret, request: &[u8], reply: &mut [u8]) -> Result<(), String> {
+    if reply.len() < 20 || reply[0] != ACCOUNTING_RESPONSE {
+        return Err(format!("{} octets, code {:?}, instead of an Accounting-Response", reply.len(), reply.first()));
+    }
+    check_response(secret, reply, request[1], &request[4..20])
+}
+
+/// Checks form, identifier and Response Authenticator, and leaves the authenticator of the request in its place.
+fn check_response(secret: &Secret, reply: &mut [u8], identifier: u8, authenticator: &[u8]) -> Result<(), String> {
+    if reply.len() < 20 || reply.len() != usize::from(u16::from_be_bytes([reply[2], reply[3]])) {
+        return Err(format!("{} octets, which is not what its length field says", reply.len()));
+    }
+    if reply[1] != identifier {
+        return Err(format!("identifier {} instead of {identifier}", reply[1]));
+    }
+    let mut received = [0; 16];
+    received.copy_from_slice(&reply[4..20]);
+    reply[4..20].copy_from_slice(authenticator);
+    let mut md5 = Md5::new_with_prefix(&reply[..]);
+    md5.update(&secret.octets);
+    if received != <[u8; 16]>::from(md5.finalize()) {
+        return Err("a wrong Response Authenticator".into());
+    }
+    Ok(())
 }
 
 /// A verified answer.
@@ -116,20 +190,7 @@ pub enum Answer {
 
 /// Checks the Response Authenticator and the Message-Authenticator of `reply`, then reads it.
 pub fn verify(secret: &Secret, reply: &mut [u8], identifier: u8, authenticator: &[u8; 16]) -> Result<Answer, String> {
-    if reply.len() < 20 || reply.len() != usize::from(u16::from_be_bytes([reply[2], reply[3]])) {
-        return Err(format!("{} octets, which is not what its length field says", reply.len()));
-    }
-    if reply[1] != identifier {
-        return Err(format!("identifier {} instead of {identifier}", reply[1]));
-    }
-    let mut received = [0; 16];
-    received.copy_from_slice(&reply[4..20]);
-    reply[4..20].copy_from_slice(authenticator);
-    let mut md5 = Md5::new_with_prefix(&reply[..]);
-    md5.update(&secret.octets);
-    if received != <[u8; 16]>::from(md5.finalize()) {
-        return Err("a wrong Response Authenticator".into());
-    }
+    check_response(secret, reply, identifier, authenticator)?;
     let mut seen = Seen::default();
     let mut at = 20;
     while at < reply.len() {

@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sha2::Sha256;
 
-/// BSSID of the access point, the one in `hostapd_attributes`.
+/// BSSID of the access point.
 pub const BSSID: [u8; 6] = [0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff];
 
 const MIC: std::ops::Range<usize> = 81..97;
@@ -67,7 +67,7 @@ impl Handshake {
     /// What hostapd (`wpa_psk_radius=3`) adds to User-Name and User-Password: WLAN-AKM-Suite and, as
     /// Extended-Vendor-Specific-5 of vendor 11344, the ANonce and the frame.
     pub fn attributes(&self) -> Vec<u8> {
-        let mut rest = hostapd_attributes(&self.station);
+        let mut rest = hostapd_attributes(&BSSID, &self.station);
         attribute(&mut rest, 188, &[0x00, 0x0f, 0xac, self.akm.number()]);
         for (kind, value) in [(1, &self.anonce[..]), (2, &self.eapol[..])] {
             let mut extended = vec![26, 0, 0, 0, 0x2c, 0x50, kind];

@@ -2,6 +2,7 @@
 //! [`Core`], which it alone changes. One thread runs it all; computing PMKs, long key searches and the database
 //! have threads of their own.
 
+mod batch;
 mod control;
 mod hostapd;
 mod logging;

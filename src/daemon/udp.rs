@@ -1,5 +1,6 @@
 //! The RADIUS sockets.
 
+use super::batch::{BATCH, Incoming, Outgoing};
 use super::{Daemon, now};
 use crate::config::Config;
 use crate::service::Core;
@@ -80,34 +81,37 @@ impl Listeners {
 }
 
 async fn serve(daemon: Rc<Daemon>, port: Port, socket: Rc<UdpSocket>) {
-    let mut datagram = vec![0; DATAGRAM];
-    let mut out = Vec::with_capacity(DATAGRAM);
+    let mut incoming = Incoming::<DATAGRAM>::new();
+    let mut outgoing = Outgoing::new();
     let in_work = Rc::new(Cell::new(0));
     loop {
         if let Err(why) = socket.readable().await {
             tracing::error!("a RADIUS socket failed: {why}");
             return;
         }
-        for _ in 0..TURN {
-            let (length, from) = match socket.try_recv_from(&mut datagram) {
-                Ok(received) => received,
+        for _ in 0..TURN / BATCH {
+            match incoming.receive(&socket) {
+                Ok(()) => {}
                 Err(why) if why.kind() == ErrorKind::WouldBlock => break,
                 // An ICMP error of an earlier answer: of no concern.
                 Err(_) => continue,
-            };
-            let Some(received) = datagram.get(..length) else { continue };
-            let next = port.receive(&mut daemon.core.borrow_mut(), from, received, now(), &mut out);
-            match next {
-                Next::Nothing => {}
-                Next::Send => send(&socket, from, &out),
-                Next::Search(exchange, ..) | Next::Commit(exchange) if in_work.get() >= IN_WORK => {
-                    exchange.abandon(&mut daemon.core.borrow_mut());
-                }
-                next => {
-                    let guard = InWork::enter(in_work.clone());
-                    tokio::task::spawn_local(finish(daemon.clone(), socket.clone(), next, guard));
+            }
+            for (from, received) in incoming.iter() {
+                let Some(out) = outgoing.next() else { break };
+                let next = port.receive(&mut daemon.core.borrow_mut(), from, received, now(), out);
+                match next {
+                    Next::Nothing => {}
+                    Next::Send => outgoing.push(from),
+                    Next::Search(exchange, ..) | Next::Commit(exchange) if in_work.get() >= IN_WORK => {
+                        exchange.abandon(&mut daemon.core.borrow_mut());
+                    }
+                    next => {
+                        let guard = InWork::enter(in_work.clone());
+                        tokio::task::spawn_local(finish(daemon.clone(), socket.clone(), next, guard));
+                    }
                 }
             }
+            outgoing.send(&socket);
         }
         tokio::task::yield_now().await;
     }

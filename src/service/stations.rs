@@ -5,7 +5,7 @@
 
 use crate::mac::MacAddr;
 use crate::wire::hostapd::Station;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How many BSSes are followed.
@@ -21,6 +21,8 @@ pub struct Bss {
     /// Its BSSID.
     pub bssid: Option<MacAddr>,
     stations: BTreeMap<MacAddr, Known>,
+    /// Who left since the walk under way began: its replies may be older than the events.
+    left: BTreeSet<MacAddr>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +30,8 @@ struct Known {
     station: Station,
     /// The walk under way has not come by it yet.
     unseen: bool,
+    /// It connected since that walk began.
+    fresh: bool,
 }
 
 /// The BSSes by the names of their interfaces.
@@ -41,6 +45,12 @@ impl Bss {
     pub fn has(&self, mac: MacAddr) -> bool {
         self.stations.contains_key(&mac)
     }
+
+    fn put(&mut self, station: Station, fresh: bool) {
+        if self.stations.len() < STATIONS || self.stations.contains_key(&station.mac) {
+            self.stations.insert(station.mac, Known { station, unseen: false, fresh });
+        }
+    }
 }
 
 impl Stations {
@@ -52,7 +62,8 @@ impl Stations {
         }
         let room = self.bss.len() < BSSES || self.bss.contains_key(name);
         if room {
-            self.bss.insert(name.clone(), Bss { ssid: ssid.into(), bssid, stations: BTreeMap::new() });
+            let (ssid, stations, left) = (ssid.into(), BTreeMap::new(), BTreeSet::new());
+            self.bss.insert(name.clone(), Bss { ssid, bssid, stations, left });
         }
         room
     }
@@ -71,29 +82,39 @@ impl Stations {
 
     /// A station's handshake is done.
     pub fn connected(&mut self, name: &str, mac: MacAddr) {
-        self.found(name, Station { authorized: true, ..Station::new(mac) });
+        if let Some(bss) = self.bss.get_mut(name) {
+            bss.left.remove(&mac);
+            bss.put(Station { authorized: true, ..Station::new(mac) }, true);
+        }
     }
 
     /// A station left.
     pub fn disconnected(&mut self, name: &str, mac: MacAddr) {
         if let Some(bss) = self.bss.get_mut(name) {
             bss.stations.remove(&mac);
+            if bss.left.len() < STATIONS {
+                bss.left.insert(mac);
+            }
         }
     }
 
     /// A walk through the list of a BSS begins.
     pub fn begin_walk(&mut self, name: &str) {
-        for known in self.bss.get_mut(name).into_iter().flat_map(|bss| bss.stations.values_mut()) {
-            known.unseen = true;
+        let Some(bss) = self.bss.get_mut(name) else { return };
+        bss.left.clear();
+        for known in bss.stations.values_mut() {
+            (known.unseen, known.fresh) = (true, false);
         }
     }
 
-    /// The walk came by a station.
-    pub fn found(&mut self, name: &str, station: Station) {
+    /// The walk came by a station. What events told since the walk began is newer, or will be told by another event.
+    pub fn found(&mut self, name: &str, mut station: Station) {
         if let Some(bss) = self.bss.get_mut(name)
-            && (bss.stations.len() < STATIONS || bss.stations.contains_key(&station.mac))
+            && !bss.left.contains(&station.mac)
         {
-            bss.stations.insert(station.mac, Known { station, unseen: false });
+            let fresh = bss.stations.get(&station.mac).is_some_and(|known| known.fresh);
+            station.authorized |= fresh;
+            bss.put(station, fresh);
         }
     }
 
@@ -101,6 +122,7 @@ impl Stations {
     pub fn end_walk(&mut self, name: &str) {
         if let Some(bss) = self.bss.get_mut(name) {
             bss.stations.retain(|_, known| !known.unseen);
+            bss.left.clear();
         }
     }
 
@@ -144,6 +166,29 @@ mod tests {
         stations.end_walk("wlan0");
         assert_eq!(macs(&stations), [("wlan0".into(), mac(3)), ("wlan0".into(), mac(4))]);
         assert_eq!(stations.iter().find_map(|(.., station)| station.vlan), Some(20));
+    }
+
+    #[test]
+    fn events_are_newer_than_the_replies_of_a_walk() {
+        let (mut stations, wlan0) = (Stations::default(), Arc::from("wlan0"));
+        stations.up(&wlan0, b"Home", None);
+        stations.connected("wlan0", mac(1));
+        stations.begin_walk("wlan0");
+        // Asked about while they were there and in their handshake; the events overtook the replies.
+        stations.disconnected("wlan0", mac(1));
+        stations.connected("wlan0", mac(2));
+        stations.found("wlan0", Station { authorized: true, ..Station::new(mac(1)) });
+        stations.found("wlan0", Station { vlan: Some(20), ..Station::new(mac(2)) });
+        stations.end_walk("wlan0");
+        assert_eq!(macs(&stations), [("wlan0".into(), mac(2))]);
+        let (.., two) = stations.iter().next().expect("it is there");
+        assert!(two.authorized && two.vlan == Some(20));
+
+        // In the next walk, the list counts.
+        stations.begin_walk("wlan0");
+        stations.found("wlan0", Station::new(mac(2)));
+        stations.end_walk("wlan0");
+        assert!(stations.iter().all(|(.., station)| !station.authorized));
     }
 
     #[test]

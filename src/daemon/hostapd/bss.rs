@@ -12,6 +12,7 @@ use crate::service::revocation::Order;
 use crate::service::stations::STATIONS;
 use crate::wire::hostapd::{Event, Station, Status, deny_list, is_event, is_ok};
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -30,6 +31,8 @@ const FRESH: usize = 64;
 /// off itself. No VLAN has this one (IEEE 802.1Q reserves it), so the administrator's entries are never touched, and
 /// ours are found again by the next life of a daemon that was killed.
 const MARK: u32 = 4095;
+/// Asks for the station at the head of hostapd's list.
+const FIRST: &str = "STA-FIRST";
 
 /// What can be asked of a BSS.
 #[derive(Debug)]
@@ -235,14 +238,22 @@ impl Bss {
             return Err(io::Error::other("too many BSSes"));
         }
         self.daemon.core.borrow_mut().stations.begin_walk(&self.name);
-        let mut request = "STA-FIRST".to_owned();
-        for _ in 0..STATIONS {
+        let mut request = FIRST.to_owned();
+        for _ in 0..2 * STATIONS {
             requests.ask(&request, reply).await?;
-            let Some(station) = Station::parse(reply) else { break };
-            request = format!("STA-NEXT {}", station.mac);
-            self.daemon.core.borrow_mut().stations.found(&self.name, station);
+            if let Some(station) = Station::parse(reply) {
+                request.clear();
+                let _ = write!(request, "STA-NEXT {}", station.mac);
+                self.daemon.core.borrow_mut().stations.found(&self.name, station);
+            } else if reply.is_empty() || request == FIRST {
+                self.daemon.core.borrow_mut().stations.end_walk(&self.name);
+                return Ok(());
+            } else {
+                // The station we had come to left meanwhile, and nobody is next to it.
+                FIRST.clone_into(&mut request);
+            }
         }
-        self.daemon.core.borrow_mut().stations.end_walk(&self.name);
+        // Too much coming and going to say who is not there: the next walk will.
         Ok(())
     }
 

@@ -50,11 +50,11 @@ impl Socket {
         timeout(ANSWER, exchange).await.map_err(|_| silent())?
     }
 
-    /// The next datagram.
+    /// The next datagram. The buffer is used again as it is: to wipe 8 KiB for each event would cost more than to read it.
     pub async fn receive(&self, datagram: &mut Vec<u8>) -> io::Result<()> {
-        datagram.resize(MAX_REPLY, 0);
-        let length = self.socket.recv(datagram).await?;
-        datagram.truncate(length);
+        datagram.clear();
+        datagram.reserve(MAX_REPLY);
+        self.socket.recv_buf(datagram).await?;
         Ok(())
     }
 }
