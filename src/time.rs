@@ -1,5 +1,7 @@
 //! Points in time as the registry keeps them: whole seconds, read and written as RFC 3339.
 
+pub mod zone;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -23,6 +23,9 @@ fn render(reply: Part<'_>, look: &Look) -> String {
     let mut facts = Facts::default();
     facts.add("latchkey", format!("{}, up {}", reply.text("version"), duration(reply.number("uptime_s"))));
     config(&mut facts, reply.at("config"), look);
+    if let Some(trouble) = reply.at("clock").maybe("trouble") {
+        facts.add("Clock", Cell::painted(Some(Paint::Bad), trouble));
+    }
     registry(&mut facts, reply.at("registry"), look);
     for (index, keys) in reply.list("keys").enumerate() {
         let (ready, total) = (keys.number("ready"), keys.number("total"));

@@ -221,9 +221,20 @@ impl fmt::Display for Hours {
         if self.days == 0x7f {
             f.write_str("daily")?;
         } else {
-            let mut comma = "";
-            for (_, day) in DAYS.iter().enumerate().filter(|(index, _)| self.days & (1 << index) != 0) {
-                write!(f, "{comma}{day}")?;
+            let on = |day: usize| self.days & (1 << day) != 0;
+            let (mut comma, mut next) = ("", 0);
+            for (first, day) in DAYS.iter().enumerate().filter(|(first, _)| on(*first)) {
+                if first < next {
+                    continue;
+                }
+                // Three days in a row and more are a range.
+                let length = (first..DAYS.len()).take_while(|day| on(*day)).count();
+                let last = DAYS.get(first + length - 1).filter(|_| length > 2);
+                match last {
+                    Some(last) => write!(f, "{comma}{day}-{last}")?,
+                    None => write!(f, "{comma}{day}")?,
+                }
+                next = if last.is_some() { first + length } else { first + 1 };
                 comma = ",";
             }
         }
@@ -279,6 +290,7 @@ mod tests {
         assert!(!night.includes(5, 360) && !night.includes(4, 0) && !night.includes(5, 1320));
         let always: Hours = "daily 00:00-24:00".parse().expect("valid");
         assert!((0..7).all(|day| (0..1440).all(|minute| always.includes(day, minute))));
+        assert_eq!(work.to_string(), "mon-fri 07:00-21:00");
         assert_eq!("sat-mon 08:00-09:00".parse::<Hours>().expect("valid").to_string(), "mon,sat,sun 08:00-09:00");
         for (text, error) in [
             ("", HoursError::Form),

@@ -5,6 +5,7 @@ use super::{
     Backend, Bridges, Client, Config, Firewall, LogLevel, Main, MessageAuthenticator, Prefix, Security, Ssid, Unknown,
 };
 use crate::secret::RadiusSecret;
+use crate::time::zone::Zone;
 use crate::wire::uci::{Document, Entry, Section};
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -405,7 +406,7 @@ impl<'d> Scope<'_, 'd> {
         let uplink = self.interface("uplink");
         let firewall = self.word("firewall", Firewall::WORDS, default.firewall);
         let wan = self.entries("wan").filter_map(|entry| self.interface_of(entry)).take(MAX_WAN).collect();
-        let timezone = self.entry("timezone").and_then(|entry| self.text(entry)).map(Into::into);
+        let timezone = self.timezone();
         let psk_group = self.entry("psk_group").and_then(|entry| self.text(entry)).map(Into::into);
         Main {
             state_dir,
@@ -421,6 +422,15 @@ impl<'d> Scope<'_, 'd> {
             timezone,
             psk_group,
         }
+    }
+
+    fn timezone(&mut self) -> Option<Arc<str>> {
+        let entry = self.entry("timezone")?;
+        let text = self.text(entry)?;
+        if let Err(why) = Zone::posix(text) {
+            self.error(entry.line, Some("timezone"), format!("{} {why}", quoted(text)));
+        }
+        Some(text.into())
     }
 
     /// The name of an interface.

@@ -566,3 +566,17 @@ proptest! {
         fuzz(words.join(" ").as_bytes());
     }
 }
+
+#[test]
+fn a_time_zone_is_checked() {
+    let read = |zone: &str| Config::parse(format!("config latchkey\n\toption timezone '{zone}'\n"));
+    for zone in ["CET-1CEST,M3.5.0,M10.5.0/3", "<-03>3", "UTC", "IST-2IDT,M3.4.4/26,M10.5.0"] {
+        assert_eq!(read(zone).expect(zone).main.timezone.as_deref(), Some(zone));
+    }
+    for zone in ["Europe/Berlin", "CET", "CET-1CEST", "/etc/passwd"] {
+        let errors = read(zone).expect_err(zone);
+        let [error] = &errors[..] else { panic!("{errors:?}") };
+        assert_eq!((error.line, error.option.as_deref()), (2, Some("timezone")));
+        assert!(error.message.contains("CET-1CEST,M3.5.0,M10.5.0/3"), "{error}");
+    }
+}

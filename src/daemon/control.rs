@@ -193,7 +193,8 @@ impl Client {
         };
         daemon.commit(changes).await.map_err(not_stored)?;
         drop(writer);
-        Ok(Reply::Value(then(&daemon.core.borrow(), now())))
+        let core = daemon.core.borrow();
+        Ok(Reply::Value(then(&core, core.time.effective(now()))))
     }
 
     /// Checks an import while others go on changing the registry: the seconds that takes are too long for a device
@@ -212,7 +213,8 @@ impl Client {
         }
         let (changes, then) = import.finish()?;
         daemon.commit(changes).await.map_err(not_stored)?;
-        Ok(Reply::Value(then(&daemon.core.borrow(), now())))
+        let core = daemon.core.borrow();
+        Ok(Reply::Value(then(&core, core.time.effective(now()))))
     }
 
     async fn check(&self, import: &mut Import) {

@@ -10,6 +10,7 @@ mod logging;
 mod reload;
 mod udp;
 mod work;
+mod zone;
 
 use crate::config::Config;
 use crate::decision::event::Event;
@@ -211,7 +212,9 @@ fn build_core(
             let _ = events.send(Arc::new(event.clone()));
         }
     });
-    let mut core = Core::new(config, registry, now(), random, Instant::now, sink);
+    let mut core = Core::new(config.clone(), registry, now(), random, Instant::now, sink);
+    zone::know(&mut core);
+    zone::follow(&mut core, &config);
     core.config_state.file = path.to_owned();
     for (device, key_serial, ssid, pmk) in loaded.pmks {
         core.keyring.insert(Derived { ssid, device, key_serial, pmk }, &core.registry);

@@ -27,6 +27,7 @@ async fn try_reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<()
         tracing::warn!("state_dir and control_socket change with the next start only");
     }
     daemon.logging.set(config.main.log_level);
+    super::zone::follow(&mut daemon.core.borrow_mut(), &config);
     daemon.core.borrow_mut().reconfigure(config.clone(), now());
     for conflict in daemon.core.borrow().conflicts() {
         tracing::warn!("{conflict}");

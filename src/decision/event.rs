@@ -178,7 +178,7 @@ impl Event {
         let same_device = self.mac == other.mac || matches!(self.reason, Reason::RateLimited);
         self.outcome == other.outcome
             && same_device
-            && self.reason == other.reason
+            && self.reason.repeats(&other.reason)
             && self.ssid == other.ssid
             && self.nas == other.nas
     }
@@ -216,6 +216,19 @@ pub(crate) mod tests {
         assert_eq!((again.count, again.first_at, again.at, again.id), (2, UnixTime(10), UnixTime(12), 1));
         ring.record(event(1, Outcome::Refused, Reason::Blocked, 13));
         assert_eq!(ring.iter().map(|e| (e.mac.0[5], e.count)).collect::<Vec<_>>(), [(2, 1), (1, 2), (1, 1)]);
+    }
+
+    #[test]
+    fn a_device_outside_its_hours_is_one_event_all_night() {
+        let mut ring = EventRing::default();
+        for minute in [1, 2] {
+            let local = crate::time::zone::Local { day: 5, minute, second: 0 };
+            let reason = Reason::OutsideHours { profile: "kids".into(), hours: "daily 07:00-21:00".into(), local };
+            ring.record(event(1, Outcome::Refused, reason, minute.into()));
+        }
+        let shown: Vec<_> = ring.iter().map(|e| (e.count, e.to_string())).collect();
+        let text = "refused: outside the hours of profile 'kids' (daily 07:00-21:00; it is Sat 00:02)";
+        assert_eq!(shown, [(2, text.to_owned())]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! What a request has *proved* is found out before (see [`crate::wpa`]); here it is only weighed.
 
 pub mod event;
+pub mod hours;
 mod pairing;
 pub mod reason;
 
@@ -11,6 +12,8 @@ use crate::mac::MacAddr;
 use crate::registry::Registry;
 use crate::registry::device::{Bind, BoundMac, Device, DeviceId};
 use crate::time::UnixTime;
+use crate::time::zone::Zone;
+use hours::{Moment, check_hours, check_standing, next_change};
 pub use pairing::Window;
 use reason::Reason;
 use std::sync::Arc;
@@ -68,6 +71,10 @@ pub struct View<'a> {
     pub pairing: Option<&'a Window>,
     /// How many addresses other than this one use a device's key at present.
     pub in_use: &'a dyn Fn(DeviceId, MacAddr) -> u32,
+    /// Where the hours of profiles are local time.
+    pub zone: &'a Zone,
+    /// The clock is set. If not, expiry is judged by the time given, and profiles with hours are closed.
+    pub clock_set: bool,
 }
 
 /// A key to put into the answer.
@@ -101,7 +108,8 @@ pub struct Grant {
     pub vlan: Option<u16>,
     /// The keys for the NAS.
     pub keys: Keys,
-    /// Seconds until it has to ask again (RFC 2865, 5.27), when it expires.
+    /// Seconds until it has to ask again (RFC 2865, 5.27), when it expires or the hours of its profile are
+    /// over.
     pub session_timeout: Option<u32>,
     /// A binding to make durable before the answer leaves.
     pub bind: Option<(DeviceId, BoundMac)>,
@@ -127,7 +135,7 @@ pub fn decide(request: &Request<'_>, view: &View<'_>, now: UnixTime) -> Result<G
     let Some(ssid) = view.config.ssid(request.ssid) else {
         return Err(Refusal { device: None, reason: Reason::SsidMissing });
     };
-    let case = Case { request, view, ssid, now };
+    let case = Case { request, view, ssid, now, moment: Moment::new(now, view.zone, view.clock_set) };
     let known = view.registry.by_mac(request.mac);
     if let Some(device) = known {
         case.check_standing(device)?;
@@ -151,16 +159,13 @@ struct Case<'a> {
     view: &'a View<'a>,
     ssid: &'a Ssid,
     now: UnixTime,
+    moment: Moment<'a>,
 }
 
 impl Case<'_> {
     /// What the administrator said of the device comes before all that it may prove.
     fn check_standing(&self, device: &Device) -> Result<(), Refusal> {
-        match device.expires {
-            _ if device.blocked => refuse(Some(device), Reason::Blocked),
-            Some(expires) if device.is_expired(self.now) => refuse(Some(device), Reason::Expired(expires)),
-            _ => Ok(()),
-        }
+        check_standing(device, self.view.config, &self.moment).or_else(|reason| refuse(Some(device), reason))
     }
 
     fn known_address(&self, device: &Device) -> Result<Grant, Refusal> {
@@ -253,8 +258,8 @@ impl Case<'_> {
 
     /// The devices of a profile whose key an unknown address may use at this time.
     fn valid(&self, profile: &str) -> impl Iterator<Item = &Device> {
-        let exists = self.view.config.profile(profile).is_some();
-        self.view.registry.open_devices(profile).filter(move |device| exists && !device.is_expired(self.now))
+        let open = self.view.config.profile(profile).is_some_and(|profile| check_hours(profile, &self.moment).is_ok());
+        self.view.registry.open_devices(profile).filter(move |device| open && !device.is_expired(self.now))
     }
 
     fn is_full(&self, device: &Device) -> bool {
@@ -291,20 +296,22 @@ impl Case<'_> {
         let Some(settings) = self.view.config.profile(profile) else {
             return refuse(device, Reason::ProfileMissing { profile: profile.clone() });
         };
+        check_hours(settings, &self.moment).or_else(|reason| refuse(device, reason))?;
+        let closes = next_change(&settings.hours, self.view.zone, self.now);
         Ok(Grant {
             device: device.map(|device| device.id),
             reason,
             profile: profile.clone(),
             vlan: settings.vlan,
             keys: Keys::One(key),
-            session_timeout: self.session_timeout(expires),
+            session_timeout: self.session_timeout(expires.into_iter().chain(closes).min()),
             bind,
             register: None,
         })
     }
 
-    fn session_timeout(&self, expires: Option<UnixTime>) -> Option<u32> {
-        expires.map(|expires| u32::try_from(expires.0.saturating_sub(self.now.0).max(1)).unwrap_or(u32::MAX))
+    fn session_timeout(&self, ends: Option<UnixTime>) -> Option<u32> {
+        ends.map(|ends| u32::try_from(ends.0.saturating_sub(self.now.0).max(1)).unwrap_or(u32::MAX))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Why a device was let in or refused, whose fault a refusal is, and the plain words for both.
 
 use crate::time::UnixTime;
+use crate::time::zone::Local;
 use crate::wire::radius::error_cause;
 use std::fmt;
 use std::sync::Arc;
@@ -66,6 +67,20 @@ pub enum Reason {
     Blocked,
     /// Its time is over.
     Expired(UnixTime),
+    /// Its profile has hours, and these are none of them.
+    OutsideHours {
+        /// The profile's name.
+        profile: Arc<str>,
+        /// Its hours.
+        hours: Arc<str>,
+        /// The local time.
+        local: Local,
+    },
+    /// Its profile has hours, and nobody knows what time it is.
+    ClockNotSet {
+        /// The profile's name.
+        profile: Arc<str>,
+    },
     /// It proved a key that is bound to another device.
     KeyOfOther {
         /// That device.
@@ -174,6 +189,8 @@ impl Reason {
             Reason::OnboardingKeyInstead => "onboarding_key_instead",
             Reason::Blocked => "blocked",
             Reason::Expired(_) => "expired",
+            Reason::OutsideHours { .. } => "outside_hours",
+            Reason::ClockNotSet { .. } => "clock_not_set",
             Reason::KeyOfOther { .. } => "key_of_other",
             Reason::AddressOfOther { .. } => "address_of_other",
             Reason::TooMany { .. } => "too_many",
@@ -196,6 +213,16 @@ impl Reason {
         }
     }
 
+    /// True when a refusal for this reason repeats one for the other: the time of day makes no difference.
+    pub fn repeats(&self, other: &Reason) -> bool {
+        match (self, other) {
+            (Reason::OutsideHours { profile, hours, .. }, Reason::OutsideHours { profile: p, hours: h, .. }) => {
+                (profile, hours) == (p, h)
+            }
+            _ => self == other,
+        }
+    }
+
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         match self {
@@ -210,7 +237,8 @@ impl Reason {
             | Reason::Paired { .. }
             | Reason::Disconnect { result: Disconnect::Done | Disconnect::Gone, .. }
             | Reason::Blocked
-            | Reason::Expired(_) => Fault::None,
+            | Reason::Expired(_)
+            | Reason::OutsideHours { .. } => Fault::None,
             Reason::UnknownDevice
             | Reason::WrongKey
             | Reason::NotProved
@@ -224,7 +252,7 @@ impl Reason {
                 Fault::Configuration
             }
             Reason::Unsupported { .. } | Reason::BadRequest { .. } | Reason::Disconnect { .. } => Fault::Nas,
-            Reason::KeyNotReady | Reason::NotStored => Fault::Latchkey,
+            Reason::KeyNotReady | Reason::NotStored | Reason::ClockNotSet { .. } => Fault::Latchkey,
         }
     }
 }
@@ -280,6 +308,14 @@ impl fmt::Display for Reason {
             }
             Reason::Blocked => f.write_str("blocked by the administrator"),
             Reason::Expired(at) => write!(f, "expired on {at}"),
+            Reason::OutsideHours { profile, hours, local } => {
+                write!(f, "outside the hours of profile '{profile}' ({hours}; it is {local})")
+            }
+            Reason::ClockNotSet { profile } => write!(
+                f,
+                "profile '{profile}' has hours, and the clock of this box is not set: see to it that NTP works, or set \
+                 it with date"
+            ),
             Reason::KeyOfOther { owner } => {
                 write!(f, "key belongs to another device: it is the key of '{owner}', and this address is not its")
             }

@@ -75,7 +75,8 @@ fn registry() -> Registry {
 
 fn ask_in(registry: &Registry, ssid: &str, from: u8, evidence: Evidence, in_use: u32) -> Result<Grant, Refusal> {
     let config = Config::parse(CONFIG).expect("the configuration of the tests");
-    let view = View { config: &config, registry, pairing: None, in_use: &|_, _| in_use };
+    let view =
+        View { config: &config, registry, pairing: None, in_use: &|_, _| in_use, zone: &Zone::utc(), clock_set: true };
     decide(&Request { mac: mac(from), ssid: ssid.as_bytes(), evidence }, &view, NOW)
 }
 
@@ -222,7 +223,14 @@ fn an_offer_asks_for_the_use_of_few_keys_however_many_wait() {
             asked.set(asked.get() + 1);
             0
         };
-        let view = View { config: &config, registry: &registry, pairing: None, in_use: &in_use };
+        let view = View {
+            config: &config,
+            registry: &registry,
+            pairing: None,
+            in_use: &in_use,
+            zone: &Zone::utc(),
+            clock_set: true,
+        };
         let request =
             Request { mac: MacAddr([2, 0, 0, 0, 0, 9]), ssid: b"Home", evidence: Evidence::Address { attempt: 63 } };
         assert_eq!(decide(&request, &view, UnixTime(1_800_000_000)).is_ok(), expires.is_none());
@@ -235,7 +243,8 @@ fn in_window(registry: &Registry, window: &Window, ssid: &str, from: u8, evidenc
         "{CONFIG}config ssid\n\toption ssid 'Pair'\n\toption unknown 'pairing'\n\toption onboarding_key 'knock three times'\n"
     );
     let config = Config::parse(config).expect("the configuration of the tests");
-    let view = View { config: &config, registry, pairing: Some(window), in_use: &|_, _| 0 };
+    let (in_use, zone) = (|_, _| 0, Zone::utc());
+    let view = View { config: &config, registry, pairing: Some(window), in_use: &in_use, zone: &zone, clock_set: true };
     decide(&Request { mac: mac(from), ssid: ssid.as_bytes(), evidence }, &view, NOW)
 }
 
@@ -326,4 +335,82 @@ fn names_are_unique() {
     let grant = in_window(&registry, &window(None, Some(long)), "Pair", 77, ONBOARDING).expect("let in");
     let name = grant.register.expect("to be registered").name;
     assert_eq!((name.len(), crate::registry::generate::valid_name(&name)), (32, Ok(())), "{name}");
+}
+
+/// A profile with hours: Monday to Friday in the morning, and a quarantine of the same.
+const SCHOOL: &str = "
+config profile 'kids'
+	option vlan '20'
+	list hours 'mon-fri 07:00-09:00'
+	list hours 'mon-fri 16:00-20:00'
+config profile 'iot'
+	option vlan '30'
+config ssid 'home'
+	option ssid 'Home'
+	option unknown 'quarantine'
+	option quarantine_profile 'kids'
+	option onboarding_key 'come in and find out'
+";
+
+/// What becomes of a request at a moment of UTC: seconds of the session, or the code of the refusal.
+fn at_school(
+    evidence: Evidence,
+    from: u8,
+    moment: &str,
+    set: bool,
+) -> Result<Option<u32>, (Option<u32>, &'static str)> {
+    let config = Config::parse(SCHOOL).expect("the configuration of the test");
+    let mut devices: Vec<Device> = [(1, "tablet", "kids"), (2, "laptop", "kids"), (3, "cam", "iot")]
+        .map(|(id, name, profile)| device(id, name, profile, &format!("{name}-key-of-its-own")))
+        .into();
+    devices[0].macs = bound(1);
+    devices[0].expires = Some("2026-11-20T18:00:00Z".parse().expect("a time"));
+    let registry = Registry::load(devices, vec![], vec![], DeviceId(4));
+    let berlin = Zone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("a zone");
+    let in_use = |_, _| 0;
+    let view =
+        View { config: &config, registry: &registry, pairing: None, in_use: &in_use, zone: &berlin, clock_set: set };
+    let now = moment.parse().expect("a time");
+    decide(&Request { mac: mac(from), ssid: b"Home", evidence }, &view, now)
+        .map(|grant| grant.session_timeout)
+        .map_err(|refusal| (refusal.device.map(|id| id.0), refusal.reason.code()))
+}
+
+#[test]
+fn hours_admit_refuse_and_limit_the_session() {
+    let onboarding = Evidence::Handshake(Proof::Onboarding);
+    for (evidence, from, moment, set, expected) in [
+        // Thursday and Friday, 2026-11-19 and -20; local time is an hour ahead.
+        (proof(1), 1, "2026-11-19T06:00:00Z", true, Ok(Some(7200))),
+        (ADDRESS, 1, "2026-11-19T07:59:59Z", true, Ok(Some(1))),
+        (proof(1), 1, "2026-11-19T08:00:00Z", true, Err((Some(1), "outside_hours"))),
+        (proof(1), 1, "2026-11-20T16:30:00Z", true, Ok(Some(5400))),
+        (proof(1), 1, "2026-11-20T18:00:00Z", true, Err((Some(1), "expired"))),
+        (proof(2), 77, "2026-11-20T18:00:00Z", true, Ok(Some(3600))),
+        (proof(2), 77, "2026-11-21T18:00:00Z", true, Err((Some(2), "outside_hours"))),
+        (onboarding, 77, "2026-11-20T18:00:00Z", true, Ok(Some(3600))),
+        (onboarding, 77, "2026-11-21T18:00:00Z", true, Err((None, "outside_hours"))),
+        (proof(3), 77, "2026-11-21T18:00:00Z", true, Ok(None)),
+        // Nobody knows what time it is: no hours, and no harm where there are none.
+        (proof(1), 1, "2026-11-19T06:00:00Z", false, Err((Some(1), "clock_not_set"))),
+        (proof(1), 1, "2026-11-20T18:00:00Z", false, Err((Some(1), "expired"))),
+        (onboarding, 77, "2026-11-20T18:00:00Z", false, Err((None, "clock_not_set"))),
+        (proof(3), 77, "2026-11-19T06:00:00Z", false, Ok(None)),
+    ] {
+        assert_eq!(at_school(evidence, from, moment, set), expected, "{from} {evidence:?} at {moment}");
+    }
+}
+
+#[test]
+fn keys_of_a_closed_profile_are_not_offered() {
+    let offered = |attempt| at_school(Evidence::Address { attempt }, 77, "2026-11-21T18:00:00Z", true);
+    // The camera's key; the quarantine is closed; the camera's again.
+    assert_eq!([0, 1, 2].map(offered), [Ok(None), Err((None, "outside_hours")), Ok(None)]);
+}
+
+#[test]
+fn the_words_for_hours() {
+    let local = Zone::utc().local("2026-11-21T23:10:59Z".parse().expect("a time"));
+    let reason = Reason::OutsideHours { profile: "kids".into(), hours: "mon-fri 07:00-21:00".into(), local };
+    assert_eq!(reason.to_string(), "outside the hours of profile 'kids' (mon-fri 07:00-21:00; it is Sat 23:10)");
 }

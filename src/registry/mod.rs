@@ -139,6 +139,23 @@ impl Registry {
         }
     }
 
+    /// The newest moment of which the registry has a record, and of which device.
+    pub fn newest_moment(&self) -> Option<(UnixTime, &Arc<str>)> {
+        let newest = |entry: &Entry| {
+            let bound = entry.device.macs.iter().map(|bound| bound.since);
+            bound.chain([entry.device.created, entry.seen.last_seen]).max().unwrap_or_default()
+        };
+        self.entries.values().map(|entry| (newest(entry), &entry.device.name)).max_by_key(|(at, _)| *at)
+    }
+
+    /// The clock was set back: what was counted later than this was counted now.
+    pub fn seen_no_later_than(&mut self, now: UnixTime) {
+        for entry in self.entries.values_mut().filter(|entry| entry.seen.last_seen > now) {
+            entry.seen.last_seen = now;
+            entry.unsaved = true;
+        }
+    }
+
     /// The counters that changed since this was last called, to be written to the store.
     pub fn take_unsaved(&mut self) -> Vec<(DeviceId, Seen)> {
         let changed = self.entries.iter_mut().filter(|(_, entry)| entry.unsaved);

@@ -256,7 +256,9 @@ impl Core {
         {
             return Some(Why::NewKey.to_string().into());
         }
-        let view = View { config: &self.config, registry: &self.registry, pairing: None, in_use: &|_, _| 0 };
+        let (config, registry) = (&*self.config, &self.registry);
+        let (zone, clock_set) = (&self.zone, self.time.is_set());
+        let view = View { config, registry, pairing: None, in_use: &|_, _| 0, zone, clock_set };
         let request = Request { mac: key.mac, ssid: &session.ssid, evidence: Evidence::Handshake(proof) };
         match decide(&request, &view, now.wall) {
             Ok(grant) if grant.vlan != session.vlan => Some(Why::NewProfile.to_string().into()),

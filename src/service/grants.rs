@@ -103,6 +103,11 @@ impl Grants {
         sent.map(|((mac, _), _)| *mac)
     }
 
+    /// Each device whose key the last answer for a station had, with the station.
+    pub fn sent_keys(&self) -> impl Iterator<Item = (DeviceId, MacAddr)> {
+        self.last.iter().flat_map(|((mac, _), grant)| grant.devices.iter().map(|(id, _)| (*id, *mac)))
+    }
+
     /// The last answer for a station at a BSS, to be marked.
     pub fn get_mut(&mut self, asked: Asked) -> Option<&mut Grant> {
         self.last.get_mut(&asked)

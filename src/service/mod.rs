@@ -1,6 +1,7 @@
 //! What the daemon does, without its sockets, threads and files: requests and the time go in, answers and
 //! changes to be stored come out.
 
+pub mod clock;
 pub mod control;
 pub mod disconnect;
 pub mod grants;
@@ -8,6 +9,7 @@ pub mod keyring;
 pub mod network;
 pub mod pairing;
 pub mod pending;
+pub mod present;
 pub mod radius;
 pub mod revocation;
 pub mod sessions;
@@ -15,11 +17,14 @@ pub mod stations;
 
 use crate::config::Config;
 use crate::decision::event::{Event, EventRing};
+use crate::decision::hours::{Moment, check_standing};
+use crate::decision::reason::Reason;
 use crate::decision::{Evidence, Grant, Refusal, Request, View, Window, decide};
 use crate::mac::MacAddr;
 use crate::registry::Registry;
-use crate::registry::device::{Change, DeviceId};
+use crate::registry::device::{Change, Device, DeviceId};
 use crate::time::UnixTime;
+use crate::time::zone::Zone;
 use keyring::KeyRing;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -100,6 +105,12 @@ pub struct Core {
     pub disconnects: disconnect::Disconnects,
     /// Who is on the air of this box.
     pub stations: stations::Stations,
+    /// Which devices these are.
+    pub present: present::Present,
+    /// What time it is.
+    pub time: clock::Clock,
+    /// Where the hours of profiles are local time; UTC until the shell says better.
+    pub zone: Zone,
     /// The network of this box.
     pub network: network::Network,
     /// The RADIUS server's own state.
@@ -119,6 +130,8 @@ impl Core {
     pub fn new(config: Arc<Config>, registry: Registry, now: Now, random: Random, clock: Clock, sink: Sink) -> Core {
         let mut keyring = KeyRing::default();
         keyring.configure(&config.ssids, &registry);
+        let time = clock::Clock::new(&registry, now);
+        let now = time.effective(now);
         let mut core = Core {
             radius: radius::Server::default(),
             config_state: ConfigState { loaded_at: now.wall, ..ConfigState::default() },
@@ -133,6 +146,9 @@ impl Core {
             revocation: revocation::Revocation::default(),
             disconnects: disconnect::Disconnects::default(),
             stations: stations::Stations::default(),
+            present: present::Present::default(),
+            time,
+            zone: Zone::utc(),
             network: network::Network::default(),
             damage: None,
             store: StoreState::default(),
@@ -147,6 +163,7 @@ impl Core {
 
     /// Puts another configuration into force. Devices, sessions and events stay.
     pub fn reconfigure(&mut self, config: Arc<Config>, now: Now) {
+        let now = self.time.effective(now);
         let old = std::mem::replace(&mut self.config, config);
         let new = self.config.clone();
         let vlan = |config: &Config, profile: &str| config.profile(profile).map(|profile| profile.vlan);
@@ -206,6 +223,13 @@ impl Core {
     /// Concludes what only time can tell: devices that were sent their key and never proved it, and those whose time is
     /// over. To be called every second.
     pub fn tick(&mut self, now: Now) {
+        if let Some(seconds) = self.time.observe(now) {
+            self.sessions.clock_moved(seconds);
+            if seconds < 0 {
+                self.registry.seen_no_later_than(self.time.effective(now).wall);
+            }
+        }
+        let now = self.time.effective(now);
         radius::conclude_unproved(self, now);
         self.tick_pairing(now);
         self.tick_revocation(now.wall, now.mono);
@@ -224,8 +248,40 @@ impl Core {
         if let Some(device) = self.registry.by_mac(mac) {
             return Some(device.id);
         }
-        let session = self.sessions.iter().find(|(key, session)| key.mac == mac && *session.ssid == **ssid);
+        let session = self.sessions.of(mac).find(|(_, session)| *session.ssid == **ssid);
         session.and_then(|(_, session)| session.device)
+    }
+
+    /// May a device be on the air at this time, whatever it proves.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn admissible(&self, device: &Device, wall: UnixTime) -> Result<(), Reason> {
+        self.admissible_at(device, &self.moment(wall))
+    }
+
+    /// The same for many devices at one moment.
+    pub fn admissible_at(&self, device: &Device, moment: &Moment<'_>) -> Result<(), Reason> {
+        check_standing(device, &self.config, moment)?;
+        match self.config.profile(&device.profile) {
+            Some(_) => Ok(()),
+            None => Err(Reason::ProfileMissing { profile: device.profile.clone() }),
+        }
+    }
+
+    /// This time where the box is.
+    pub fn moment(&self, wall: UnixTime) -> Moment<'_> {
+        Moment::new(wall, &self.zone, self.time.is_set())
+    }
+
+    /// How many addresses other than this one use a device's key: in sessions that NASes account for, and on this box.
+    fn in_use(&self, device: DeviceId, except: MacAddr, now: UnixTime) -> u32 {
+        let here = self.present.of(device).filter(|mac| self.on_air(*mac));
+        let mut addresses: Vec<MacAddr> = self.sessions.addresses(device, now).chain(here).collect();
+        addresses.retain(|mac| *mac != except);
+        addresses.sort_unstable();
+        addresses.dedup();
+        u32::try_from(addresses.len()).unwrap_or(u32::MAX)
     }
 
     fn decide(&self, mac: MacAddr, ssid: &[u8], evidence: Evidence, now: Now) -> Result<Grant, Refusal> {
@@ -241,8 +297,10 @@ impl Core {
         pairing: Option<&Window>,
         now: Now,
     ) -> Result<Grant, Refusal> {
-        let in_use = |device, except| self.sessions.in_use(device, except, now.wall);
-        let view = View { config: &self.config, registry: &self.registry, pairing, in_use: &in_use };
+        let in_use = |device, except| self.in_use(device, except, now.wall);
+        let (config, registry) = (&*self.config, &self.registry);
+        let (zone, clock_set) = (&self.zone, self.time.is_set());
+        let view = View { config, registry, pairing, in_use: &in_use, zone, clock_set };
         decide(&Request { mac, ssid, evidence }, &view, now.wall)
     }
 

@@ -7,6 +7,8 @@
 //! that was let in during the handshake (`=3`), needs no ban: when it comes back, hostapd asks, and the answer is the new one.
 //! A device that gets another VLAN is so back within its own reconnect time, unless it joined in the last 30 s.
 
+mod audit;
+
 use super::Core;
 use super::grants::Onboarding;
 use super::stations::Bss;
@@ -14,6 +16,7 @@ use crate::mac::MacAddr;
 use crate::registry::device::{Change, Device, DeviceId};
 use crate::time::UnixTime;
 use crate::wire::hostapd::Station;
+use audit::Taken;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
@@ -22,11 +25,9 @@ use std::time::{Duration, Instant};
 /// How long after an answer hostapd may still act on it: RADIUS_ACL_TIMEOUT of its `ieee802_11_auth.c`, and some
 /// seconds for an answer that was repeated.
 pub const REMEMBERED: Duration = Duration::from_secs(35);
-/// A station that stays although it was taken off the air is taken off again after this time.
-const AGAIN: Duration = Duration::from_secs(5);
 /// How many answers are remembered. When there are more in 35 s, the oldest are forgotten.
 const ACCEPTED: usize = 1024;
-/// How many orders may wait for the shell; of more than this, the next tick makes them anew for blocked devices.
+/// How many orders may wait for the shell; of more than this, the audit finds who is still there.
 const ORDERS: usize = 4096;
 
 /// Why stations of a device have to go.
@@ -36,6 +37,10 @@ pub enum Why {
     Blocked,
     /// Its time is over.
     Expired,
+    /// The hours of its profile are over.
+    Hours,
+    /// Its profile has hours, and nobody knows what time it is.
+    ClockNotSet,
     /// It was removed.
     Removed,
     /// It has another key.
@@ -50,11 +55,20 @@ pub enum Why {
     NoPairing,
 }
 
+impl Why {
+    /// What keeps the device off the air may end without a new answer to hostapd: the answer it has is right again.
+    fn may_pass(self) -> bool {
+        matches!(self, Why::Blocked | Why::Expired | Why::Hours | Why::ClockNotSet)
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Why::Blocked => "blocked by the administrator",
             Why::Expired => "expired",
+            Why::Hours => "the hours of its profile are over",
+            Why::ClockNotSet => "its profile has hours, and the clock of this box is not set",
             Why::Removed => "removed",
             Why::NewKey => "it has a new key",
             Why::NewProfile => "its profile or VLAN changed",
@@ -98,8 +112,8 @@ pub struct Revocation {
     by_age: VecDeque<(Instant, MacAddr)>,
     bans: BTreeMap<MacAddr, Ban>,
     orders: VecDeque<Order>,
-    /// When stations of blocked and expired devices were last taken off.
-    taken: HashMap<MacAddr, Instant>,
+    /// When stations were last taken off.
+    taken: HashMap<MacAddr, Taken>,
 }
 
 /// Which addresses of a device have to go after a change, and why: all of them, some, or (an empty list) none.
@@ -174,7 +188,7 @@ impl Revocation {
 
     fn off(&mut self, mac: MacAddr, device: &Arc<str>, why: Why, remembered_until: Option<Instant>) {
         if let Some(until) = remembered_until {
-            let firm = !matches!(why, Why::Blocked | Why::Expired);
+            let firm = !why.may_pass();
             let ban = self.bans.entry(mac).or_insert(Ban { until, firm });
             *ban = Ban { until: ban.until.max(until), firm: ban.firm || firm };
         }
@@ -255,33 +269,27 @@ impl Core {
     /// Gives the orders that follow from other VLANs of the profiles.
     pub(super) fn revoke_moved(&mut self, moved: impl Fn(&str) -> bool) {
         let now = (self.clock)();
-        let devices: Vec<Device> = self.registry.devices().filter(|device| moved(&device.profile)).cloned().collect();
-        for device in devices {
-            let addresses = self.addresses_of(&device);
-            self.take_off(&addresses, &device.name, Why::NewProfile, now);
+        let stations = self.stations.iter();
+        let on_air = stations.filter_map(|(_, bss, station)| Some((self.device_of(station.mac, bss)?, station.mac)));
+        let accepted = &self.revocation.accepted;
+        let offered = self.grants.sent_keys().filter(|(_, mac)| accepted.contains_key(mac));
+        let known = accepted.keys().filter_map(|mac| Some((self.registry.by_mac(*mac)?.id, *mac)));
+        let all: BTreeSet<(DeviceId, MacAddr)> = on_air.chain(offered).chain(known).collect();
+        for (id, mac) in all {
+            let device = self.registry.get(id).filter(|device| moved(&device.profile));
+            if let Some(name) = device.map(|device| device.name.clone()) {
+                self.take_off(&BTreeSet::from([mac]), &name, Why::NewProfile, now);
+            }
         }
     }
 
-    /// Takes off whose device is blocked or expired (also one that came while hostapd or the daemon was away), and
-    /// lifts the bans that are no longer needed.
+    /// Takes off whoever may not be on the air (any more), or is there otherwise than the registry says, and lifts the
+    /// bans that are no longer needed.
     pub(super) fn tick_revocation(&mut self, wall: UnixTime, now: Instant) {
         self.revocation.forget(now);
         self.revocation.lift(|_, ban| ban.until <= now);
-        self.revocation.taken.retain(|_, at| now.saturating_duration_since(*at) < AGAIN);
-        let mut refused = Vec::new();
-        for (_, bss, station) in self.stations.iter().filter(|(_, bss, _)| self.config.ssid(&bss.ssid).is_some()) {
-            let device = self.device_of(station.mac, bss).and_then(|id| self.registry.get(id));
-            let Some(device) = device.filter(|_| !self.revocation.taken.contains_key(&station.mac)) else { continue };
-            let why = if device.blocked { Why::Blocked } else { Why::Expired };
-            // hostapd also lists those it refuses, for a while.
-            if station.authorized && (device.blocked || device.is_expired(wall)) {
-                refused.push((station.mac, device.name.clone(), why));
-            }
-        }
-        for (mac, name, why) in refused {
-            self.revocation.taken.insert(mac, now);
-            self.take_off(&BTreeSet::from([mac]), &name, why, now);
-        }
+        self.revocation.taken.retain(|_, taken| !taken.is_over(now));
+        self.audit(wall, now);
     }
 
     /// Takes addresses off the air that are there, or that hostapd would let in without asking.
@@ -292,6 +300,7 @@ impl Core {
             let just_let_in = self.revocation.accepted.contains_key(mac);
             if remembered.is_some() || just_let_in || self.on_air(*mac) {
                 self.revocation.off(*mac, name, why, remembered);
+                self.revocation.taken.insert(*mac, Taken { at: now, why, times: 1, gone: false });
             }
             self.disconnect_all(*mac, name, why);
         }
@@ -305,7 +314,7 @@ impl Core {
         }
     }
 
-    fn on_air(&self, mac: MacAddr) -> bool {
+    pub(super) fn on_air(&self, mac: MacAddr) -> bool {
         self.stations.bsses().any(|(_, bss)| bss.has(mac) && self.config.ssid(&bss.ssid).is_some())
     }
 

@@ -7,9 +7,11 @@
 use super::super::now;
 use super::socket::Socket;
 use super::{Daemon, own_dir};
+use crate::mac::MacAddr;
 use crate::service::revocation::Order;
 use crate::service::stations::STATIONS;
 use crate::wire::hostapd::{Event, Station, Status, deny_list, is_event, is_ok};
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
@@ -23,6 +25,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 const PING: Duration = Duration::from_secs(5);
 /// How often the list is walked though nobody asks.
 const WALK: Duration = Duration::from_secs(60);
+/// Stations that may wait to be asked for one by one.
+const FRESH: usize = 64;
 /// Marks our entries of hostapd's deny list, which has a VLAN id for each and looks at it only when it takes stations
 /// off itself. No VLAN has this one (IEEE 802.1Q reserves it), so the administrator's entries are never touched, and
 /// ours are found again by the next life of a daemon that was killed.
@@ -54,7 +58,7 @@ pub async fn follow(daemon: Rc<Daemon>, place: Place, commands: mpsc::Receiver<C
     let name = place.name.clone();
     let result = async {
         let (requests, events) = open(&place)?;
-        let bss = Bss { daemon: daemon.clone(), name: name.clone(), walk: Notify::new() };
+        let bss = Bss { daemon: daemon.clone(), name: name.clone(), walk: Notify::new(), fresh: Fresh::default() };
         // Attached before the list is walked, so that nobody is missed in between.
         let mut reply = Vec::new();
         events.ask("ATTACH", &mut reply).await?;
@@ -85,6 +89,14 @@ struct Bss {
     name: Arc<str>,
     /// Something happened after which only a walk tells who is there.
     walk: Notify,
+    fresh: Fresh,
+}
+
+/// Stations that have just connected: hostapd's event says little of them, so it is asked. When too many wait, a walk does.
+#[derive(Default)]
+struct Fresh {
+    macs: RefCell<Vec<MacAddr>>,
+    notify: Notify,
 }
 
 impl Bss {
@@ -113,7 +125,10 @@ impl Bss {
             }
             let stations = &mut self.daemon.core.borrow_mut().stations;
             match Event::parse(&datagram) {
-                Some(Event::Connected(mac)) => stations.connected(&self.name, mac),
+                Some(Event::Connected(mac)) => {
+                    stations.connected(&self.name, mac);
+                    self.note_fresh(mac);
+                }
                 Some(Event::Disconnected(mac)) => stations.disconnected(&self.name, mac),
                 Some(Event::Enabled) => self.walk.notify_one(),
                 Some(Event::Disabled) => stations.clear(&self.name),
@@ -121,6 +136,16 @@ impl Bss {
                 // latchkey's own log has the reason.
                 Some(Event::PskMismatch(_)) | None => {}
             }
+        }
+    }
+
+    fn note_fresh(&self, mac: MacAddr) {
+        let mut macs = self.fresh.macs.borrow_mut();
+        if macs.len() < FRESH {
+            macs.push(mac);
+            self.fresh.notify.notify_one();
+        } else {
+            self.walk.notify_one();
         }
     }
 
@@ -142,6 +167,7 @@ impl Bss {
                     }
                 }
                 () = self.walk.notified() => self.walk(requests, &mut reply).await?,
+                () = self.fresh.notify.notified() => self.ask_for_fresh(requests, &mut reply).await?,
                 _ = ping.tick() => requests.ask("PING", &mut reply).await?,
                 command = commands.recv() => match command {
                     Some(Command::Refresh(done)) => {
@@ -154,6 +180,19 @@ impl Bss {
                 },
             }
         }
+    }
+
+    /// Asks for the stations that have just connected: VLAN, AKM, key, signal.
+    async fn ask_for_fresh(&self, requests: &Socket, reply: &mut Vec<u8>) -> io::Result<()> {
+        let macs = self.fresh.macs.take();
+        for mac in macs {
+            requests.ask(&format!("STA {mac}"), reply).await?;
+            // One that is not there has left already, and its event is on the way.
+            if let Some(station) = Station::parse(reply) {
+                self.daemon.core.borrow_mut().stations.found(&self.name, station);
+            }
+        }
+        Ok(())
     }
 
     /// Takes a station off the air, or lets it come back.

@@ -62,7 +62,7 @@ pub fn set(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError>
                     ApiError::field("range", "max_devices", message)
                 })?;
             }
-            "expires" => device.expires = edit::parse_expires(value, now.wall)?,
+            "expires" => device.expires = edit::parse_expires(core, value, now.wall)?,
             "mac" => device.macs = keep_proofs(&device, edit::check_macs(core, &split(value), id, now.wall)?),
             "mac+" => {
                 for bound in edit::check_macs(core, &split(value), id, now.wall)? {

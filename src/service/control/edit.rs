@@ -48,7 +48,7 @@ pub fn create(
         None => 0,
     };
     let expires = match wanted.expires.filter(|text| !text.is_empty()) {
-        Some(text) => parse_expires(text, now.wall)?,
+        Some(text) => parse_expires(core, text, now.wall)?,
         None => None,
     };
     let mut device = Device {
@@ -166,14 +166,18 @@ pub fn parse_bind(text: &str) -> Result<Bind, ApiError> {
     })
 }
 
-/// A moment in the future, or `never`.
-pub fn parse_expires(text: &str, now: UnixTime) -> Result<Option<UnixTime>, ApiError> {
+/// A moment in the future, or `never`. While nobody knows what time it is, no moment can be told to be in the future.
+pub fn parse_expires(core: &Core, text: &str, now: UnixTime) -> Result<Option<UnixTime>, ApiError> {
     if text == "never" {
         return Ok(None);
     }
     let shown: String = text.chars().take(40).collect();
     let at: UnixTime =
         text.parse().map_err(|why| ApiError::field("expires", "expires", format!("expires '{shown}' is {why}")))?;
+    if let Some(trouble) = core.time.trouble() {
+        let message = format!("expires {at} cannot be checked, since {trouble}");
+        return Err(ApiError::field("clock_not_set", "expires", message));
+    }
     if at <= now {
         let message = format!("expires {at} is in the past (it is {now}): block the device to refuse it now");
         return Err(ApiError::field("expires", "expires", message));

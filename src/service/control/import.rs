@@ -83,6 +83,7 @@ pub fn start(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError>
 impl Import {
     /// Checks the next `n` lines. True when there are no more.
     pub fn step(&mut self, core: &mut Core, now: Now, n: usize) -> bool {
+        let now = core.time.effective(now);
         for _ in 0..n {
             let Some((line, record)) = self.rows.next() else { return true };
             if let Err(error) = self.take(core, line, &record, now) {

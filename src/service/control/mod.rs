@@ -212,6 +212,7 @@ impl Call {
     /// # Errors
     /// The refusal.
     pub fn run(&self, core: &mut Core, now: Now) -> Result<Done, ApiError> {
+        let now = core.time.effective(now);
         (self.method.run)(core, &self.params, now)
     }
 }

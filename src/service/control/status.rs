@@ -64,6 +64,12 @@ pub fn status(core: &mut Core, _: &Params, now: Now) -> Result<Done, ApiError> {
             "good_copy": core.store.copied.map(|at| at.to_string()),
             "failure": core.store.failure,
         },
+        "clock": {
+            "now": now.wall.to_string(),
+            "local": core.zone.local(now.wall).to_string(),
+            "zone": core.zone.name(),
+            "trouble": core.time.trouble(),
+        },
         "keys": keys,
         "radius": {
             "requests": stats.requests,

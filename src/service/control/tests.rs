@@ -353,3 +353,38 @@ proptest::proptest! {
         fuzz(json!({ "method": "device_import", "params": { "csv": format!("name,mac,key\n{csv}") } }).to_string().as_bytes());
     }
 }
+
+/// A router that has just booted: it is 1970 by its clock, and nobody knows better.
+#[test]
+fn no_expiry_is_taken_while_the_clock_is_not_set() {
+    let mut core = core();
+    let early = Now { wall: UnixTime(99), ..now() };
+    core.tick(early);
+    let mut ask = |method: &str, params: Value, now: Now| {
+        core.tick(now);
+        let call = Call::new(method, params.as_object().cloned().unwrap_or_default()).expect("a call");
+        match call.run(&mut core, now) {
+            Ok(Done::Commit { changes, then }) => {
+                core.apply(&changes);
+                then(&core, now)
+            }
+            Ok(Done::Value(value)) => value,
+            Ok(_) => Value::Null,
+            Err(error) => error.to_json(),
+        }
+    };
+    // The clock was right when the daemon began, so time goes on from there.
+    let lamp = json!({ "name": "lamp", "expires": "2028-01-01" });
+    let refused = ask("device_add", lamp.clone(), early);
+    let (code, field, message) = error(&refused);
+    assert_eq!((&*code, &*field), ("clock_not_set", "expires"));
+    assert!(message.contains("1970-01-01T00:01:39Z") && message.contains("NTP"), "{message}");
+    let added = ask("device_add", json!({ "name": "tv", "expires": "never" }), early);
+    assert!(added["device"]["created"].as_str().is_some_and(|at| at.starts_with("2027-01-15")), "{added}");
+    let set = json!({ "name": "tv", "set": { "expires": "2028-01-01" } });
+    assert_eq!(error(&ask("device_set", set, early)).0, "clock_not_set");
+    let status = ask("status", json!({}), early);
+    assert!(status["clock"]["trouble"].as_str().is_some_and(|text| text.contains("not set")), "{status}");
+    assert_eq!(ask("device_add", lamp, now())["device"]["expires"], "2028-01-01T00:00:00Z");
+    assert_eq!(ask("status", json!({}), now())["clock"]["trouble"], Value::Null);
+}

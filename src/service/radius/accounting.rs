@@ -25,6 +25,7 @@ const NAMES: usize = 5;
 
 /// Takes a datagram of the accounting port. The answer, if there is one at once, is left in `out`.
 pub fn receive(core: &mut Core, from: SocketAddr, datagram: &[u8], now: Now, out: &mut Vec<u8>) -> Next {
+    let now = core.time.effective(now);
     let Some(incoming) = admit(core, from, datagram, now.mono) else { return Next::Nothing };
     let packet = &incoming.packet;
     match packet.code() {
@@ -87,6 +88,7 @@ pub fn settle(core: &mut Core, exchange: Exchange, now: Now, out: &mut Vec<u8>) 
         Proved::Onboarding(_, device) => Change::Put(vec![(**device).clone()]),
     };
     let finish = move |core: &mut Core, stored: bool, now: Now, out: &mut Vec<u8>| {
+        let now = core.time.effective(now);
         let Some(incoming) = admit(core, exchange.from, &exchange.datagram, exchange.started) else { return };
         if stored {
             let mac = match proved {

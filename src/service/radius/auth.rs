@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 /// Takes a datagram of the authentication port. The answer, if there is one at once, is left in `out`.
 pub fn receive(core: &mut Core, from: SocketAddr, datagram: &[u8], now: Now, out: &mut Vec<u8>) -> Next {
+    let now = core.time.effective(now);
     let Some(incoming) = admit(core, from, datagram, now.mono) else { return Next::Nothing };
     let packet = &incoming.packet;
     if !matches!(packet.code(), Code::ACCESS_REQUEST | Code::STATUS_SERVER) {
@@ -48,6 +49,7 @@ pub fn receive(core: &mut Core, from: SocketAddr, datagram: &[u8], now: Now, out
 
 /// Goes on with a request after its key search.
 pub fn resume(core: &mut Core, exchange: &Exchange, proof: Proof, now: Now, out: &mut Vec<u8>) -> Next {
+    let now = core.time.effective(now);
     let Some(incoming) = admit(core, exchange.from, &exchange.datagram, exchange.started) else { return Next::Nothing };
     work(core, &incoming, &exchange.datagram, Some(proof), now, out)
 }
@@ -67,6 +69,7 @@ pub type Finish = Box<dyn FnOnce(&mut Core, bool, Now, &mut Vec<u8>)>;
 
 /// Decides a request whose answer binds a key, once more, with the registry locked.
 pub fn settle(core: &mut Core, exchange: Exchange, now: Now, out: &mut Vec<u8>) -> Verdict {
+    let now = core.time.effective(now);
     if exchange.accounting {
         return super::accounting::settle(core, exchange, now, out);
     }
@@ -92,6 +95,7 @@ pub fn settle(core: &mut Core, exchange: Exchange, now: Now, out: &mut Vec<u8>) 
     };
     let nas = nas_name(core, incoming.index, &incoming.packet);
     let finish = move |core: &mut Core, stored: bool, now: Now, out: &mut Vec<u8>| {
+        let now = core.time.effective(now);
         let mut decided = if stored { decided } else { Err(Refusal { device, reason: Reason::NotStored }) };
         if let Some(registered) = registered {
             core.pairing.admit(None);

@@ -1,0 +1,196 @@
+//! Every second: is whoever is on the air allowed to be there, and is it there as the registry says? That is how expiry and
+//! hours act by themselves, and how orders that were lost (hostapd or its socket was away, a queue was full) are made up
+//! for: what they should have brought about is seen to be missing.
+
+use super::Why;
+use crate::config::{Backend, Ssid};
+use crate::decision::hours::{Moment, check_hours};
+use crate::decision::reason::Reason;
+use crate::mac::MacAddr;
+use crate::registry::device::{Bind, Device, DeviceId};
+use crate::service::Core;
+use crate::service::grants::Grant;
+use crate::service::stations::Bss;
+use crate::time::UnixTime;
+use crate::wire::hostapd::Station;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A station that stays although it was taken off the air is taken off again after this time.
+const AGAIN: Duration = Duration::from_secs(5);
+/// One that comes back as wrong as it was is disturbed again after this time, doubled each time ...
+const RARELY: Duration = Duration::from_secs(300);
+/// ... up to this.
+const MOST_RARELY: Duration = Duration::from_secs(3600);
+
+/// That a station was taken off.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Taken {
+    pub(super) at: Instant,
+    pub(super) why: Why,
+    /// How often for this reason.
+    pub(super) times: u32,
+    /// It was seen to be off the air since.
+    pub(super) gone: bool,
+}
+
+impl Taken {
+    /// It is left alone for now: it is given the time to go. Who was gone and came back although it must not has had it.
+    fn spares(&self, why: Why, now: Instant) -> bool {
+        let came_back = self.gone && why.may_pass();
+        self.why == why && !came_back && now.saturating_duration_since(self.at) < self.patience()
+    }
+
+    /// How long. Whoever is only in the wrong VLAN, say, because hostapd does not have the right one, keeps its connection
+    /// in between.
+    fn patience(&self) -> Duration {
+        match self.times {
+            _ if self.why.may_pass() => AGAIN,
+            0 | 1 => AGAIN,
+            times => RARELY.saturating_mul(1 << times.saturating_sub(2).min(10)).min(MOST_RARELY),
+        }
+    }
+
+    /// It is so long ago that it means nothing for what comes.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.at) > self.patience() + MOST_RARELY
+    }
+}
+
+/// A station that has to go.
+struct Finding {
+    mac: MacAddr,
+    device: Arc<str>,
+    why: Why,
+    /// In words what is wrong, and what else could be the matter when it does not help.
+    wrong: Option<String>,
+}
+
+impl Core {
+    /// Looks at every station, takes off those that have to go, and notes whose the others are.
+    pub(super) fn audit(&mut self, wall: UnixTime, now: Instant) {
+        let moment = self.moment(wall);
+        let (mut findings, mut fine, mut present) = (Vec::new(), Vec::new(), Vec::new());
+        let mut still_there = BTreeSet::new();
+        let mut served: Option<(&Bss, Option<&Ssid>)> = None;
+        for (_, bss, station) in self.stations.iter() {
+            let ssid = match served {
+                Some((same, ssid)) if std::ptr::eq(same, bss) => ssid,
+                _ => self.config.ssid(&bss.ssid),
+            };
+            served = Some((bss, ssid));
+            // hostapd also lists those it refuses, for a while.
+            let Some(ssid) = ssid.filter(|_| station.authorized) else { continue };
+            let (mac, owner) = (station.mac, self.device_of(station.mac, bss));
+            present.extend(owner.map(|id| (id, mac)));
+            let taken = self.revocation.taken.get(&mac);
+            still_there.extend(taken.map(|_| mac));
+            match self.verdict(ssid, bss, station, owner, &moment) {
+                Some(finding) if taken.is_some_and(|taken| taken.spares(finding.why, now)) => {}
+                Some(finding) => findings.push(finding),
+                None if taken.is_some() && is_reported(station) => fine.push(mac),
+                None => {}
+            }
+        }
+        self.present.replace(present.into_iter());
+        for (mac, taken) in &mut self.revocation.taken {
+            taken.gone |= !still_there.contains(mac);
+        }
+        for mac in fine {
+            self.revocation.taken.remove(&mac);
+        }
+        for finding in findings {
+            self.carry_out(&finding, now);
+        }
+    }
+
+    fn carry_out(&mut self, finding: &Finding, now: Instant) {
+        let before = self.revocation.taken.get(&finding.mac).filter(|taken| taken.why == finding.why);
+        let times = before.map_or(1, |taken| taken.times.saturating_add(1));
+        let taken = Taken { at: now, why: finding.why, times, gone: false };
+        if let (2, Some(wrong)) = (taken.times, &finding.wrong) {
+            let minutes = taken.patience().as_secs() / 60;
+            tracing::warn!(
+                "{} ({}) came back as it was: {wrong}. It is taken off the air again, and then after {minutes} minutes \
+                 and more",
+                finding.device,
+                finding.mac
+            );
+        }
+        self.take_off(&BTreeSet::from([finding.mac]), &finding.device, finding.why, now);
+        self.revocation.taken.insert(finding.mac, taken);
+    }
+
+    /// What is wrong with a station, if anything certainly is.
+    fn verdict(
+        &self,
+        ssid: &Ssid,
+        bss: &Bss,
+        station: &Station,
+        owner: Option<DeviceId>,
+        moment: &Moment<'_>,
+    ) -> Option<Finding> {
+        let mac = station.mac;
+        let finding = |device: &Arc<str>, why, wrong| Some(Finding { mac, device: device.clone(), why, wrong });
+        // Without RADIUS there are no answers; what is left of them is from before.
+        let asked = bss.bssid.filter(|_| ssid.backend == Backend::Radius).map(|bssid| (mac, bssid));
+        let grant = asked.and_then(|asked| self.grants.get(asked)).filter(|grant| grant.ssid == bss.ssid);
+        let Some(id) = owner else {
+            // In quarantine, or with one of several keys: its profile is certain.
+            let closed = check_hours(self.config.profile(&grant?.profile)?, moment).err()?;
+            return finding(&"a device that is not registered".into(), why_of(&closed), None);
+        };
+        let Some(device) = self.registry.get(id) else {
+            return finding(&"a device of before".into(), Why::Removed, None);
+        };
+        if let Err(reason) = self.admissible_at(device, moment) {
+            return finding(&device.name, why_of(&reason), None);
+        }
+        if let Some(why) = grant.and_then(|grant| outdated(device, mac, grant)) {
+            return finding(&device.name, why, Some(format!("{why}, but hostapd let it in as before")));
+        }
+        let vlan = self.config.profile(&device.profile)?.vlan;
+        if !is_reported(station) || station.vlan == vlan {
+            return None;
+        }
+        let words = |vlan: Option<u16>| vlan.map_or("no VLAN".to_owned(), |vlan| format!("VLAN {vlan}"));
+        let wrong = format!(
+            "it is in {}, and its profile '{}' says {}: does hostapd have dynamic_vlan=1 and that VLAN in its vlan_file?",
+            words(station.vlan),
+            device.profile,
+            words(vlan)
+        );
+        finding(&device.name, Why::NewProfile, Some(wrong))
+    }
+}
+
+/// What became wrong about the answer by which a device was let in.
+fn outdated(device: &Device, mac: MacAddr, grant: &Grant) -> Option<Why> {
+    let (_, serial) = grant.devices.iter().find(|(id, _)| *id == device.id).filter(|_| grant.devices.len() == 1)?;
+    if *serial != device.key_serial {
+        return Some(Why::NewKey);
+    }
+    // Whoever proves the key for the first time is bound before it counts as proved.
+    let unbound = grant.proved && device.bind != Bind::Any && !device.has_mac(mac);
+    unbound.then_some(Why::Unbound)
+}
+
+/// hostapd itself told of this station: what it did not mention is not there. Of a station that just connected nothing is
+/// known yet.
+fn is_reported(station: &Station) -> bool {
+    station.connected.is_some() || station.akm.is_some()
+}
+
+fn why_of(reason: &Reason) -> Why {
+    match reason {
+        Reason::Expired(_) => Why::Expired,
+        Reason::OutsideHours { .. } => Why::Hours,
+        Reason::ClockNotSet { .. } => Why::ClockNotSet,
+        Reason::ProfileMissing { .. } => Why::NewProfile,
+        _ => Why::Blocked,
+    }
+}
+
+#[cfg(test)]
+mod tests;
