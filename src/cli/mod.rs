@@ -3,6 +3,7 @@
 mod args;
 mod client;
 mod device;
+mod firewall;
 mod help;
 mod log;
 mod pending;
@@ -96,6 +97,7 @@ fn run(args: impl IntoIterator<Item = OsString>, socket: Option<OsString>, conte
         Command::Sessions => sessions::run(context),
         Command::Stations => stations::run(context),
         Command::Qr(query) => qr::run(context, query),
+        Command::Firewall(command) => firewall::run(context, command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

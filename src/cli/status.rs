@@ -37,6 +37,11 @@ fn render(reply: Part<'_>, look: &Look) -> String {
     let hint = if pending > 0 { " (latchkey pending list)" } else { "" };
     let paint = (pending > 0).then_some(Paint::Warn);
     facts.add("Pending", Cell::painted(paint, format!("{}{hint}", count(pending, "unknown device"))));
+    for (index, trouble) in reply.list("troubles").enumerate() {
+        let label = if index == 0 { "Network" } else { "" };
+        facts
+            .add(label, Cell::painted(Some(Paint::Bad), format!("{}: {}", trouble.text("about"), trouble.text("why"))));
+    }
     let mut text = facts.render(look);
     if reply.list("clients").len() > 0 {
         let mut table = Table::new(["CLIENT", "ADDRESS", ">REQUESTS", ">DROPPED"]);
@@ -172,7 +177,7 @@ No client may ask yet: add config client 'local' with address and secret to the 
                 { "name": "local", "address": "127.0.0.1", "requests": 120, "dropped": 0 },
                 { "name": "attic", "address": "192.168.1.2", "requests": 7, "dropped": 2 },
             ],
-            "sessions": 1, "pending": 2,
+            "sessions": 1, "pending": 2, "troubles": [{ "about": "firewall", "why": "there is no nft" }],
         });
         let expected = "\
 latchkey       0.1.0, up 59 s
@@ -190,6 +195,7 @@ Dropped        1 from unknown clients
                2 without Message-Authenticator
 Online         1 device (latchkey sessions)
 Pending        2 unknown devices (latchkey pending list)
+Network        firewall: there is no nft
 
 CLIENT  ADDRESS      REQUESTS  DROPPED
 local   127.0.0.1         120        0

@@ -2,7 +2,8 @@
 
 use super::error::{ConfigError, quoted, suggest};
 use super::{
-    Backend, Bridges, Client, Config, Firewall, LogLevel, Main, MessageAuthenticator, Prefix, Security, Ssid, Unknown,
+    Backend, Bridges, Client, Config, Firewall, LogLevel, Main, MessageAuthenticator, Prefix, Profile, Security, Ssid,
+    Unknown,
 };
 use crate::registry::weak;
 use crate::secret::{Passphrase, RadiusSecret};
@@ -173,7 +174,7 @@ impl Reader {
         };
         let mut main_line = None;
         let mut places = HashMap::new();
-        let (mut client_lines, mut ssid_lines) = (Vec::new(), Vec::new());
+        let (mut client_lines, mut ssid_lines, mut profile_lines) = (Vec::new(), Vec::new(), Vec::new());
         for section in &document.sections {
             let Some((kind, options)) = SECTIONS.iter().find(|(kind, _)| *kind == &*section.kind) else {
                 let kinds = SECTIONS.iter().map(|(kind, _)| *kind);
@@ -205,7 +206,12 @@ impl Reader {
                         client_lines.push((section.line, title(section)));
                     }
                 }
-                "profile" => config.profiles.extend(scope.profile()),
+                "profile" => {
+                    if let Some(profile) = scope.profile() {
+                        config.profiles.push(profile);
+                        profile_lines.push(section);
+                    }
+                }
                 _ => {
                     if let Some(ssid) = scope.ssid(place) {
                         config.ssids.push(ssid);
@@ -215,6 +221,7 @@ impl Reader {
             }
         }
         self.across(&config, &client_lines, &ssid_lines);
+        self.shared_bridges(&config, &profile_lines);
         self.useless(&config, main_line.unwrap_or(1));
         config
     }
@@ -249,6 +256,25 @@ impl Reader {
                     format!("add it{}", suggest(profile, config.profiles.iter().map(|p| &*p.name)))
                 };
                 error("quarantine_profile", format!("there is no profile {}: {mend}", quoted(profile)));
+            }
+        }
+    }
+
+    /// Profiles whose devices cannot be told apart, and that are to reach different things.
+    fn shared_bridges(&mut self, config: &Config, sections: &[&Section<'_>]) {
+        for (index, (profile, section)) in config.profiles.iter().zip(sections).enumerate() {
+            let mut before = config.profiles.iter().take(index);
+            let Some(first) = before.find(|first| first.bridge.is_some() && first.bridge == profile.bridge) else {
+                continue;
+            };
+            let limits = |p: &Profile| (p.access, p.isolate, p.allow.clone());
+            if limits(first) != limits(profile) {
+                let message = format!(
+                    "its devices are on one bridge with those of '{}' and cannot be told apart: the stricter limits hold \
+                     for both; give one another VLAN",
+                    first.name
+                );
+                self.warn(section.line, title(section), None, message);
             }
         }
     }

@@ -3,11 +3,14 @@
 //! have threads of their own.
 
 mod control;
+mod firewall;
 mod hostapd;
 mod logging;
 mod reload;
 mod udp;
 mod work;
+
+pub use firewall::nft::remove as remove_firewall;
 
 use crate::config::Config;
 use crate::decision::event::Event;
@@ -45,6 +48,9 @@ struct Daemon {
     events: broadcast::Sender<Arc<Event>>,
     searcher: work::Searcher,
     hostapd: hostapd::Hostapd,
+    /// The default routes have changed.
+    network_changed: Notify,
+    firewall: firewall::Firewall,
     config_path: PathBuf,
     logging: Logging,
 }
@@ -146,14 +152,19 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
             events,
             searcher: work::Searcher::start()?,
             hostapd: hostapd::Hostapd::default(),
+            network_changed: Notify::new(),
+            firewall: firewall::Firewall::default(),
             config_path: path.to_owned(),
             logging,
         });
+        // The limits come before the devices.
+        firewall::start(&daemon).await;
         let mut listeners = udp::Listeners::default();
         listeners.follow(&daemon, &config)?;
         let control = control::Listener::bind(&config.main.control_socket)?;
         tokio::task::spawn_local(control.serve(daemon.clone()));
         tokio::task::spawn_local(work::derive_keys(daemon.clone()));
+        let firewall = tokio::task::spawn_local(firewall::watch(daemon.clone()));
         let hostapd = tokio::task::spawn_local(hostapd::watch(daemon.clone()));
         if let Err(why) = daemon.store.keep_ssids(ssids).await {
             tracing::warn!("keys of SSIDs of the past stay in the registry: {why}");
@@ -168,6 +179,8 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
         until_stopped(&daemon, &mut listeners, signals).await;
         hostapd.abort();
         hostapd::leave(&daemon).await;
+        firewall.abort();
+        firewall::leave(&daemon).await;
         daemon.save_counters().await;
         daemon.store.shutdown().await?;
         control::remove(&config.main.control_socket);

@@ -96,6 +96,8 @@ pub struct Core {
     pub stations: stations::Stations,
     /// The network of this box.
     pub network: network::Network,
+    /// What the kernel has of the firewall.
+    pub firewall: crate::firewall::Status,
     /// The RADIUS server's own state.
     pub radius: radius::Server,
     /// A damaged database found at the start.
@@ -126,6 +128,7 @@ impl Core {
             revocation: revocation::Revocation::default(),
             stations: stations::Stations::default(),
             network: network::Network::default(),
+            firewall: crate::firewall::Status::default(),
             damage: None,
             store: StoreState::default(),
             started: now.mono,

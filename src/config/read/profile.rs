@@ -39,6 +39,16 @@ impl Scope<'_, '_> {
             let message = "is set on the profile's bridge, and it has none: add option vlan";
             self.error(entry.line, Some("address"), message.into());
         }
+        if bridge.is_none() {
+            for option in ["access", "allow"] {
+                let entry = self.entry(option).filter(|_| option == "allow" || access != Access::Full);
+                if let Some(entry) = entry {
+                    let message = "cannot be enforced, because the profile's devices have no VLAN to tell them by: add \
+                                   option vlan, or option bridge with a bridge that only they are on";
+                    self.warn(entry.line, option, message.into());
+                }
+            }
+        }
         if access == Access::Full
             && let Some(entry) = self.entry("allow")
         {

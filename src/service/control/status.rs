@@ -85,6 +85,7 @@ pub fn status(core: &mut Core, _: &Params, now: Now) -> Result<Done, ApiError> {
         "sessions": core.sessions.len(),
         "bsses": core.stations.bsses().map(|(name, bss)| json!({ "name": &**name, "ssid": view::ssid(&bss.ssid) })).collect::<Value>(),
         "pending": core.pending.len(),
+        "troubles": core.network.troubles.iter().map(|(about, why)| json!({ "about": &**about, "why": why })).collect::<Value>(),
     })))
 }
 
