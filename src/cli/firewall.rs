@@ -106,7 +106,7 @@ fn render(reply: Part<'_>, look: &Look) -> String {
             profile.text("vlan").into(),
             profile.text("bridge").into(),
             access,
-            profile.text("may_reach").into(),
+            may_reach(profile).into(),
             dropped.into(),
         ]);
         for note in profile.at("notes").0.as_array().into_iter().flatten() {
@@ -117,8 +117,11 @@ fn render(reply: Part<'_>, look: &Look) -> String {
         }
     }
     text.push_str(&table.render(look));
-    if !notes.is_empty() {
-        text.push('\n');
+    text.push('\n');
+    for (profile, allowed) in reply.list("profiles").map(|profile| (profile, allowed(profile))) {
+        if allowed.len() > 1 {
+            text.push_str(&format!("Allowed to {}: {}.\n", profile.text("profile"), allowed.join(", ")));
+        }
     }
     for note in notes {
         text.push_str(&format!("Note: {note}.\n"));
@@ -126,10 +129,25 @@ fn render(reply: Part<'_>, look: &Look) -> String {
     text
 }
 
+/// What the table has room for: a long list follows it.
+fn may_reach(profile: Part<'_>) -> String {
+    let text = profile.text("may_reach");
+    match &allowed(profile)[..] {
+        [] => text,
+        [one] => format!("{text}, {one}"),
+        list => format!("{text}, {} allowed", count(list.len() as u64, "destination")),
+    }
+}
+
+fn allowed(profile: Part<'_>) -> Vec<String> {
+    let list = profile.at("allow").0.as_array().into_iter().flatten();
+    list.map(|entry| entry.as_str().map(super::clean).unwrap_or_default().into_owned()).collect()
+}
+
 /// Whether it is in force, in a sentence.
 fn state(reply: Part<'_>) -> (String, Paint) {
     if let Some(trouble) = reply.maybe("trouble") {
-        let left = if reply.flag("in_kernel") { " What was in force before still is." } else { "" };
+        let left = if reply.flag("in_kernel") { " The table in the kernel stays as it is." } else { "" };
         return (format!("Not enforced as configured: {trouble}.{left}"), Paint::Bad);
     }
     match (reply.flag("enabled"), reply.flag("loaded"), reply.flag("in_kernel")) {
@@ -176,8 +194,11 @@ mod tests {
             "wan": { "interfaces": ["wan", "wwan0"], "source": "default routes", "passed_over": [] },
             "profiles": [
                 { "profile": "iot", "vlan": 20, "bridge": "brvlan20", "access": "isolated", "enforced": true,
-                  "may_reach": "DHCP and DNS here, 192.168.1.10 tcp 443", "dropped": { "packets": 12, "bytes": 1500 },
+                  "may_reach": "DHCP and DNS here", "allow": ["192.168.1.10 tcp 443"], "dropped": { "packets": 12, "bytes": 1500 },
                   "notes": ["one"] },
+                { "profile": "tv", "vlan": 30, "bridge": "brvlan30", "access": "isolated", "enforced": true,
+                  "may_reach": "DHCP and DNS here", "allow": ["10.0.0.1", "10.0.0.2 udp 53"],
+                  "dropped": { "packets": 0, "bytes": 0 }, "notes": [] },
                 { "profile": "family", "vlan": null, "bridge": null, "access": "full", "enforced": false,
                   "may_reach": "what the network of the SSID reaches", "dropped": null, "notes": ["one", "two"] },
             ],
@@ -187,10 +208,12 @@ In force: the kernel has the table inet latchkey as it was loaded.
 The Internet: over wan, wwan0 (default routes).
 Others changed or removed the table 1 time; it was put back.
 
-PROFILE  VLAN  BRIDGE    ACCESS              MAY REACH                                    DROPPED
-iot      20    brvlan20  isolated            DHCP and DNS here, 192.168.1.10 tcp 443  12 (1.5 kB)
-family   -     -         full, not enforced  what the network of the SSID reaches               -
+PROFILE  VLAN  BRIDGE    ACCESS              MAY REACH                                      DROPPED
+iot      20    brvlan20  isolated            DHCP and DNS here, 192.168.1.10 tcp 443    12 (1.5 kB)
+tv       30    brvlan30  isolated            DHCP and DNS here, 2 destinations allowed            0
+family   -     -         full, not enforced  what the network of the SSID reaches                 -
 
+Allowed to tv: 10.0.0.1, 10.0.0.2 udp 53.
 Note: one.
 Note: two.
 ";
@@ -204,7 +227,10 @@ Note: two.
             (json!({ "enabled": true }), "Nothing to enforce"),
             (json!({ "enabled": true, "loaded": true }), "Not in force"),
             (json!({ "enabled": true, "trouble": "there is no nft" }), "Not enforced as configured: there is no nft."),
-            (json!({ "enabled": true, "trouble": "x", "in_kernel": true }), "x. What was in force before still is."),
+            (
+                json!({ "enabled": true, "trouble": "x", "in_kernel": true }),
+                "x. The table in the kernel stays as it is.",
+            ),
         ] {
             let text = render(Part(&reply), &PLAIN);
             assert!(text.contains(expected), "{text}");

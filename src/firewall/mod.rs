@@ -9,11 +9,10 @@ pub mod listing;
 pub mod notice;
 mod ruleset;
 
-pub use ruleset::{remove, write};
+pub use ruleset::{remove, without_source_check, write};
 
 use crate::config::{Access, Allow, Config, Firewall, Isolate, Profile};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 use std::sync::Arc;
 
 /// The table's name, in the family `inet`.
@@ -172,20 +171,17 @@ impl Zone {
         self.is_restricted() || self.keeps_apart()
     }
 
-    /// What its devices may reach, in words.
+    /// What its devices may reach besides [`Zone::allow`], in words.
     pub fn may_reach(&self, wan: &Wan) -> String {
-        let mut text = match self.access {
-            Access::Full => return "everything".into(),
+        match self.access {
+            Access::Full if self.keeps_apart() => "everything but each other".to_owned(),
+            Access::Full => "everything".to_owned(),
             Access::Internet if wan.interfaces.is_empty() => {
                 "DHCP and DNS here; not the Internet, to which no way is known".to_owned()
             }
             Access::Internet => format!("DHCP and DNS here, public addresses over {}", wan.interfaces.join(", ")),
             Access::Isolated => "DHCP and DNS here".to_owned(),
-        };
-        for entry in &self.allow {
-            let _ = write!(text, ", {entry}");
         }
-        text
     }
 
     /// What else one should know about it, in whole sentences without a full stop.

@@ -103,6 +103,12 @@ pub fn write(plan: &Plan) -> String {
     text
 }
 
+/// The same without the check of source addresses, for a kernel that has no `nft_fib_inet`: the other limits are worth
+/// having without it.
+pub fn without_source_check(ruleset: &str) -> String {
+    ruleset.split_inclusive('\n').filter(|line| !line.contains(" fib saddr ")).collect()
+}
+
 fn set(text: &mut String, name: &str, kind: &str, flags: &str, elements: impl Iterator<Item = String>) {
     let elements = elements.collect::<Vec<_>>().join(", ");
     let elements = if elements.is_empty() { String::new() } else { format!("elements = {{ {elements} }} ") };

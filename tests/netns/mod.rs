@@ -114,7 +114,8 @@ impl Network {
             for (side, host) in sides.iter().zip([11, 12]) {
                 let port = format!("v{vlan}-{host}");
                 network.link(&port, side, "eth0");
-                ip(gateway, &format!("link set {port} master brvlan{vlan} type bridge_slave isolated on"));
+                ip(gateway, &format!("link set {port} master brvlan{vlan}"));
+                ip(gateway, &format!("link set {port} type bridge_slave isolated on"));
                 let addresses = [format!("10.0.{vlan}.{host}/32"), format!("2001:db8:{vlan}::{host}/128")];
                 for address in addresses {
                     ip(side, &format!("address add {address} dev eth0"));
@@ -176,8 +177,7 @@ pub struct Receivers {
 
 impl Receivers {
     pub fn start(network: &Network) -> Receivers {
-        let mut receivers =
-            Receivers { received: Arc::default(), stop: Arc::default(), threads: Vec::new() };
+        let mut receivers = Receivers { received: Arc::default(), stop: Arc::default(), threads: Vec::new() };
         for namespace in network.namespaces() {
             let vlans = if namespace == network.gateway { &network.vlans[..] } else { &[] };
             let (udp, tcp) = inside(&namespace, || {
@@ -312,10 +312,8 @@ impl Flood {
     pub fn start(from: &str, to: &[(&str, &str)]) -> Flood {
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, from) = (stop.clone(), from.to_owned());
-        let to: Vec<(SocketAddr, String)> = to
-            .iter()
-            .map(|(to, token)| (SocketAddr::new(to.parse().unwrap(), 9000), (*token).to_owned()))
-            .collect();
+        let to: Vec<(SocketAddr, String)> =
+            to.iter().map(|(to, token)| (SocketAddr::new(to.parse().unwrap(), 9000), (*token).to_owned())).collect();
         let thread = thread::spawn(move || {
             inside(&from, || {
                 // One socket for each: an ICMP error is reported to the next one who sends.

@@ -94,8 +94,8 @@ async fn settle(daemon: &Daemon) -> bool {
     if daemon.firewall.settled.get() && loaded.as_deref() == wanted.as_deref() {
         return true;
     }
-    let done = match wanted {
-        Some(ruleset) => put(daemon, ruleset).await,
+    let done = match &wanted {
+        Some(ruleset) => put(daemon, ruleset.clone()).await,
         None => aside(nft::remove).await.map(|removed| {
             if removed {
                 tracing::info!("the firewall's table is removed: there is nothing to enforce here");
@@ -103,32 +103,34 @@ async fn settle(daemon: &Daemon) -> bool {
             forget(daemon);
         }),
     };
-    let well = done.is_ok();
+    let well = daemon.core.borrow().firewall.loaded.as_deref() == wanted.as_deref();
     daemon.firewall.settled.set(well);
     // Where nothing is wanted, nothing is missed when there is no nft.
-    let nothing_wanted = {
-        let core = daemon.core.borrow();
-        firewall::wanted(&core.config, &core.network.default_routes).is_none()
-    };
-    tell(daemon, if nothing_wanted { Ok(()) } else { done });
-    well || nothing_wanted
+    tell(daemon, if wanted.is_some() { done } else { Ok(()) });
+    well
 }
 
-/// Puts a ruleset in and remembers how nft lists it.
+/// Puts a ruleset in and remembers how nft lists it. What of it this kernel cannot do is an error, too.
 async fn put(daemon: &Daemon, ruleset: String) -> Result<(), String> {
     let text = ruleset.clone();
-    let listed = aside(move || {
-        nft::load(&text)?;
-        nft::list()
+    let put = aside(move || {
+        let mut short = Ok(());
+        if let Err(why) = nft::load(&text) {
+            nft::load(&firewall::without_source_check(&text)).map_err(|_| why)?;
+            let missing = "devices can send in the name of other networks, because the kernel lacks nft_fib_inet";
+            short = Err(format!("{missing}: install kmod-nft-fib"));
+        }
+        nft::list().map(|listed| (listed, short))
     });
-    let listed = listed.await?.ok_or("the table was gone as soon as it was there: see what else removes it")?;
+    let (listed, short) = put.await?;
+    let listed = listed.ok_or("the table was gone as soon as it was there: see what else removes it")?;
     *daemon.firewall.reference.borrow_mut() = Some(listing::without_counters(&listed));
     let mut core = daemon.core.borrow_mut();
     core.firewall.loaded = Some(ruleset.into());
     core.firewall.in_kernel = true;
     core.firewall.dropped.clear();
     tracing::info!("the firewall limits what profiles reach (latchkey firewall show)");
-    Ok(())
+    short
 }
 
 fn forget(daemon: &Daemon) {

@@ -58,6 +58,7 @@ fn in_zone(core: &Core, plan: &Plan, profile: &Profile, zone: &Zone) -> Value {
         "access": zone.access.as_str(),
         "enforced": enforced,
         "may_reach": zone.may_reach(&plan.wan),
+        "allow": zone.allow.iter().map(|entry| json!(entry.to_string())).collect::<Value>(),
         "keeps_apart": zone.keeps_apart(),
         "dropped": dropped.filter(|_| enforced).map(|d| json!({ "packets": d.packets, "bytes": d.bytes })),
         "notes": zone.notes(core.config.main.uplink.as_deref()),
