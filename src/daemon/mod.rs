@@ -179,8 +179,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
         until_stopped(&daemon, &mut listeners, signals).await;
         hostapd.abort();
         hostapd::leave(&daemon).await;
-        firewall.abort();
-        firewall::leave(&daemon).await;
+        firewall::leave(&daemon, firewall).await;
         daemon.save_counters().await;
         daemon.store.shutdown().await?;
         control::remove(&config.main.control_socket);

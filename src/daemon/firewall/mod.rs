@@ -13,6 +13,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::{Mutex, Notify, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 /// What this is called among the troubles of the network.
@@ -188,12 +189,13 @@ async fn verify(daemon: &Daemon) {
     settle(daemon).await;
 }
 
-/// The end. The limits outlive the daemon, unless the bridges they are for do not.
-pub async fn leave(daemon: &Daemon) {
-    if daemon.core.borrow().config.main.bridges == Bridges::Manage
-        && daemon.core.borrow().firewall.loaded.is_some()
-        && let Err(why) = aside(nft::remove).await
-    {
+/// The end of `watch`. The limits outlive the daemon, unless the bridges they are for do not.
+pub async fn leave(daemon: &Daemon, watch: JoinHandle<()>) {
+    // What nft is about to do is waited for, and nothing comes after it.
+    let _turn = daemon.firewall.turn.lock().await;
+    watch.abort();
+    let managed = daemon.core.borrow().config.main.bridges == Bridges::Manage;
+    if managed && let Err(why) = aside(nft::remove).await {
         tracing::warn!("the firewall's table stays: {why}");
     }
 }
