@@ -314,6 +314,30 @@ fn a_device_cannot_send_in_the_name_of_another_network() {
 }
 
 #[test]
+fn devices_are_told_why_nothing_comes_back() {
+    use std::io::ErrorKind::{ConnectionRefused, HostUnreachable, PermissionDenied};
+    let network = Network::new(&[20]);
+    let home = home(&profiles(), WAN);
+    let _daemon = enforce(&network, &home);
+    let station = network.station(20);
+    // Errors about what they may send come from where it went to, which path MTU discovery depends on.
+    for outside in [PUBLIC, "2001:db8:ffff::10"] {
+        assert_eq!(netns::error_for(station, outside, 7), Some(ConnectionRefused), "{outside}");
+    }
+    // What they may not send is refused, so that they do not wait for it.
+    for (to, expected) in [
+        (LAN_HOST, HostUnreachable),
+        ("10.0.20.1", HostUnreachable),
+        ("2001:db8:1::20", PermissionDenied),
+        ("2001:db8:20::1", PermissionDenied),
+    ] {
+        assert_eq!(netns::error_for(station, to, 7), Some(expected), "{to}");
+    }
+    // The outside world is told nothing.
+    assert_eq!(netns::error_for(&network.outside, "10.0.20.11", 7), None);
+}
+
+#[test]
 fn other_tables_keep_their_say() {
     let network = Network::new(&[20, 40]);
     let home = home(&profiles(), WAN);

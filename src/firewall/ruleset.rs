@@ -1,4 +1,4 @@
-//! The ruleset as text for `nft -f -` (nftables 0.9.4 or later, Linux 5.6 or later).
+//! The ruleset as text for `nft -f -` (nftables 1.0 or later, which OpenWrt has since 22.03).
 
 use super::{Plan, TABLE, Zone};
 use crate::config::{Access, Allow, Protocol};

@@ -182,8 +182,10 @@ impl Receivers {
             let vlans = if namespace == network.gateway { &network.vlans[..] } else { &[] };
             let (udp, tcp) = inside(&namespace, || {
                 let any: IpAddr = Ipv6Addr::UNSPECIFIED.into();
-                let udp: Vec<UdpSocket> = UDP.iter().map(|port| UdpSocket::bind((any, *port)).unwrap()).collect();
+                let udp: Vec<UdpSocket> = UDP.iter().map(|port| bound(|| UdpSocket::bind((any, *port)))).collect();
                 for socket in &udp {
+                    // A machine that is busy may look at them late.
+                    nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::RcvBufForce, &(8 << 20)).unwrap();
                     for vlan in vlans {
                         let index = nix::net::if_::if_nametoindex(format!("brvlan{vlan}").as_str()).unwrap();
                         let all: Ipv6Addr = "ff02::1:2".parse().unwrap();
@@ -191,7 +193,7 @@ impl Receivers {
                         let _ = socket.join_multicast_v6(&all, index);
                     }
                 }
-                (udp, TCP.map(|port| TcpListener::bind((any, port)).unwrap()))
+                (udp, TCP.map(|port| bound(|| TcpListener::bind((any, port)))))
             });
             receivers.threads.push(receivers.listen(udp, tcp));
         }
@@ -257,6 +259,17 @@ impl Drop for Receivers {
     }
 }
 
+/// Binds a port. A program that another thread is starting holds our closed sockets until it runs.
+fn bound<T>(bind: impl Fn() -> std::io::Result<T>) -> T {
+    for _ in 0..40 {
+        match bind() {
+            Err(why) if why.kind() == std::io::ErrorKind::AddrInUse => thread::sleep(Duration::from_millis(25)),
+            done => return done.unwrap(),
+        }
+    }
+    bind().unwrap()
+}
+
 fn unspecified(to: &IpAddr) -> &'static str {
     if to.is_ipv4() { "0.0.0.0" } else { "::" }
 }
@@ -300,6 +313,19 @@ pub fn connect_all(tries: &[(String, String, u16, String)]) {
             }
         });
     }
+}
+
+/// What the network says about a datagram that nobody takes: the ICMP error as its sender gets it.
+pub fn error_for(from: &str, to: &str, port: u16) -> Option<std::io::ErrorKind> {
+    inside(from, || {
+        let to: IpAddr = to.parse().unwrap();
+        let socket = UdpSocket::bind((unspecified(&to).parse::<IpAddr>().unwrap(), 0)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(1000))).unwrap();
+        socket.connect((to, port)).unwrap();
+        socket.send(b"anybody?").unwrap();
+        let error = socket.recv(&mut [0; 16]).unwrap_err().kind();
+        (error != std::io::ErrorKind::WouldBlock).then_some(error)
+    })
 }
 
 /// Datagrams to several destinations in turn, about a thousand a second each.
