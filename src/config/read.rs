@@ -2,8 +2,7 @@
 
 use super::error::{ConfigError, quoted, suggest};
 use super::{
-    Backend, Bridges, Client, Config, Firewall, LogLevel, Main, MessageAuthenticator, Prefix, Profile, Security, Ssid,
-    Unknown,
+    Backend, Bridges, Client, Config, Firewall, LogLevel, Main, MessageAuthenticator, Prefix, Security, Ssid, Unknown,
 };
 use crate::registry::weak;
 use crate::secret::{Passphrase, RadiusSecret};
@@ -256,25 +255,6 @@ impl Reader {
                     format!("add it{}", suggest(profile, config.profiles.iter().map(|p| &*p.name)))
                 };
                 error("quarantine_profile", format!("there is no profile {}: {mend}", quoted(profile)));
-            }
-        }
-    }
-
-    /// Profiles whose devices cannot be told apart, and that are to reach different things.
-    fn shared_bridges(&mut self, config: &Config, sections: &[&Section<'_>]) {
-        for (index, (profile, section)) in config.profiles.iter().zip(sections).enumerate() {
-            let mut before = config.profiles.iter().take(index);
-            let Some(first) = before.find(|first| first.bridge.is_some() && first.bridge == profile.bridge) else {
-                continue;
-            };
-            let limits = |p: &Profile| (p.access, p.isolate, p.allow.clone());
-            if limits(first) != limits(profile) {
-                let message = format!(
-                    "its devices are on one bridge with those of '{}' and cannot be told apart: the stricter limits hold \
-                     for both; give one another VLAN",
-                    first.name
-                );
-                self.warn(section.line, title(section), None, message);
             }
         }
     }

@@ -1,19 +1,20 @@
 //! Runs nft, the program that fw4 uses as well.
 
 use crate::firewall::{self, TABLE};
-use std::io::{self, Read, Write};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where it is looked for: not in `PATH`, which whoever starts the daemon could set.
 const FOLDERS: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 /// How long it may take: longer than any ruleset of ours on a slow router, which has others to load.
 const LIMIT: Duration = Duration::from_secs(5);
-/// The threads' stacks, in octets.
-const STACK: usize = 64 * 1024;
+/// How often it is looked at whether it has ended.
+const STEP: Duration = Duration::from_millis(2);
 /// Octets of its output that are kept: a table of 64 profiles with 64 entries each is 400 kB.
 const OUTPUT: u64 = 1 << 20;
 /// Characters of its complaint that are shown.
@@ -70,48 +71,51 @@ fn run(arguments: &[&str], input: &str) -> Result<Ended, String> {
         ));
     };
     let broken = |why: io::Error| format!("{} cannot be run: {why}", program.display());
-    let mut child = Command::new(&program)
-        .args(arguments)
-        .env_clear()
-        .env("PATH", FOLDERS.join(":"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(broken)?;
-    let exchanged = exchange(&mut child, input.to_owned());
-    if exchanged.is_none() {
-        // Its pipes end with it, and with them the thread.
-        let _ = child.kill();
-    }
-    let status = child.wait().map_err(broken)?;
-    let Some((output, errors)) = exchanged else {
-        return Err(format!("nft did not end within {} s: see what else changes the ruleset", LIMIT.as_secs()));
-    };
-    let complaint = (!status.success()).then(|| {
-        let said: String =
-            String::from_utf8_lossy(&errors).lines().next().unwrap_or_default().chars().take(COMPLAINT).collect();
-        if said.is_empty() { status.to_string() } else { said }
-    });
-    Ok(Ended { output: String::from_utf8_lossy(&output).into_owned(), complaint })
+    ended(&program, arguments, input)
+        .map_err(broken)?
+        .ok_or_else(|| format!("nft did not end within {} s: see what else changes the ruleset", LIMIT.as_secs()))
 }
 
-/// Feeds it and reads what it says, in a thread so that there is a limit. `None`: it takes too long.
-fn exchange(child: &mut Child, input: String) -> Option<(Vec<u8>, Vec<u8>)> {
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let (done, result) = mpsc::sync_channel(1);
-    let body = move || {
-        // It may have ended before it had read everything; its status tells.
-        if let Some(mut stdin) = stdin {
-            let _ = stdin.write_all(input.as_bytes());
+/// Runs it to its end, if that is within the limit. It reads from memory and writes to memory, so that neither side waits
+/// for the other.
+fn ended(program: &Path, arguments: &[&str], input: &str) -> io::Result<Option<Ended>> {
+    let memory = || memfd_create(c"nft", MFdFlags::MFD_CLOEXEC).map(File::from);
+    let (mut stdin, mut stdout, mut stderr) = (memory()?, memory()?, memory()?);
+    stdin.write_all(input.as_bytes())?;
+    stdin.rewind()?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .stdin(stdin)
+        .stdout(stdout.try_clone()?)
+        .stderr(stderr.try_clone()?)
+        .spawn()?;
+    let started = Instant::now();
+    let status = loop {
+        match child.try_wait()? {
+            Some(status) => break status,
+            None if started.elapsed() > LIMIT => {
+                child.kill()?;
+                child.wait()?;
+                return Ok(None);
+            }
+            None => thread::sleep(STEP),
         }
-        let (mut output, mut errors) = (Vec::new(), Vec::new());
-        let _ = stdout.map(|stdout| stdout.take(OUTPUT).read_to_end(&mut output));
-        let _ = stderr.map(|stderr| stderr.take(OUTPUT).read_to_end(&mut errors));
-        let _ = done.send((output, errors));
     };
-    thread::Builder::new().name("nft".into()).stack_size(STACK).spawn(body).ok()?;
-    result.recv_timeout(LIMIT).ok()
+    let complaint = if status.success() {
+        None
+    } else {
+        let said: String = read(&mut stderr)?.lines().next().unwrap_or_default().chars().take(COMPLAINT).collect();
+        Some(if said.is_empty() { status.to_string() } else { said })
+    };
+    Ok(Some(Ended { output: read(&mut stdout)?, complaint }))
+}
+
+fn read(file: &mut File) -> io::Result<String> {
+    file.rewind()?;
+    let mut octets = Vec::new();
+    file.take(OUTPUT).read_to_end(&mut octets)?;
+    Ok(String::from_utf8_lossy(&octets).into_owned())
 }
 
 /// nft's words, with what to do about them.
