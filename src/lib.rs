@@ -5,6 +5,7 @@
 //! ```text
 //! wire, wpa          what stands on the wire, and the key search: no I/O, no clock
 //! config, registry   what the administrator said: settings and devices
+//! firewall           what profiles may reach, as an nftables ruleset: text in, text out
 //! decision           one pure function: may this device in, and on what terms
 //! store              the registry on flash (SQLite)
 //! service            RADIUS server, sessions, pending devices, the method table: no I/O
@@ -15,6 +16,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod decision;
+pub mod firewall;
 pub mod mac;
 pub mod registry;
 pub mod secret;

@@ -1,6 +1,6 @@
 //! What was typed: the options every command takes, and the command.
 
-use super::{device, help, log, pair, pending, qr, serve, sessions, stations, status};
+use super::{device, firewall, help, log, pair, pending, qr, serve, sessions, stations, status};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -43,6 +43,8 @@ pub enum Command {
     Stations,
     /// A QR code.
     Qr(qr::Query),
+    /// What profiles may reach.
+    Firewall(firewall::Command),
 }
 
 /// Why there is no command to run.
@@ -98,6 +100,7 @@ fn command(words: &mut Words, name: Option<&str>) -> Result<Command, Stop> {
         Some("sessions") => sessions::parse(words).map(|()| Command::Sessions),
         Some("stations") => stations::parse(words).map(|()| Command::Stations),
         Some("qr") => qr::parse(words).map(Command::Qr),
+        Some("firewall") => firewall::parse(words).map(Command::Firewall),
         Some(other) => Err(words.unknown_command(other)),
     }
 }

@@ -130,6 +130,14 @@ the window, or how the last one ended.
     topic("sessions", "", "Who is connected, as access points account for it", ""),
     topic("stations", "", "Who is on the air of this box, with signal, rates and VLAN", ""),
     topic("qr", "NAME --ssid SSID", "Show a device's key as a QR code for a phone's camera", ""),
+    topic("firewall", "COMMAND ...", "What profiles may reach", ""),
+    topic(
+        "firewall show",
+        "[--rules]",
+        "What profiles may reach, whether it is enforced, and what was dropped",
+        "  --rules            the nftables ruleset itself\n",
+    ),
+    topic("firewall remove", "", "Remove the firewall's table, with or without the daemon", ""),
     topic(
         "serve",
         "[--config FILE]",

@@ -3,6 +3,7 @@
 mod args;
 mod client;
 mod device;
+mod firewall;
 mod help;
 mod log;
 mod pair;
@@ -98,6 +99,7 @@ fn run(args: impl IntoIterator<Item = OsString>, socket: Option<OsString>, conte
         Command::Sessions => sessions::run(context),
         Command::Stations => stations::run(context),
         Command::Qr(query) => qr::run(context, query),
+        Command::Firewall(command) => firewall::run(context, command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

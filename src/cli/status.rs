@@ -45,6 +45,11 @@ fn render(reply: Part<'_>, look: &Look) -> String {
         let (profile, left) = (window.text("profile"), duration(window.number("seconds_left")));
         facts.add("Pairing", format!("open for profile {profile}, {left} left (latchkey pair)"));
     }
+    for (index, trouble) in reply.list("troubles").enumerate() {
+        let label = if index == 0 { "Network" } else { "" };
+        facts
+            .add(label, Cell::painted(Some(Paint::Bad), format!("{}: {}", trouble.text("about"), trouble.text("why"))));
+    }
     let mut text = facts.render(look);
     if reply.list("clients").len() > 0 {
         let mut table = Table::new(["CLIENT", "ADDRESS", ">REQUESTS", ">DROPPED"]);
@@ -181,6 +186,7 @@ No client may ask yet: add config client 'local' with address and secret to the 
                 { "name": "attic", "address": "192.168.1.2", "requests": 7, "dropped": 2 },
             ],
             "sessions": 1, "pending": 2, "pairing": { "profile": "iot", "seconds_left": 240 },
+            "troubles": [{ "about": "firewall", "why": "there is no nft" }],
         });
         let expected = "\
 latchkey       0.1.0, up 59 s
@@ -199,6 +205,7 @@ Dropped        1 from unknown clients
 Online         1 device (latchkey sessions)
 Pending        2 unknown devices (latchkey pending list)
 Pairing        open for profile iot, 4 min left (latchkey pair)
+Network        firewall: there is no nft
 
 CLIENT  ADDRESS      REQUESTS  DROPPED
 local   127.0.0.1         120        0

@@ -50,6 +50,11 @@ impl Prefix {
         self.length
     }
 
+    /// True for IPv4.
+    pub fn is_ipv4(&self) -> bool {
+        self.address.is_ipv4()
+    }
+
     /// True when only this host itself can have these addresses.
     pub fn is_loopback(&self) -> bool {
         self.address.is_loopback() && if self.address.is_ipv4() { self.length >= 8 } else { self.length == 128 }

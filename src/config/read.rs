@@ -174,7 +174,7 @@ impl Reader {
         };
         let mut main_line = None;
         let mut places = HashMap::new();
-        let (mut client_lines, mut ssid_lines) = (Vec::new(), Vec::new());
+        let (mut client_lines, mut ssid_lines, mut profile_lines) = (Vec::new(), Vec::new(), Vec::new());
         for section in &document.sections {
             let Some((kind, options)) = SECTIONS.iter().find(|(kind, _)| *kind == &*section.kind) else {
                 let kinds = SECTIONS.iter().map(|(kind, _)| *kind);
@@ -206,7 +206,12 @@ impl Reader {
                         client_lines.push((section.line, title(section)));
                     }
                 }
-                "profile" => config.profiles.extend(scope.profile()),
+                "profile" => {
+                    if let Some(profile) = scope.profile() {
+                        config.profiles.push(profile);
+                        profile_lines.push(section);
+                    }
+                }
                 _ => {
                     if let Some(ssid) = scope.ssid(place) {
                         config.ssids.push(ssid);
@@ -216,6 +221,7 @@ impl Reader {
             }
         }
         self.across(&config, &client_lines, &ssid_lines);
+        self.shared_bridges(&config, &profile_lines);
         self.useless(&config, main_line.unwrap_or(1));
         config
     }

@@ -468,7 +468,34 @@ fn what_is_doubtful_is_a_warning() {
 
 #[test]
 fn two_profiles_may_share_a_vlan() {
-    assert_eq!(parse(&with("vlan '30'", "vlan '20'")).warnings, [""; 0]);
+    let warnings = parse(&with("vlan '30'", "vlan '20'")).warnings;
+    assert!(
+        matches!(&warnings[..], [one] if one.contains("config profile 'guest': its devices are on one bridge with"))
+    );
+    let alike = "config profile 'a'\n\toption vlan '20'\nconfig profile 'b'\n\toption vlan '20'\n";
+    let about = |text: &str, what: &str| parse(text).warnings.iter().filter(|warning| warning.contains(what)).count();
+    assert_eq!(
+        (about(alike, "one bridge"), about(&alike.replace("'b'", "'b'\n\toption access 'full'"), "one bridge")),
+        (0, 1)
+    );
+}
+
+#[test]
+fn access_needs_a_network_of_its_own() {
+    let about = |options: &str| {
+        let text = format!("config profile 'plain'\n{options}");
+        parse(&text).warnings.iter().filter(|warning| warning.contains("cannot be enforced")).count()
+    };
+    for (options, expected) in [
+        ("", 0),
+        ("\toption access 'full'\n", 0),
+        ("\toption access 'isolated'\n", 1),
+        ("\toption access 'internet'\n\tlist allow '10.0.0.1'\n", 2),
+        ("\toption access 'internet'\n\toption bridge 'br-iot'\n", 0),
+        ("\toption access 'internet'\n\toption vlan '20'\n", 0),
+    ] {
+        assert_eq!(about(options), expected, "{options}");
+    }
 }
 
 #[test]

@@ -5,12 +5,15 @@
 mod batch;
 mod control;
 mod disconnect;
+mod firewall;
 mod hostapd;
 mod logging;
 mod reload;
 mod udp;
 mod work;
 mod zone;
+
+pub use firewall::nft::remove as remove_firewall;
 
 use crate::config::Config;
 use crate::decision::event::Event;
@@ -50,6 +53,9 @@ struct Daemon {
     hostapd: hostapd::Hostapd,
     /// Other boxes are to be asked to end sessions.
     disconnect: Notify,
+    /// The default routes have changed.
+    network_changed: Notify,
+    firewall: firewall::Firewall,
     config_path: PathBuf,
     logging: Logging,
 }
@@ -160,15 +166,20 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
             searcher: work::Searcher::start()?,
             hostapd: hostapd::Hostapd::default(),
             disconnect: Notify::new(),
+            network_changed: Notify::new(),
+            firewall: firewall::Firewall::default(),
             config_path: path.to_owned(),
             logging,
         });
+        // The limits come before the devices.
+        firewall::start(&daemon).await;
         let mut listeners = udp::Listeners::default();
         listeners.follow(&daemon, &config)?;
         let control = control::Listener::bind(&config.main.control_socket)?;
         tokio::task::spawn_local(control.serve(daemon.clone()));
         tokio::task::spawn_local(work::derive_keys(daemon.clone()));
         tokio::task::spawn_local(disconnect::run(daemon.clone()));
+        let firewall = tokio::task::spawn_local(firewall::watch(daemon.clone()));
         let hostapd = tokio::task::spawn_local(hostapd::watch(daemon.clone()));
         if let Err(why) = daemon.store.keep_ssids(ssids).await {
             tracing::warn!("keys of SSIDs of the past stay in the registry: {why}");
@@ -183,6 +194,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
         until_stopped(&daemon, &mut listeners, signals).await;
         hostapd.abort();
         hostapd::leave(&daemon).await;
+        firewall::leave(&daemon, firewall).await;
         daemon.save_counters().await;
         daemon.store.shutdown().await?;
         control::remove(&config.main.control_socket);

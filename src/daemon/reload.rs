@@ -33,6 +33,7 @@ async fn try_reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<()
         tracing::warn!("{conflict}");
     }
     daemon.keys_missing.notify_one();
+    daemon.firewall.changed.notify_one();
     let ssids = config.ssids.iter().map(|ssid| ssid.ssid.clone()).collect();
     if let Err(why) = daemon.store.keep_ssids(ssids).await {
         tracing::warn!("keys of SSIDs of the past stay in the registry: {why}");

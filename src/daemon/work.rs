@@ -51,7 +51,8 @@ impl Searcher {
     }
 }
 
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+/// Starts a thread with a small stack.
+pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name(name.into()).stack_size(STACK).spawn(body).map(drop)
 }
 

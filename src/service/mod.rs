@@ -113,6 +113,8 @@ pub struct Core {
     pub zone: Zone,
     /// The network of this box.
     pub network: network::Network,
+    /// What the kernel has of the firewall.
+    pub firewall: crate::firewall::Status,
     /// The RADIUS server's own state.
     pub radius: radius::Server,
     /// A damaged database found at the start.
@@ -150,6 +152,7 @@ impl Core {
             time,
             zone: Zone::utc(),
             network: network::Network::default(),
+            firewall: crate::firewall::Status::default(),
             damage: None,
             store: StoreState::default(),
             started: now.mono,

@@ -60,8 +60,15 @@ impl Home {
 
     /// Starts the daemon, which may still be on its way when this returns.
     pub fn spawn(&self) -> Daemon {
+        self.spawn_through(&[])
+    }
+
+    /// Starts the daemon by way of a program that becomes it.
+    pub fn spawn_through(&self, wrapper: &[&str]) -> Daemon {
         let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_latchkey"))
+        let words = [wrapper, &[env!("CARGO_BIN_EXE_latchkey")]].concat();
+        let child = Command::new(words[0])
+            .args(&words[1..])
             .args(["serve", "--config"])
             .arg(self.path("config"))
             .stdin(Stdio::null())

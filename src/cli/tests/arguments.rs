@@ -2,7 +2,7 @@
 
 use super::latchkey;
 use crate::cli::args::{Command, Invocation, SOCKET, Stop};
-use crate::cli::{device, help, log, pair, pending, qr, serve};
+use crate::cli::{device, firewall, help, log, pair, pending, qr, serve};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -81,6 +81,9 @@ fn good_arguments() {
             "log --mac 00:11 -f --limit=7",
             Command::Log(log::Query { follow: true, mac: Some("00:11".into()), limit: Some(7) }),
         ),
+        ("firewall show", Command::Firewall(firewall::Command::Show { rules: false })),
+        ("firewall show --rules", Command::Firewall(firewall::Command::Show { rules: true })),
+        ("firewall remove", Command::Firewall(firewall::Command::Remove)),
         ("qr tv --ssid Home", Command::Qr(qr::Query { name: name(), ssid: "Home".into() })),
     ];
     for (line, command) in table {
@@ -139,6 +142,9 @@ fn bad_arguments() {
         ("pair iot", "pair", "too many arguments"),
         ("log --limit few", "log", "--limit needs a number"),
         ("qr tv", "qr", "--ssid SSID is missing"),
+        ("firewall", "firewall", "say what to do: show or remove"),
+        ("firewall drop", "firewall", "there is no command 'drop'"),
+        ("firewall show --all", "firewall show", "there is no option --all"),
         ("serve tv", "serve", "too many arguments"),
     ];
     for (line, topic, message) in table {

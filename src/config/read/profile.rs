@@ -1,14 +1,36 @@
 //! `config profile`.
 
 use super::super::error::quoted;
-use super::super::{Access, Isolate, Profile};
-use super::Scope;
+use super::super::{Access, Config, Isolate, Profile};
+use super::{Reader, Scope, title};
+use crate::wire::uci::Section;
 use std::fmt::Display;
 use std::str::FromStr;
 use std::sync::Arc;
 
 /// Values of one list.
 const MAX_LIST: usize = 64;
+
+impl Reader {
+    /// Profiles whose devices cannot be told apart, and that are to reach different things.
+    pub(super) fn shared_bridges(&mut self, config: &Config, sections: &[&Section<'_>]) {
+        for (index, (profile, section)) in config.profiles.iter().zip(sections).enumerate() {
+            let mut before = config.profiles.iter().take(index);
+            let Some(first) = before.find(|first| first.bridge.is_some() && first.bridge == profile.bridge) else {
+                continue;
+            };
+            let limits = |p: &Profile| (p.access, p.isolate, p.allow.clone());
+            if limits(first) != limits(profile) {
+                let message = format!(
+                    "its devices are on one bridge with those of '{}' and cannot be told apart: the stricter limits hold \
+                     for both; give one another VLAN",
+                    first.name
+                );
+                self.warn(section.line, title(section), None, message);
+            }
+        }
+    }
+}
 
 impl Scope<'_, '_> {
     pub(super) fn profile(&mut self) -> Option<Profile> {
@@ -38,6 +60,16 @@ impl Scope<'_, '_> {
         {
             let message = "is set on the profile's bridge, and it has none: add option vlan";
             self.error(entry.line, Some("address"), message.into());
+        }
+        if bridge.is_none() {
+            for option in ["access", "allow"] {
+                let entry = self.entry(option).filter(|_| option == "allow" || access != Access::Full);
+                if let Some(entry) = entry {
+                    let message = "cannot be enforced, because the profile's devices have no VLAN to tell them by: add \
+                                   option vlan, or option bridge with a bridge that only they are on";
+                    self.warn(entry.line, option, message.into());
+                }
+            }
         }
         if access == Access::Full
             && let Some(entry) = self.entry("allow")

@@ -2,6 +2,7 @@
 
 mod device;
 mod edit;
+mod firewall;
 mod import;
 mod pair;
 mod params;
@@ -111,6 +112,9 @@ const fn write(name: &'static str, params: &'static [(&'static str, Kind)], run:
     Method { name, params, writes: true, stations: false, run }
 }
 
+/// The method before which the shell looks at the table in the kernel.
+const FIREWALL_SHOW: &str = "firewall_show";
+
 /// All methods.
 pub static METHODS: &[Method] = &[
     read("status", &[], status::status),
@@ -153,6 +157,7 @@ pub static METHODS: &[Method] = &[
     read("log", &[("mac", Kind::Text), ("limit", Kind::Number), ("follow", Kind::Flag)], status::log),
     read("sessions", &[("offset", Kind::Number), ("limit", Kind::Number)], status::sessions),
     Method { name: "stations", params: &[], writes: false, stations: true, run: status::stations },
+    read(FIREWALL_SHOW, &[], firewall::show),
     read("qr", &[("name", Kind::Text), ("ssid", Kind::Text)], device::qr),
 ];
 
@@ -199,6 +204,11 @@ impl Call {
     /// True when the table of stations is to be brought up to date before the call is run.
     pub fn tells_of_stations(&self) -> bool {
         self.method.stations
+    }
+
+    /// True when the firewall's table is to be looked at before the call is run.
+    pub fn tells_of_firewall(&self) -> bool {
+        self.method.name == FIREWALL_SHOW
     }
 
     /// True when the call may change the registry: the caller runs one such call at a time, from here until the

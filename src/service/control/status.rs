@@ -92,6 +92,7 @@ pub fn status(core: &mut Core, _: &Params, now: Now) -> Result<Done, ApiError> {
         "bsses": core.stations.bsses().map(|(name, bss)| json!({ "name": &**name, "ssid": view::ssid(&bss.ssid) })).collect::<Value>(),
         "pending": core.pending.len(),
         "pairing": pair::window(core, now),
+        "troubles": core.network.troubles.iter().map(|(about, why)| json!({ "about": &**about, "why": why })).collect::<Value>(),
     })))
 }
 

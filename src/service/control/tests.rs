@@ -330,6 +330,35 @@ fn the_log_can_be_cut_down() {
 }
 
 #[test]
+fn what_profiles_may_reach() {
+    let mut core = core();
+    core.network.default_routes = ["wan".into()].into();
+    let shown = call(&mut core, "firewall_show", json!({}));
+    assert_eq!((&shown["enabled"], &shown["loaded"], &shown["rules"]), (&json!(true), &json!(false), &json!(null)));
+    assert_eq!(shown["wan"], json!({ "interfaces": ["wan"], "source": "default routes", "passed_over": [] }));
+    let [iot, _, guest] = [0, 1, 2].map(|index| &shown["profiles"][index]);
+    assert_eq!(
+        (&iot["bridge"], &iot["access"], &iot["enforced"]),
+        (&json!("brvlan20"), &json!("isolated"), &json!(false))
+    );
+    assert_eq!((&guest["bridge"], &guest["enforced"]), (&json!(null), &json!(false)));
+    assert!(guest["notes"][0].as_str().is_some_and(|note| note.contains("neither VLAN nor bridge")), "{shown}");
+
+    let dropped = crate::firewall::Dropped { packets: 3, bytes: 180 };
+    core.firewall.loaded = Some("table".into());
+    core.firewall.in_kernel = true;
+    core.firewall.dropped.insert("brvlan20".into(), dropped);
+    core.network.troubles.insert("firewall".into(), "there is no nft".into());
+    let shown = call(&mut core, "firewall_show", json!({}));
+    let [iot, media, guest] = [0, 1, 2].map(|index| &shown["profiles"][index]);
+    assert_eq!((&iot["enforced"], &iot["dropped"]), (&json!(true), &json!({ "packets": 3, "bytes": 180 })));
+    assert_eq!((&media["dropped"], &guest["enforced"]), (&json!(null), &json!(false)));
+    assert_eq!((&shown["trouble"], &shown["rules"]), (&json!("there is no nft"), &json!("table")));
+    let status = call(&mut core, "status", json!({}));
+    assert_eq!(status["troubles"], json!([{ "about": "firewall", "why": "there is no nft" }]));
+}
+
+#[test]
 fn requests_that_are_none() {
     for (line, code) in [
         (&b"{"[..], "syntax"),
