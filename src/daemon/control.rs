@@ -178,6 +178,9 @@ impl Client {
         if call.tells_of_stations() {
             daemon.hostapd.refresh().await;
         }
+        if call.tells_of_addresses() {
+            daemon.network.refresh_neighbours(daemon).await;
+        }
         let done = {
             let core = &mut *daemon.core.borrow_mut();
             let health = daemon.store.health();

@@ -5,6 +5,7 @@
 mod control;
 mod hostapd;
 mod logging;
+mod network;
 mod reload;
 mod udp;
 mod work;
@@ -45,6 +46,9 @@ struct Daemon {
     events: broadcast::Sender<Arc<Event>>,
     searcher: work::Searcher,
     hostapd: hostapd::Hostapd,
+    network: network::Network,
+    /// The default routes changed.
+    network_changed: Notify,
     config_path: PathBuf,
     logging: Logging,
 }
@@ -146,6 +150,8 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
             events,
             searcher: work::Searcher::start()?,
             hostapd: hostapd::Hostapd::default(),
+            network: network::Network::start()?,
+            network_changed: Notify::new(),
             config_path: path.to_owned(),
             logging,
         });
@@ -155,6 +161,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
         tokio::task::spawn_local(control.serve(daemon.clone()));
         tokio::task::spawn_local(work::derive_keys(daemon.clone()));
         let hostapd = tokio::task::spawn_local(hostapd::watch(daemon.clone()));
+        let network = tokio::task::spawn_local(network::watch(daemon.clone()));
         if let Err(why) = daemon.store.keep_ssids(ssids).await {
             tracing::warn!("keys of SSIDs of the past stay in the registry: {why}");
         }
@@ -167,7 +174,9 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
         );
         until_stopped(&daemon, &mut listeners, signals).await;
         hostapd.abort();
+        network.abort();
         hostapd::leave(&daemon).await;
+        network::leave(&daemon).await;
         daemon.save_counters().await;
         daemon.store.shutdown().await?;
         control::remove(&config.main.control_socket);

@@ -1,0 +1,84 @@
+//! Somebody else may have other ideas of the network, and undo what is done here. Doing it again at once, for ever, would
+//! keep two processors busy and help nobody: it is done again at longer and longer intervals.
+
+use crate::network::plan::Op;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// So often it is done without waiting.
+const PATIENCE: u32 = 3;
+/// The first wait, and the longest.
+const WAIT: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(300));
+/// What held for so long after a step was not undone because of it.
+const PEACE: Duration = Duration::from_secs(60);
+/// Steps that are remembered.
+const STEPS: usize = 1024;
+
+/// The steps of late, each with the index of the interface: one that was made anew is another.
+#[derive(Debug, Default)]
+pub struct Fights {
+    steps: BTreeMap<(Op, u32), Step>,
+}
+
+#[derive(Debug)]
+struct Step {
+    count: u32,
+    at: Instant,
+}
+
+impl Fights {
+    /// How long a step has to wait. Nothing: it may be taken, and counts.
+    pub fn wait(&mut self, op: &Op, index: u32, now: Instant) -> Option<Duration> {
+        self.steps.retain(|_, step| now.saturating_duration_since(step.at) < pause(step.count) + PEACE);
+        if self.steps.len() >= STEPS {
+            self.steps.clear();
+        }
+        let step = self.steps.entry((op.clone(), index)).or_insert(Step { count: 0, at: now });
+        let wait = pause(step.count).saturating_sub(now.saturating_duration_since(step.at));
+        if step.count >= PATIENCE && !wait.is_zero() {
+            return Some(wait);
+        }
+        *step = Step { count: step.count.saturating_add(1), at: now };
+        None
+    }
+}
+
+/// What has to pass after so many times.
+fn pause(count: u32) -> Duration {
+    match count.checked_sub(PATIENCE) {
+        None => Duration::ZERO,
+        Some(more) => (WAIT.0 * 2u32.saturating_pow(more.min(16))).min(WAIT.1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_get_longer_and_end() {
+        let mut fights = Fights::default();
+        let join = Op::Join { port: "wlan0.20".into(), bridge: "brvlan20".into() };
+        let start = Instant::now();
+        let mut tried = |index, seconds| fights.wait(&join, index, start + Duration::from_secs(seconds));
+        assert_eq!([0, 1, 1].map(|at| tried(7, at)), [None; 3]);
+        assert_eq!(tried(7, 1), Some(Duration::from_secs(2)));
+        assert_eq!(tried(8, 1), None, "an interface that was made anew");
+        assert_eq!(tried(7, 3), None);
+        assert_eq!(tried(7, 4), Some(Duration::from_secs(3)));
+        assert_eq!(tried(7, 7), None);
+        assert_eq!(tried(7, 8), Some(Duration::from_secs(7)));
+        // It held.
+        assert_eq!([200, 200, 201].map(|at| tried(7, at)), [None; 3]);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_so_is_the_wait() {
+        let (mut fights, now) = (Fights::default(), Instant::now());
+        for index in 0..5000 {
+            assert_eq!(fights.wait(&Op::SetUp("wlan0".into()), index, now), None);
+        }
+        assert!(fights.steps.len() <= STEPS);
+        assert_eq!(pause(u32::MAX), WAIT.1);
+    }
+}
