@@ -76,6 +76,16 @@ pub enum Op {
 }
 
 impl Op {
+    /// What it is about, for those who are told of troubles.
+    pub fn about(&self) -> Arc<str> {
+        let what = match self {
+            Op::MakeBridge(_) | Op::AddAddress(..) | Op::RemoveAddress(..) => "bridge",
+            Op::MakeVlan { .. } => "uplink",
+            _ => "interface",
+        };
+        format!("{what} {}", self.subject()).into()
+    }
+
     /// The interface it changes.
     pub fn subject(&self) -> &Arc<str> {
         match self {
@@ -165,6 +175,11 @@ impl Planner<'_> {
             }
     }
 
+    /// The interface of this name, unless it is on its way out.
+    fn link(&self, name: &str) -> Option<(u32, &Link)> {
+        self.seen.link(name).filter(|(_, link)| !self.is_left_over(link))
+    }
+
     /// In the reverse order of making.
     fn undo(&mut self) {
         let (seen, done) = (self.seen, self.done);
@@ -199,10 +214,10 @@ impl Planner<'_> {
 
     fn bridge(&mut self, name: &Arc<str>, bridge: &Bridge) {
         let mut index = None;
-        match self.seen.link(name) {
-            Some((at, link)) if link.kind == Kind::Bridge => {
+        match self.link(name).map(|(at, link)| (at, link.kind, link.up)) {
+            Some((at, Kind::Bridge, up)) => {
                 index = Some(at);
-                if !link.up {
+                if !up {
                     self.to_do(Op::SetUp(name.clone()));
                 }
             }
@@ -226,17 +241,16 @@ impl Planner<'_> {
     }
 
     fn uplink(&mut self, uplink: &Uplink, bridge: &Arc<str>, bridge_index: Option<u32>) {
-        let Some((parent, parent_link)) = self.seen.link(&uplink.parent) else {
+        let Some((parent, parent_up)) = self.link(&uplink.parent).map(|(at, link)| (at, link.up)) else {
             let why = "there is no such interface: the VLANs of the profiles end on this box (option uplink)".into();
             return self.trouble(format!("uplink {}", uplink.parent), why);
         };
-        if !parent_link.up {
+        if !parent_up {
             self.to_do(Op::SetUp(uplink.parent.clone()));
         }
         let join = Op::Join { port: uplink.name.clone(), bridge: bridge.clone() };
-        match self.seen.link(&uplink.name).map(|(_, link)| link) {
-            // Ours, of another uplink: it is removed first.
-            Some(link) if self.is_left_over(link) => self.make_uplink(uplink, join),
+        let seen = self.seen;
+        match seen.link(&uplink.name).map(|(_, link)| link).filter(|link| !self.is_left_over(link)) {
             None => self.make_uplink(uplink, join),
             Some(link) if link.kind != (Kind::Vlan { id: uplink.vlan, parent }) => {
                 let (vlan, parent) = (uplink.vlan, &uplink.parent);
@@ -269,13 +283,14 @@ impl Planner<'_> {
 
     fn ports(&mut self) {
         for (name, wanted) in &self.wanted.ports {
-            let Some((index, link)) = self.seen.link(name) else { continue };
+            let seen = self.seen;
+            let Some((index, link)) = seen.link(name).filter(|(_, link)| !self.is_left_over(link)) else { continue };
             let mut port = link.port;
-            if let Some(bridge) = &wanted.bridge {
-                let there = self.seen.link(bridge);
-                if there.is_some_and(|(_, link)| link.kind != Kind::Bridge) {
-                    continue;
-                }
+            let there = |bridge: &Arc<str>| self.link(bridge).map(|(index, link)| (index, link.kind));
+            // Something else may have the bridge's name.
+            let bridge = wanted.bridge.as_ref().map(|bridge| (bridge, there(bridge)));
+            if let Some((bridge, there)) = bridge.filter(|(_, link)| link.is_none_or(|(_, kind)| kind == Kind::Bridge))
+            {
                 if there.is_none_or(|(index, _)| link.master != Some(index)) {
                     self.to_do(Op::Join { port: name.clone(), bridge: bridge.clone() });
                     // Whoever joins begins anew.

@@ -24,22 +24,40 @@ pub struct Fights {
 struct Step {
     count: u32,
     at: Instant,
+    failure: Option<String>,
+}
+
+/// A step has to wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wait {
+    /// So long.
+    pub more: Duration,
+    /// It was not undone, but failed, for this reason.
+    pub failure: Option<String>,
 }
 
 impl Fights {
-    /// How long a step has to wait. Nothing: it may be taken, and counts.
-    pub fn wait(&mut self, op: &Op, index: u32, now: Instant) -> Option<Duration> {
+    /// Whether a step has to wait. Nothing: it may be taken, and counts.
+    pub fn wait(&mut self, op: &Op, index: u32, now: Instant) -> Option<Wait> {
         self.steps.retain(|_, step| now.saturating_duration_since(step.at) < pause(step.count) + PEACE);
         if self.steps.len() >= STEPS {
             self.steps.clear();
         }
-        let step = self.steps.entry((op.clone(), index)).or_insert(Step { count: 0, at: now });
+        let step = self.steps.entry((op.clone(), index)).or_insert(Step { count: 0, at: now, failure: None });
         let wait = pause(step.count).saturating_sub(now.saturating_duration_since(step.at));
         if step.count >= PATIENCE && !wait.is_zero() {
-            return Some(wait);
+            return Some(Wait { more: wait, failure: step.failure.clone() });
         }
-        *step = Step { count: step.count.saturating_add(1), at: now };
+        *step = Step { count: step.count.saturating_add(1), at: now, failure: None };
         None
+    }
+
+    /// A step that was taken just now failed: trying at once again is of no use.
+    pub fn failed(&mut self, op: &Op, index: u32, why: String) {
+        if let Some(step) = self.steps.get_mut(&(op.clone(), index)) {
+            step.count = step.count.max(PATIENCE);
+            step.failure = Some(why);
+        }
     }
 }
 
@@ -60,7 +78,8 @@ mod tests {
         let mut fights = Fights::default();
         let join = Op::Join { port: "wlan0.20".into(), bridge: "brvlan20".into() };
         let start = Instant::now();
-        let mut tried = |index, seconds| fights.wait(&join, index, start + Duration::from_secs(seconds));
+        let mut tried =
+            |index, seconds| fights.wait(&join, index, start + Duration::from_secs(seconds)).map(|wait| wait.more);
         assert_eq!([0, 1, 1].map(|at| tried(7, at)), [None; 3]);
         assert_eq!(tried(7, 1), Some(Duration::from_secs(2)));
         assert_eq!(tried(8, 1), None, "an interface that was made anew");
@@ -70,6 +89,17 @@ mod tests {
         assert_eq!(tried(7, 8), Some(Duration::from_secs(7)));
         // It held.
         assert_eq!([200, 200, 201].map(|at| tried(7, at)), [None; 3]);
+    }
+
+    #[test]
+    fn what_fails_waits_at_once_and_says_why() {
+        let (mut fights, start) = (Fights::default(), Instant::now());
+        let op = Op::MakeBridge("brvlan20".into());
+        assert_eq!(fights.wait(&op, 0, start), None);
+        fights.failed(&op, 0, "no".into());
+        assert_eq!(fights.wait(&op, 0, start), Some(Wait { more: WAIT.0, failure: Some("no".into()) }));
+        assert_eq!(fights.wait(&op, 0, start + WAIT.0), None);
+        assert_eq!(fights.wait(&op, 0, start + WAIT.0).unwrap().failure, None, "it went well, and was undone");
     }
 
     #[test]

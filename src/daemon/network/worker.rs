@@ -1,7 +1,7 @@
 //! The thread that asks the kernel and has it change the network. The kernel serves one such request at a time, of whomever,
 //! and some take long: the event loop must not wait for them.
 
-use super::fights::Fights;
+use super::fights::{Fights, Wait};
 use super::socket::{Refused, Socket};
 use crate::config::Config;
 use crate::mac::MacAddr;
@@ -24,6 +24,9 @@ use tokio::sync::oneshot;
 const NEIGHBOURS: usize = 4096;
 /// Addresses of one neighbour that are kept.
 const ADDRESSES: usize = 8;
+
+/// After a step that failed, the next look tells when to try again.
+const PACE: Duration = Duration::from_secs(1);
 
 /// What the thread can be asked.
 pub enum Job {
@@ -80,7 +83,7 @@ pub fn serve(jobs: Receiver<Job>) {
             Job::Neighbours(reply) => drop(reply.send(worker.neighbours())),
             Job::Undo(reply) => {
                 worker.converge(|_| Wanted::default());
-                drop(reply.send(()));
+                let _ = reply.send(());
             }
         }
     }
@@ -171,11 +174,9 @@ impl Worker {
                 continue;
             }
             let known = seen.link(op.subject()).map_or(0, |(index, _)| index);
-            if let Some(wait) = self.fights.wait(&op, known, now) {
-                let why =
-                    format!("somebody undoes it again and again: latchkey has to {op}, and waits longer each time");
-                report.troubles.insert(op.subject().clone(), why);
-                report.again = Some(report.again.map_or(wait, |again| again.min(wait)));
+            if let Some(Wait { more, failure }) = self.fights.wait(&op, known, now) {
+                report.troubles.insert(op.about(), failure.unwrap_or_else(|| fought_over(&op)));
+                report.again = Some(report.again.map_or(more, |again| again.min(more)));
                 failed.insert(op.subject().clone());
                 continue;
             }
@@ -184,20 +185,13 @@ impl Worker {
                 // It went away meanwhile, or somebody was quicker: the next look tells.
                 Err(why) if why.code == Errno::ENODEV as i32 || why.code == Errno::EEXIST as i32 => {
                     tracing::debug!("network: {op}: {why}");
-                }
-                Err(why) if why.code == Errno::EPERM as i32 && known != 0 && fresh.is_empty() => {
-                    let why = format!("latchkey may not {op}: run it as root, or give it the capability CAP_NET_ADMIN");
-                    report.troubles.insert("network".into(), why);
                     failed.insert(op.subject().clone());
                 }
                 Err(why) => {
-                    let mend = match &op {
-                        Op::MakeVlan { .. } if why.code == Errno::EOPNOTSUPP as i32 => " (the kernel needs 8021q)",
-                        Op::MakeBridge(_) if why.code == Errno::EOPNOTSUPP as i32 => " (the kernel needs bridge)",
-                        Op::AddAddress(_, host) if host.address.is_ipv6() => " (IPv6 may be disabled there)",
-                        _ => "",
-                    };
-                    report.troubles.insert(op.subject().clone(), format!("cannot {op}: {why}{mend}"));
+                    let why = not_done(&op, &why);
+                    self.fights.failed(&op, known, why.clone());
+                    report.troubles.insert(op.about(), why);
+                    report.again = Some(PACE);
                     failed.insert(op.subject().clone());
                 }
             }
@@ -372,6 +366,29 @@ impl Worker {
         neighbours.values_mut().for_each(|addresses| addresses.sort_by_key(order));
         neighbours
     }
+}
+
+fn fought_over(op: &Op) -> String {
+    let how = "latchkey does it again at longer and longer intervals";
+    match op {
+        Op::Join { port, bridge } => format!("somebody takes {port} out of {bridge} again and again: {how}"),
+        Op::SetUp(name) => format!("somebody switches {name} off again and again: {how}"),
+        Op::MakeBridge(name) | Op::MakeVlan { name, .. } => format!("somebody removes {name} again and again: {how}"),
+        op => format!("latchkey had to {op}, and somebody undoes it again and again: {how}"),
+    }
+}
+
+fn not_done(op: &Op, why: &Refused) -> String {
+    if why.code == Errno::EPERM as i32 {
+        return format!("latchkey may not {op}: run it as root, or give it the capability CAP_NET_ADMIN");
+    }
+    let mend = match op {
+        Op::MakeVlan { .. } if why.code == Errno::EOPNOTSUPP as i32 => ": the kernel needs 8021q",
+        Op::MakeBridge(_) if why.code == Errno::EOPNOTSUPP as i32 => ": the kernel needs bridge",
+        Op::AddAddress(_, host) if host.address.is_ipv6() => ": is IPv6 disabled?",
+        _ => "",
+    };
+    format!("cannot {op}: {why}{mend}")
 }
 
 #[cfg(test)]
