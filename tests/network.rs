@@ -138,3 +138,38 @@ fn what_is_not_possible_is_said_once() {
     assert!(daemon.terminate().success());
     assert!(!ip("-o link").contains("trunk0.20"));
 }
+
+#[test]
+fn without_the_capability_it_is_said_once() {
+    if !in_a_namespace() {
+        return;
+    }
+    let home = Home::new();
+    configure(&home, MANAGE, ADDRESS);
+    let log = fs::File::create(home.path("log")).unwrap();
+    let mut daemon = Command::new("setpriv")
+        .args([
+            "--bounding-set",
+            "-net_admin",
+            "--inh-caps",
+            "-net_admin",
+            env!("CARGO_BIN_EXE_latchkey"),
+            "serve",
+            "--config",
+        ])
+        .arg(home.path("config"))
+        .stderr(log.try_clone().unwrap())
+        .stdout(log)
+        .spawn()
+        .unwrap();
+    let said = "WARN network: privileges: latchkey may not change the network of this box: run it as root";
+    eventually("it is said", || home.log().contains(said).then_some(()));
+    // It goes on serving, and tries again meanwhile.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    home.call("status", serde_json::json!({})).unwrap();
+    let pid = nix::unistd::Pid::from_raw(daemon.id().try_into().unwrap());
+    nix::sys::signal::kill(pid, Signal::SIGTERM).unwrap();
+    assert!(daemon.wait().unwrap().success());
+    let log = home.log();
+    assert_eq!((log.matches(said).count(), bridges()), (1, String::new()), "{log}");
+}

@@ -147,7 +147,7 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn to_do(&mut self, op: Op) {
+    fn add(&mut self, op: Op) {
         if !self.plan.ops.contains(&op) {
             self.plan.ops.push(op);
         }
@@ -191,7 +191,7 @@ impl Planner<'_> {
             // A bridge that goes lets its ports go.
             let goes = self.is_left_over(link) || seen.links.get(bridge).is_none_or(|bridge| self.is_left_over(bridge));
             if !wanted && !goes {
-                self.to_do(Op::Release(link.name.clone()));
+                self.add(Op::Release(link.name.clone()));
             }
         }
         for address in &seen.addresses {
@@ -199,14 +199,14 @@ impl Planner<'_> {
             let Some(link) = seen.links.get(&address.link).filter(|_| ours) else { continue };
             let bridge = self.wanted.bridges.get(&link.name);
             if bridge.is_none_or(|bridge| !bridge.addresses.contains(&address.address)) && !self.is_left_over(link) {
-                self.to_do(Op::RemoveAddress(link.name.clone(), address.address));
+                self.add(Op::RemoveAddress(link.name.clone(), address.address));
             }
         }
         let is_vlan = |link: &Link| matches!(link.kind, Kind::Vlan { .. });
         for vlans in [true, false] {
             for link in seen.links.values().filter(|link| is_vlan(link) == vlans) {
                 if self.is_left_over(link) {
-                    self.to_do(Op::RemoveLink(link.name.clone()));
+                    self.add(Op::RemoveLink(link.name.clone()));
                 }
             }
         }
@@ -218,7 +218,7 @@ impl Planner<'_> {
             Some((at, Kind::Bridge, up)) => {
                 index = Some(at);
                 if !up {
-                    self.to_do(Op::SetUp(name.clone()));
+                    self.add(Op::SetUp(name.clone()));
                 }
             }
             Some(_) => {
@@ -226,13 +226,13 @@ impl Planner<'_> {
                 return self.trouble(format!("bridge {name}"), why);
             }
             None => {
-                self.to_do(Op::MakeBridge(name.clone()));
-                self.to_do(Op::SetUp(name.clone()));
+                self.add(Op::MakeBridge(name.clone()));
+                self.add(Op::SetUp(name.clone()));
             }
         }
         for wanted in &bridge.addresses {
             if !self.seen.addresses.iter().any(|a| Some(a.link) == index && a.address == *wanted) {
-                self.to_do(Op::AddAddress(name.clone(), *wanted));
+                self.add(Op::AddAddress(name.clone(), *wanted));
             }
         }
         if let Some(uplink) = &bridge.uplink {
@@ -246,7 +246,7 @@ impl Planner<'_> {
             return self.trouble(format!("uplink {}", uplink.parent), why);
         };
         if !parent_up {
-            self.to_do(Op::SetUp(uplink.parent.clone()));
+            self.add(Op::SetUp(uplink.parent.clone()));
         }
         let join = Op::Join { port: uplink.name.clone(), bridge: bridge.clone() };
         let seen = self.seen;
@@ -259,7 +259,7 @@ impl Planner<'_> {
             }
             Some(link) => {
                 if !link.up {
-                    self.to_do(Op::SetUp(uplink.name.clone()));
+                    self.add(Op::SetUp(uplink.name.clone()));
                 }
                 match link.master.filter(|master| Some(*master) != bridge_index) {
                     // Somebody else made it, and uses it.
@@ -268,7 +268,7 @@ impl Planner<'_> {
                         self.trouble(format!("uplink {}", uplink.name), why);
                     }
                     _ if link.master.is_some() && link.master == bridge_index => {}
-                    _ => self.to_do(join),
+                    _ => self.add(join),
                 }
             }
         }
@@ -276,9 +276,9 @@ impl Planner<'_> {
 
     fn make_uplink(&mut self, uplink: &Uplink, join: Op) {
         let (name, parent) = (uplink.name.clone(), uplink.parent.clone());
-        self.to_do(Op::MakeVlan { name, parent, vlan: uplink.vlan });
-        self.to_do(join);
-        self.to_do(Op::SetUp(uplink.name.clone()));
+        self.add(Op::MakeVlan { name, parent, vlan: uplink.vlan });
+        self.add(join);
+        self.add(Op::SetUp(uplink.name.clone()));
     }
 
     fn ports(&mut self) {
@@ -292,12 +292,12 @@ impl Planner<'_> {
             if let Some((bridge, there)) = bridge.filter(|(_, link)| link.is_none_or(|(_, kind)| kind == Kind::Bridge))
             {
                 if there.is_none_or(|(index, _)| link.master != Some(index)) {
-                    self.to_do(Op::Join { port: name.clone(), bridge: bridge.clone() });
+                    self.add(Op::Join { port: name.clone(), bridge: bridge.clone() });
                     // Whoever joins begins anew.
                     port = Some(super::Port { flood: true, isolated: false });
                 }
                 if !link.up {
-                    self.to_do(Op::SetUp(name.clone()));
+                    self.add(Op::SetUp(name.clone()));
                 }
             } else if self.plan.ops.contains(&Op::Release(name.clone())) {
                 continue;
@@ -311,7 +311,7 @@ impl Planner<'_> {
             };
             let flood = port.flood.then_some(false);
             if flood.is_some() || isolated.is_some() {
-                self.to_do(Op::SetPort { port: name.clone(), flood, isolated });
+                self.add(Op::SetPort { port: name.clone(), flood, isolated });
             }
         }
     }

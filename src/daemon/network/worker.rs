@@ -3,7 +3,7 @@
 
 use super::fights::{Fights, Wait};
 use super::socket::{Refused, Socket};
-use crate::config::Config;
+use crate::config::{Config, Isolate};
 use crate::mac::MacAddr;
 use crate::network::message as rtnl;
 use crate::network::nl80211::{self, ApVlan};
@@ -82,7 +82,7 @@ pub fn serve(jobs: Receiver<Job>) {
             Job::Look(task, reply) => drop(reply.send(worker.look(&task))),
             Job::Neighbours(reply) => drop(reply.send(worker.neighbours())),
             Job::Undo(reply) => {
-                worker.converge(|_| Wanted::default());
+                worker.undo();
                 let _ = reply.send(());
             }
         }
@@ -97,6 +97,8 @@ pub struct Worker {
     fights: Fights,
     /// The kernel isolates no VLANs of a BSS: asking again is of no use.
     no_isolation: bool,
+    /// BSSes whose own stations are kept from each other by us.
+    isolated: BTreeSet<Arc<str>>,
 }
 
 /// nl80211, which not every kernel has.
@@ -109,7 +111,8 @@ impl Worker {
     /// Opens the sockets.
     pub fn open() -> io::Result<Worker> {
         let route = Socket::open(NlFamily::Route)?;
-        Ok(Worker { route, air: None, done: Done::default(), fights: Fights::default(), no_isolation: false })
+        let (done, fights, isolated) = (Done::default(), Fights::default(), BTreeSet::new());
+        Ok(Worker { route, air: None, done, fights, no_isolation: false, isolated })
     }
 
     /// Looks at everything, and does what is to be done.
@@ -127,6 +130,13 @@ impl Worker {
             report.0.default_routes = self.default_routes(&seen);
         }
         report.0
+    }
+
+    /// Undoes what was done.
+    pub fn undo(&mut self) {
+        if let (_, Some((seen, _))) = self.converge(|_| Wanted::default()) {
+            self.isolate_plain(&seen, BTreeSet::new());
+        }
     }
 
     /// Makes what there is what is wanted. Says what was seen before, and what was wanted then.
@@ -175,7 +185,8 @@ impl Worker {
             }
             let known = seen.link(op.subject()).map_or(0, |(index, _)| index);
             if let Some(Wait { more, failure }) = self.fights.wait(&op, known, now) {
-                report.troubles.insert(op.about(), failure.unwrap_or_else(|| fought_over(&op)));
+                let why = failure.unwrap_or_else(|| fought_over(&op));
+                report.troubles.insert(about(&op, &why), why);
                 report.again = Some(report.again.map_or(more, |again| again.min(more)));
                 failed.insert(op.subject().clone());
                 continue;
@@ -190,7 +201,7 @@ impl Worker {
                 Err(why) => {
                     let why = not_done(&op, &why);
                     self.fights.failed(&op, known, why.clone());
-                    report.troubles.insert(op.about(), why);
+                    report.troubles.insert(about(&op, &why), why);
                     report.again = Some(PACE);
                     failed.insert(op.subject().clone());
                 }
@@ -298,33 +309,44 @@ impl Worker {
 
     /// Keeps stations of one and the same interface from each other: frames among them never come to a bridge.
     fn isolate(&mut self, task: &Task, seen: &Seen, wanted: &Wanted, troubles: &mut BTreeMap<Arc<str>, String>) {
-        if wanted.isolate_plain {
-            for (name, _) in &task.served {
-                self.ap_isolate(seen, name).unwrap_or_else(|why| tracing::debug!("{name} is not isolated: {why}"));
-            }
-        }
+        let plain = task.served.iter().map(|(name, _)| name.clone()).filter(|_| wanted.isolate_plain);
+        self.isolate_plain(seen, plain.collect());
         for (name, _) in wanted.ports.iter().filter(|(_, port)| port.isolated) {
             if self.no_isolation {
                 break;
             }
-            match self.ap_isolate(seen, name) {
+            match self.ap_isolate(seen, name, true) {
                 Err(why) if why.code == Errno::EOPNOTSUPP as i32 => self.no_isolation = true,
                 Err(why) => tracing::debug!("{name} is not isolated: {why}"),
                 Ok(()) => {}
             }
         }
-        if self.no_isolation && wanted.ports.values().any(|port| port.isolated) {
+        // Whether or not somebody is there at the moment.
+        let wishes =
+            task.config.profiles.iter().any(|profile| profile.vlan.is_some() && profile.isolate == Isolate::Yes);
+        if self.no_isolation && wishes {
             let why = "the kernel passes frames among the stations of one VLAN on one BSS itself, and cannot be told not \
                        to: devices of a profile reach each other there (option isolate)";
             troubles.insert("isolation".into(), why.into());
         }
     }
 
-    fn ap_isolate(&mut self, seen: &Seen, name: &str) -> Result<(), Refused> {
+    /// hostapd sets this anew, from its own configuration, with each new beacon: so do we with each look.
+    fn isolate_plain(&mut self, seen: &Seen, wanted: BTreeSet<Arc<str>>) {
+        let before = std::mem::replace(&mut self.isolated, wanted.clone());
+        let ended = before.difference(&wanted).map(|name| (name, false));
+        for (name, isolate) in ended.chain(wanted.iter().map(|name| (name, true))) {
+            if let Err(why) = self.ap_isolate(seen, name, isolate) {
+                tracing::debug!("{name} does not become {}isolated: {why}", if isolate { "" } else { "un" });
+            }
+        }
+    }
+
+    fn ap_isolate(&mut self, seen: &Seen, name: &str, isolate: bool) -> Result<(), Refused> {
         let gone = || Refused { code: Errno::ENODEV as i32, words: None };
         let (index, _) = seen.link(name).ok_or_else(gone)?;
         let air = self.air().ok_or_else(gone)?;
-        let request = nl80211::set_ap_isolate(air.family, index, true).ok_or_else(gone)?;
+        let request = nl80211::set_ap_isolate(air.family, index, isolate).ok_or_else(gone)?;
         air.socket.ask(&request, |_| ())
     }
 
@@ -368,6 +390,14 @@ impl Worker {
     }
 }
 
+/// Said once, not for each step.
+const NOT_ALLOWED: &str =
+    "latchkey may not change the network of this box: run it as root, or give it the capability CAP_NET_ADMIN";
+
+fn about(op: &Op, why: &str) -> Arc<str> {
+    if why == NOT_ALLOWED { "privileges".into() } else { op.about() }
+}
+
 fn fought_over(op: &Op) -> String {
     let how = "latchkey does it again at longer and longer intervals";
     match op {
@@ -380,7 +410,7 @@ fn fought_over(op: &Op) -> String {
 
 fn not_done(op: &Op, why: &Refused) -> String {
     if why.code == Errno::EPERM as i32 {
-        return format!("latchkey may not {op}: run it as root, or give it the capability CAP_NET_ADMIN");
+        return NOT_ALLOWED.into();
     }
     let mend = match op {
         Op::MakeVlan { .. } if why.code == Errno::EOPNOTSUPP as i32 => ": the kernel needs 8021q",

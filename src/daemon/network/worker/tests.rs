@@ -38,10 +38,6 @@ impl Worker {
         self.converge(|seen| Wanted::new(config, vlans.iter().map(|name| (*name).into()), seen)).0
     }
 
-    fn undo(&mut self) {
-        assert_eq!(self.converge(|_| Wanted::default()).0.troubles, BTreeMap::new());
-    }
-
     /// The steps that are left.
     fn left(&mut self, config: &Config, vlans: &[&str]) -> Vec<Op> {
         let seen = self.observe().unwrap();
