@@ -5,7 +5,7 @@
 use super::wanted::{Bridge, Uplink, Wanted};
 use super::{Kind, Link, Seen};
 use crate::config::HostAddress;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,24 +17,24 @@ pub const UNFINISHED: &str = "latchkey.new";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Done {
     /// Addresses that were set.
-    pub addresses: BTreeSet<(u32, HostAddress)>,
+    pub addresses: Vec<(u32, HostAddress)>,
     /// Ports that were put into bridges.
-    pub joined: BTreeMap<u32, u32>,
+    pub joined: Vec<(u32, u32)>,
     /// Ports that were isolated.
-    pub isolated: BTreeSet<u32>,
+    pub isolated: Vec<u32>,
 }
 
 impl Done {
     /// Forgets interfaces that are gone: their indices are not used again, but their places are.
     pub fn forget(&mut self, seen: &Seen) {
         self.addresses.retain(|(link, _)| seen.links.contains_key(link));
-        self.joined.retain(|port, _| seen.links.contains_key(port));
+        self.joined.retain(|(port, _)| seen.links.contains_key(port));
         self.isolated.retain(|port| seen.links.contains_key(port));
     }
 }
 
 /// A step.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Op {
     /// Take a port out of its bridge.
     Release(Arc<str>),
@@ -285,7 +285,9 @@ impl Planner<'_> {
         for (name, wanted) in &self.wanted.ports {
             let seen = self.seen;
             let Some((index, link)) = seen.link(name).filter(|(_, link)| !self.is_left_over(link)) else { continue };
-            let mut port = link.port;
+            // A bridge that goes lets its ports go.
+            let goes = |master| seen.links.get(&master).is_some_and(|master| self.is_left_over(master));
+            let mut port = link.port.filter(|_| !link.master.is_some_and(goes));
             let there = |bridge: &Arc<str>| self.link(bridge).map(|(index, link)| (index, link.kind));
             // Something else may have the bridge's name.
             let bridge = wanted.bridge.as_ref().map(|bridge| (bridge, there(bridge)));

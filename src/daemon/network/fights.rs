@@ -2,7 +2,6 @@
 //! keep two processors busy and help nobody: it is done again at longer and longer intervals.
 
 use crate::network::plan::Op;
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// So often it is done without waiting.
@@ -17,11 +16,13 @@ const STEPS: usize = 1024;
 /// The steps of late, each with the index of the interface: one that was made anew is another.
 #[derive(Debug, Default)]
 pub struct Fights {
-    steps: BTreeMap<(Op, u32), Step>,
+    steps: Vec<Step>,
 }
 
 #[derive(Debug)]
 struct Step {
+    op: Op,
+    index: u32,
     count: u32,
     at: Instant,
     failure: Option<String>,
@@ -39,22 +40,27 @@ pub struct Wait {
 impl Fights {
     /// Whether a step has to wait. Nothing: it may be taken, and counts.
     pub fn wait(&mut self, op: &Op, index: u32, now: Instant) -> Option<Wait> {
-        self.steps.retain(|_, step| now.saturating_duration_since(step.at) < pause(step.count) + PEACE);
+        self.steps.retain(|step| now.saturating_duration_since(step.at) < pause(step.count) + PEACE);
         if self.steps.len() >= STEPS {
             self.steps.clear();
         }
-        let step = self.steps.entry((op.clone(), index)).or_insert(Step { count: 0, at: now, failure: None });
+        let known = self.steps.iter().position(|step| step.op == *op && step.index == index);
+        let place = known.unwrap_or(self.steps.len());
+        if known.is_none() {
+            self.steps.push(Step { op: op.clone(), index, count: 0, at: now, failure: None });
+        }
+        let step = self.steps.get_mut(place)?;
         let wait = pause(step.count).saturating_sub(now.saturating_duration_since(step.at));
         if step.count >= PATIENCE && !wait.is_zero() {
             return Some(Wait { more: wait, failure: step.failure.clone() });
         }
-        *step = Step { count: step.count.saturating_add(1), at: now, failure: None };
+        (step.count, step.at, step.failure) = (step.count.saturating_add(1), now, None);
         None
     }
 
     /// A step that was taken just now failed: trying at once again is of no use.
     pub fn failed(&mut self, op: &Op, index: u32, why: String) {
-        if let Some(step) = self.steps.get_mut(&(op.clone(), index)) {
+        if let Some(step) = self.steps.iter_mut().find(|step| step.op == *op && step.index == index) {
             step.count = step.count.max(PATIENCE);
             step.failure = Some(why);
         }

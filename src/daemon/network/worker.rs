@@ -172,8 +172,8 @@ impl Worker {
     }
 
     fn execute(&mut self, ops: Vec<Op>, seen: &Seen, report: &mut Report) {
-        let mut fresh = BTreeMap::new();
-        let mut failed: BTreeSet<Arc<str>> = BTreeSet::new();
+        let mut fresh = Vec::new();
+        let mut failed: Vec<Arc<str>> = Vec::new();
         let now = Instant::now();
         for op in ops {
             let involved = match &op {
@@ -188,7 +188,7 @@ impl Worker {
                 let why = failure.unwrap_or_else(|| fought_over(&op));
                 report.troubles.insert(about(&op, &why), why);
                 report.again = Some(report.again.map_or(more, |again| again.min(more)));
-                failed.insert(op.subject().clone());
+                failed.push(op.subject().clone());
                 continue;
             }
             match self.carry_out(&op, seen, &mut fresh) {
@@ -196,32 +196,37 @@ impl Worker {
                 // It went away meanwhile, or somebody was quicker: the next look tells.
                 Err(why) if why.code == Errno::ENODEV as i32 || why.code == Errno::EEXIST as i32 => {
                     tracing::debug!("network: {op}: {why}");
-                    failed.insert(op.subject().clone());
+                    failed.push(op.subject().clone());
                 }
                 Err(why) => {
                     let why = not_done(&op, &why);
                     self.fights.failed(&op, known, why.clone());
                     report.troubles.insert(about(&op, &why), why);
                     report.again = Some(PACE);
-                    failed.insert(op.subject().clone());
+                    failed.push(op.subject().clone());
                 }
             }
         }
     }
 
-    fn carry_out(&mut self, op: &Op, seen: &Seen, fresh: &mut BTreeMap<Arc<str>, u32>) -> Result<(), Refused> {
+    fn carry_out(&mut self, op: &Op, seen: &Seen, fresh: &mut Vec<(Arc<str>, u32)>) -> Result<(), Refused> {
         let gone = || Refused { code: Errno::ENODEV as i32, words: None };
-        let index = |name: &Arc<str>, fresh: &BTreeMap<Arc<str>, u32>| {
-            fresh.get(name).copied().or_else(|| seen.link(name).map(|(index, _)| index)).ok_or_else(gone)
+        let index = |name: &Arc<str>, fresh: &[(Arc<str>, u32)]| {
+            fresh
+                .iter()
+                .find(|(made, _)| made == name)
+                .map(|(_, index)| *index)
+                .or_else(|| seen.link(name).map(|(index, _)| index))
+                .ok_or_else(gone)
         };
         match op {
             Op::MakeBridge(name) => {
-                fresh.insert(name.clone(), self.make(&rtnl::new_bridge(UNFINISHED), name)?);
+                fresh.push((name.clone(), self.make(&rtnl::new_bridge(UNFINISHED), name)?));
                 Ok(())
             }
             Op::MakeVlan { name, parent, vlan } => {
                 let request = rtnl::new_vlan(UNFINISHED, index(parent, fresh)?, *vlan);
-                fresh.insert(name.clone(), self.make(&request, name)?);
+                fresh.push((name.clone(), self.make(&request, name)?));
                 Ok(())
             }
             Op::SetUp(name) => self.act(&rtnl::set_up(index(name, fresh)?)),
@@ -229,34 +234,35 @@ impl Worker {
             Op::AddAddress(name, address) => {
                 let index = index(name, fresh)?;
                 self.act(&rtnl::new_address(index, *address))?;
-                self.done.addresses.insert((index, *address));
+                self.done.addresses.push((index, *address));
                 Ok(())
             }
             Op::RemoveAddress(name, address) => {
                 let index = index(name, fresh)?;
                 self.act(&rtnl::delete_address(index, *address))?;
-                self.done.addresses.remove(&(index, *address));
+                self.done.addresses.retain(|set| *set != (index, *address));
                 Ok(())
             }
             Op::Join { port, bridge } => {
                 let (port, bridge) = (index(port, fresh)?, index(bridge, fresh)?);
                 self.act(&rtnl::set_master(port, bridge))?;
-                self.done.isolated.remove(&port);
-                self.done.joined.insert(port, bridge);
+                self.done.isolated.retain(|isolated| *isolated != port);
+                self.done.joined.retain(|(joined, _)| *joined != port);
+                self.done.joined.push((port, bridge));
                 Ok(())
             }
             Op::Release(port) => {
                 let port = index(port, fresh)?;
                 self.act(&rtnl::set_master(port, 0))?;
-                self.done.joined.remove(&port);
+                self.done.joined.retain(|(joined, _)| *joined != port);
                 Ok(())
             }
             Op::SetPort { port, flood, isolated } => {
                 let port = index(port, fresh)?;
                 self.act(&rtnl::set_port(port, *flood, *isolated))?;
                 match isolated {
-                    Some(true) => drop(self.done.isolated.insert(port)),
-                    Some(false) => drop(self.done.isolated.remove(&port)),
+                    Some(true) => self.done.isolated.push(port),
+                    Some(false) => self.done.isolated.retain(|isolated| *isolated != port),
                     None => {}
                 }
                 Ok(())

@@ -269,13 +269,14 @@ fn carry_out(op: &Op, seen: &mut Seen, done: &mut Done) {
             assert_eq!(seen.links[&bridge].kind, Kind::Bridge);
             let link = seen.links.get_mut(&port).unwrap();
             (link.master, link.port) = (Some(bridge), Some(Port { flood: true, isolated: false }));
-            done.joined.insert(port, bridge);
+            done.joined.retain(|(joined, _)| *joined != port);
+            done.joined.push((port, bridge));
         }
         Op::Release(port) => {
             let at = index(seen, port);
             let link = seen.links.get_mut(&at).unwrap();
             (link.master, link.port) = (None, None);
-            done.joined.remove(&at);
+            done.joined.retain(|(joined, _)| *joined != at);
         }
         Op::SetPort { port, flood, isolated } => {
             let at = index(seen, port);
@@ -283,7 +284,7 @@ fn carry_out(op: &Op, seen: &mut Seen, done: &mut Done) {
             port.flood = flood.unwrap_or(port.flood);
             port.isolated = isolated.unwrap_or(port.isolated);
             if *isolated == Some(true) {
-                done.isolated.insert(at);
+                done.isolated.push(at);
             }
         }
         Op::AddAddress(name, address) => {
