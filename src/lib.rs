@@ -8,6 +8,7 @@
 //! firewall           what profiles may reach, as an nftables ruleset: text in, text out
 //! decision           one pure function: may this device in, and on what terms
 //! store              the registry on flash (SQLite)
+//! network            what the kernel has of the network, and what is to be done about it: no I/O
 //! service            RADIUS server, sessions, pending devices, the method table: no I/O
 //! daemon, cli        the thin shell: sockets, threads, signals, the terminal
 //! ```
@@ -18,6 +19,7 @@ pub mod daemon;
 pub mod decision;
 pub mod firewall;
 pub mod mac;
+pub mod network;
 pub mod registry;
 pub mod secret;
 pub mod service;

@@ -5,8 +5,8 @@ use super::args::{Stop, Words};
 use super::client::Failure;
 use super::reply::Part;
 use super::table::{Cell, Table};
-use super::text::{Look, Paint, bytes, count, duration};
-use serde_json::json;
+use super::text::{Look, Paint, bytes, clean, count, duration};
+use serde_json::{Value, json};
 
 /// Understands the arguments.
 pub fn parse(words: &mut Words) -> Result<(), Stop> {
@@ -31,6 +31,7 @@ fn render(reply: Part<'_>, look: &Look) -> String {
     let mut table = Table::new([
         "DEVICE",
         "MAC",
+        "ADDRESS",
         "BSS",
         "SSID",
         "VLAN",
@@ -51,6 +52,7 @@ fn render(reply: Part<'_>, look: &Look) -> String {
         table.row([
             station.maybe("device").map_or_else(|| Cell::painted(Some(Paint::Warn), "unknown"), Cell::from),
             station.text("mac").into(),
+            address(station).into(),
             station.text("bss").into(),
             station.text("ssid").into(),
             station.text("vlan").into(),
@@ -63,6 +65,16 @@ fn render(reply: Part<'_>, look: &Look) -> String {
         ]);
     }
     format!("{}\n{} on {}.\n", table.render(look), count(total, "station"), bsses(reply.number("bsses")))
+}
+
+/// The first of its addresses, and how many more there are.
+fn address(station: Part<'_>) -> String {
+    let mut addresses = station.at("addresses").0.as_array().into_iter().flatten().filter_map(Value::as_str);
+    match (addresses.next(), addresses.count()) {
+        (None, _) => String::new(),
+        (Some(first), 0) => clean(first).into_owned(),
+        (Some(first), more) => format!("{} +{more}", clean(first)),
+    }
 }
 
 fn bsses(n: u64) -> String {
@@ -88,13 +100,13 @@ mod tests {
         let reply = json!({ "bsses": 2, "stations": [
             { "device": "tv", "mac": "00:11:22:33:44:55", "bss": "wlan0", "ssid": "Home", "vlan": 20, "akm": "WPA2-PSK",
               "signal_dbm": -61, "rx_kbit_s": 54_000, "tx_kbit_s": 6500, "rx_bytes": 1500, "tx_bytes": 2_500_000,
-              "connected_s": 3720, "keyid": null, "inactive_ms": 12 },
+              "connected_s": 3720, "keyid": null, "inactive_ms": 12, "addresses": ["192.168.20.9", "fd00::9"] },
             { "device": null, "mac": "02:11:22:33:44:55", "bss": "wlan1", "ssid": "Ho\u{1b}me", "vlan": null },
         ]});
         let expected = "\
-DEVICE   MAC                BSS    SSID      VLAN  SECURITY   SIGNAL    MBIT/S      UP    DOWN  CONNECTED
-tv       00:11:22:33:44:55  wlan0  Home      20    WPA2-PSK  -61 dBm  54 / 6.5  1.5 kB  2.5 MB  1 h 2 min
-unknown  02:11:22:33:44:55  wlan1  Ho\\x1bme  -     -               -         -       -       -          -
+DEVICE   MAC                ADDRESS          BSS    SSID      VLAN  SECURITY   SIGNAL    MBIT/S      UP    DOWN  CONNECTED
+tv       00:11:22:33:44:55  192.168.20.9 +1  wlan0  Home      20    WPA2-PSK  -61 dBm  54 / 6.5  1.5 kB  2.5 MB  1 h 2 min
+unknown  02:11:22:33:44:55  -                wlan1  Ho\\x1bme  -     -               -         -       -       -          -
 
 2 stations on 2 BSSes.
 ";

@@ -181,6 +181,9 @@ impl Client {
         if call.tells_of_firewall() {
             super::firewall::look(daemon).await;
         }
+        if call.tells_of_addresses() {
+            daemon.network.refresh_neighbours(daemon).await;
+        }
         let done = {
             let core = &mut *daemon.core.borrow_mut();
             let health = daemon.store.health();

@@ -8,6 +8,7 @@ mod disconnect;
 mod firewall;
 mod hostapd;
 mod logging;
+mod network;
 mod reload;
 mod udp;
 mod work;
@@ -56,6 +57,7 @@ struct Daemon {
     /// The default routes have changed.
     network_changed: Notify,
     firewall: firewall::Firewall,
+    network: network::Network,
     config_path: PathBuf,
     logging: Logging,
 }
@@ -168,6 +170,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
             disconnect: Notify::new(),
             network_changed: Notify::new(),
             firewall: firewall::Firewall::default(),
+            network: network::Network::start()?,
             config_path: path.to_owned(),
             logging,
         });
@@ -181,6 +184,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
         tokio::task::spawn_local(disconnect::run(daemon.clone()));
         let firewall = tokio::task::spawn_local(firewall::watch(daemon.clone()));
         let hostapd = tokio::task::spawn_local(hostapd::watch(daemon.clone()));
+        let network = tokio::task::spawn_local(network::watch(daemon.clone()));
         if let Err(why) = daemon.store.keep_ssids(ssids).await {
             tracing::warn!("keys of SSIDs of the past stay in the registry: {why}");
         }
@@ -193,7 +197,10 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
         );
         until_stopped(&daemon, &mut listeners, signals).await;
         hostapd.abort();
+        network.abort();
         hostapd::leave(&daemon).await;
+        // Limits end after that which they limit.
+        network::leave(&daemon).await;
         firewall::leave(&daemon, firewall).await;
         daemon.save_counters().await;
         daemon.store.shutdown().await?;

@@ -211,6 +211,11 @@ impl Call {
         self.method.name == FIREWALL_SHOW
     }
 
+    /// True when the table of neighbours is to be brought up to date before the call is run.
+    pub fn tells_of_addresses(&self) -> bool {
+        matches!(self.method.name, "stations" | "sessions")
+    }
+
     /// True when the call may change the registry: the caller runs one such call at a time, from here until the
     /// changes are applied.
     pub fn writes(&self) -> bool {

@@ -11,6 +11,7 @@ use crate::service::{Core, Now};
 use crate::time::UnixTime;
 use crate::wire::hostapd::{Station, akm_name};
 use serde_json::{Value, json};
+use std::net::IpAddr;
 
 /// An SSID as text. Octets that are no UTF-8 are shown as U+FFFD.
 pub fn ssid(octets: &[u8]) -> String {
@@ -91,6 +92,11 @@ pub fn event(event: &Event) -> Value {
     })
 }
 
+/// The IP addresses of a neighbour, those that are good on one link only last.
+fn addresses(core: &Core, mac: MacAddr) -> impl Iterator<Item = IpAddr> {
+    core.network.neighbours.get(&mac).into_iter().flatten().copied()
+}
+
 /// A session.
 pub fn session(core: &Core, key: &SessionKey, session: &Session, now: Now) -> Value {
     let device = session.device.and_then(|id| core.registry.get(id));
@@ -105,7 +111,7 @@ pub fn session(core: &Core, key: &SessionKey, session: &Session, now: Now) -> Va
         "seconds": (now.wall.0 - session.since.0).max(0),
         "bytes_in": session.bytes_in,
         "bytes_out": session.bytes_out,
-        "address": session.address.map(|address| address.to_string()),
+        "address": session.address.map(IpAddr::from).or_else(|| addresses(core, key.mac).next()).map(|a| a.to_string()),
         "proved": session.proved,
     })
 }
@@ -133,6 +139,7 @@ pub fn station(core: &Core, name: &str, bss: &Bss, station: &Station) -> Value {
         "tx_bytes": station.tx_bytes,
         "connected_s": station.connected,
         "inactive_ms": station.inactive,
+        "addresses": addresses(core, station.mac).map(|address| address.to_string()).collect::<Value>(),
     })
 }
 
