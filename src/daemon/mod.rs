@@ -4,6 +4,7 @@
 
 mod control;
 mod hostapd;
+mod keyfile;
 mod logging;
 mod reload;
 mod udp;
@@ -45,6 +46,7 @@ struct Daemon {
     events: broadcast::Sender<Arc<Event>>,
     searcher: work::Searcher,
     hostapd: hostapd::Hostapd,
+    keyfiles: keyfile::KeyFiles,
     config_path: PathBuf,
     logging: Logging,
 }
@@ -55,9 +57,18 @@ impl Daemon {
         self.store.commit(changes.clone()).await?;
         let core = &mut *self.core.borrow_mut();
         core.apply(&changes);
-        self.hostapd.execute(core);
+        self.keyfiles.changed.notify_one();
+        self.carry_out(core);
         self.keys_missing.notify_one();
         Ok(())
+    }
+
+    /// Has orders carried out, after hostapd has the keys that hold now: nobody is to come back with an old one.
+    fn carry_out(&self, core: &mut Core) {
+        if core.revocation.has_orders() {
+            self.keyfiles.write(self, core);
+            self.hostapd.execute(core);
+        }
     }
 
     /// Writes the counters that changed to flash.
@@ -89,6 +100,25 @@ pub fn check(path: &Path) -> ExitCode {
         }
         Err(errors) => {
             eprintln!("{errors}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Makes what hostapd has to find when it starts: the directories of the key files, and files without keys where there are
+/// none. For scripts that run before it; needs neither database nor daemon.
+pub fn prepare(path: &Path) -> ExitCode {
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(errors) => {
+            eprintln!("{errors}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match keyfile::prepare(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
             ExitCode::FAILURE
         }
     }
@@ -146,9 +176,13 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
             events,
             searcher: work::Searcher::start()?,
             hostapd: hostapd::Hostapd::default(),
+            keyfiles: keyfile::KeyFiles::default(),
             config_path: path.to_owned(),
             logging,
         });
+        // Before anybody is told that the daemon is there: hostapd may be started next.
+        daemon.keyfiles.write(&daemon, &mut daemon.core.borrow_mut());
+        tokio::task::spawn_local(keyfile::keep(daemon.clone()));
         let mut listeners = udp::Listeners::default();
         listeners.follow(&daemon, &config)?;
         let control = control::Listener::bind(&config.main.control_socket)?;
@@ -246,7 +280,8 @@ async fn until_stopped(daemon: &Rc<Daemon>, listeners: &mut udp::Listeners, mut 
             _ = second.tick() => {
                 let core = &mut *daemon.core.borrow_mut();
                 core.tick(now());
-                daemon.hostapd.execute(core);
+                daemon.keyfiles.tick(core);
+                daemon.carry_out(core);
             }
             _ = flush.tick() => daemon.save_counters().await,
         }

@@ -96,6 +96,7 @@ pub async fn derive_keys(daemon: Rc<Daemon>) {
             let row = (one.device, one.key_serial, one.ssid.clone(), one.pmk.clone());
             if core.keyring.insert(one, &core.registry) {
                 unstored.push(row);
+                daemon.keyfiles.changed.notify_one();
             }
         }
     }

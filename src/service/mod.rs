@@ -1,8 +1,10 @@
 //! What the daemon does, without its sockets, threads and files: requests and the time go in, answers and
 //! changes to be stored come out.
 
+pub mod arrivals;
 pub mod control;
 pub mod grants;
+pub mod keyfile;
 pub mod keyring;
 pub mod network;
 pub mod pending;
@@ -18,6 +20,8 @@ use crate::mac::MacAddr;
 use crate::registry::Registry;
 use crate::registry::device::{Change, DeviceId};
 use crate::time::UnixTime;
+use crate::wire::hostapd::Station;
+use crate::wire::pskfile::KeyId;
 use keyring::KeyRing;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -92,6 +96,8 @@ pub struct Core {
     pub pending: pending::PendingList,
     /// Whom hostapd must not keep or let in again.
     pub revocation: revocation::Revocation,
+    /// Who is kept off although hostapd would let him in.
+    pub arrivals: arrivals::Arrivals,
     /// Who is on the air of this box.
     pub stations: stations::Stations,
     /// The network of this box.
@@ -124,6 +130,7 @@ impl Core {
             grants: grants::Grants::default(),
             pending: pending::PendingList::default(),
             revocation: revocation::Revocation::default(),
+            arrivals: arrivals::Arrivals::default(),
             stations: stations::Stations::default(),
             network: network::Network::default(),
             damage: None,
@@ -199,6 +206,7 @@ impl Core {
     pub fn tick(&mut self, now: Now) {
         radius::conclude_unproved(self, now);
         self.tick_revocation(now.wall, now.mono);
+        self.tick_arrivals(now);
     }
 
     /// The device that uses an address in a network now, as far as it is certain: by what it proved, as the address is
@@ -206,6 +214,12 @@ impl Core {
     pub fn device_of(&self, mac: MacAddr, bss: &stations::Bss) -> Option<DeviceId> {
         let ssid = &bss.ssid;
         self.config.ssid(ssid)?;
+        let proved = bss.station(mac).and_then(Station::key).filter(|_| self.reads_keys(ssid));
+        if let Some(KeyId::Device { id, .. }) = proved
+            && let Some(device) = self.registry.get(DeviceId(id))
+        {
+            return Some(device.id);
+        }
         let granted = bss.bssid.and_then(|bssid| self.grants.get((mac, bssid))).filter(|grant| grant.ssid == *ssid);
         if let Some([one]) = granted.map(|grant| &grant.devices[..]) {
             return Some(one.0);
@@ -218,7 +232,8 @@ impl Core {
     }
 
     fn decide(&self, mac: MacAddr, ssid: &[u8], evidence: Evidence, now: UnixTime) -> Result<Grant, Refusal> {
-        let in_use = |device, except| self.sessions.in_use(device, except, now);
+        let in_use =
+            |device, except| self.sessions.in_use(device, except, now).saturating_add(self.on_air_with(device, except));
         let view = View { config: &self.config, registry: &self.registry, in_use: &in_use };
         decide(&Request { mac, ssid, evidence }, &view, now)
     }

@@ -4,7 +4,7 @@
 //! rest and mends what events missed. A station on a dynamic VLAN is in the list of its BSS, too.
 
 use crate::mac::MacAddr;
-use crate::wire::hostapd::Station;
+use crate::wire::hostapd::{Connected, Station};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -20,6 +20,8 @@ pub struct Bss {
     pub ssid: Arc<[u8]>,
     /// Its BSSID.
     pub bssid: Option<MacAddr>,
+    /// How hostapd learns its keys, in words; nothing as long as that is not known.
+    pub keys: Option<Arc<str>>,
     stations: BTreeMap<MacAddr, Known>,
 }
 
@@ -41,6 +43,11 @@ impl Bss {
     pub fn has(&self, mac: MacAddr) -> bool {
         self.stations.contains_key(&mac)
     }
+
+    /// A station that is there.
+    pub fn station(&self, mac: MacAddr) -> Option<&Station> {
+        self.stations.get(&mac).map(|known| &known.station)
+    }
 }
 
 impl Stations {
@@ -52,7 +59,7 @@ impl Stations {
         }
         let room = self.bss.len() < BSSES || self.bss.contains_key(name);
         if room {
-            self.bss.insert(name.clone(), Bss { ssid: ssid.into(), bssid, stations: BTreeMap::new() });
+            self.bss.insert(name.clone(), Bss { ssid: ssid.into(), bssid, keys: None, stations: BTreeMap::new() });
         }
         room
     }
@@ -72,6 +79,22 @@ impl Stations {
     /// A station's handshake is done.
     pub fn connected(&mut self, name: &str, mac: MacAddr) {
         self.found(name, Station { authorized: true, ..Station::new(mac) });
+    }
+
+    /// What else hostapd says of a station that has just connected.
+    pub fn described(&mut self, name: &str, connected: &Connected) {
+        let bss = self.bss.get_mut(name);
+        if let Some(known) = bss.and_then(|bss| bss.stations.get_mut(&connected.mac)) {
+            known.station.keyid = connected.keyid.map(|keyid| keyid.to_string().into());
+            known.station.vlan = connected.vlan;
+        }
+    }
+
+    /// How the keys of a BSS come to hostapd is known.
+    pub fn learns_keys(&mut self, name: &str, how: Arc<str>) {
+        if let Some(bss) = self.bss.get_mut(name) {
+            bss.keys = Some(how);
+        }
     }
 
     /// A station left.
@@ -102,6 +125,16 @@ impl Stations {
         if let Some(bss) = self.bss.get_mut(name) {
             bss.stations.retain(|_, known| !known.unseen);
         }
+    }
+
+    /// The SSID of a BSS.
+    pub fn ssid(&self, name: &str) -> Option<&Arc<[u8]>> {
+        self.bss.get(name).map(|bss| &bss.ssid)
+    }
+
+    /// A station of a BSS.
+    pub fn station(&self, name: &str, mac: MacAddr) -> Option<&Station> {
+        self.bss.get(name)?.station(mac)
     }
 
     /// The BSSes and their names.

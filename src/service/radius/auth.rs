@@ -316,7 +316,7 @@ fn remember(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, grant: &Grant, 
 }
 
 /// Puts an unknown device on the pending list, unless the administrator ignores it.
-pub(super) fn note_pending(
+pub(in crate::service) fn note_pending(
     core: &mut Core,
     mac: MacAddr,
     ssid: &Arc<[u8]>,

@@ -17,6 +17,7 @@ mod fuzzing;
 mod limit;
 
 pub use accounting::receive as receive_accounting;
+pub(in crate::service) use auth::note_pending;
 pub use auth::{Verdict, conclude_unproved, receive as receive_auth, resume, settle};
 #[doc(hidden)]
 pub use fuzzing::fuzz;
