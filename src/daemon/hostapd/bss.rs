@@ -142,7 +142,10 @@ impl Bss {
             }
             let stations = &mut self.daemon.core.borrow_mut().stations;
             match event {
-                Some(Event::Disconnected(mac)) => stations.disconnected(&self.name, mac),
+                Some(Event::Disconnected(mac)) => {
+                    stations.disconnected(&self.name, mac);
+                    self.unclear.borrow_mut().retain(|other| *other != mac);
+                }
                 Some(Event::Enabled) => {
                     self.anew.set(true);
                     self.walk.notify_one();

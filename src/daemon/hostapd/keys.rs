@@ -102,7 +102,13 @@ impl Bss {
                             backend 'psk-file' where hostapd cannot do RADIUS (wpad-basic)";
                 self.say(true, format!("hostapd has no RADIUS server for this BSS, so it asks nobody: {mend}"));
             } else {
-                self.say(false, format!("asks over RADIUS ({})", servers.join(", ")));
+                let limits = if ssid.security == Security::Wpa2 {
+                    ""
+                } else {
+                    "; WPA3 that way needs hostapd 2.11 with macaddr_acl=2 and sae_pwe=0, knows devices by address only, and \
+                     does not work on 6 GHz: option backend 'psk-file' gives it Hash-to-Element"
+                };
+                self.say(false, format!("asks over RADIUS ({}){limits}", servers.join(", ")));
             }
         }
         requests.ask("GET_CONFIG", reply).await?;
