@@ -143,6 +143,8 @@ impl State {
                 "OK\n".into()
             }
             ("PMKSA_FLUSH", _) => "OK\n".into(),
+            ("MIB", _) => "radiusAuthServerAddress=127.0.0.1\nradiusAuthClientServerPortNumber=1812\n".into(),
+            ("GET_CONFIG", _) => "ssid=Home\nkey_mgmt=WPA-PSK\n".into(),
             _ => panic!("latchkey asks hostapd to {request}"),
         }
     }
