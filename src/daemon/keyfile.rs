@@ -100,7 +100,7 @@ impl KeyFiles {
             return;
         }
         for line in text.lines() {
-            tracing::warn!("{line}");
+            tracing::info!("{line}");
         }
         said.insert(ssid.section.clone(), text);
     }

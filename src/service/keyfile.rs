@@ -92,14 +92,14 @@ impl SaeGiven {
         requests: &mut Vec<Zeroizing<String>>,
     ) {
         let digest = digest(key);
-        if self.single.get(&mac) != Some(&digest) && !(key.is_none() && !self.hides_less(mac)) {
+        if self.single.get(&mac) != Some(&digest) && (key.is_some() || self.would_be_let_in(mac)) {
             requests.extend(self.request(Some(mac), key, random));
             self.single.insert(mac, digest);
         }
     }
 
-    /// Without an entry of its own, an address would be let in.
-    fn hides_less(&self, mac: MacAddr) -> bool {
+    /// Without another entry, an address could be let in.
+    fn would_be_let_in(&self, mac: MacAddr) -> bool {
         self.single.contains_key(&mac) || self.every != Some(digest(None))
     }
 
