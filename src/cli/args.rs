@@ -91,6 +91,7 @@ fn command(words: &mut Words, name: Option<&str>) -> Result<Command, Stop> {
         Some("help") => help::parse(words).map(Command::Help),
         Some("version") => words.none("version").map(|()| Command::Version),
         Some("serve") => serve::parse(words, "serve").map(Command::Serve),
+        Some("prepare") => serve::parse(words, "prepare").map(Command::Serve),
         Some("check") => serve::parse(words, "check").map(Command::Serve),
         Some("status") => status::parse(words).map(|()| Command::Status),
         Some("device") => device::parse(words).map(Command::Device),

@@ -150,6 +150,16 @@ the window, or how the last one ended.
         "Check a configuration file without using it",
         "  --config FILE      the file (default /etc/config/latchkey)\n",
     ),
+    topic(
+        "prepare",
+        "[--config FILE]",
+        "Make the key files that hostapd has to find when it starts",
+        "\
+  --config FILE      the configuration (default /etc/config/latchkey)
+For scripts that run before hostapd: networks with option backend 'psk-file' get a file without
+keys where there is none. Needs no daemon.
+",
+    ),
     topic("help", "[COMMAND]", "Explain a command", ""),
     topic("version", "", "Print the version", ""),
 ];

@@ -1,4 +1,4 @@
-//! `serve` and `check`: what needs the configuration and not the socket.
+//! `serve`, `check` and `prepare`: what needs the configuration and not the socket.
 
 use super::args::{Stop, Words};
 use std::path::PathBuf;
@@ -14,9 +14,11 @@ pub enum Command {
     Serve(PathBuf),
     /// See whether it is in order.
     Check(PathBuf),
+    /// Make what hostapd has to find when it starts.
+    Prepare(PathBuf),
 }
 
-/// Understands the arguments of `serve` or `check`, whichever `topic` is.
+/// Understands the arguments of `serve`, `check` or `prepare`, whichever `topic` is.
 pub fn parse(words: &mut Words, topic: &'static str) -> Result<Command, Stop> {
     words.about(topic);
     let mut config = PathBuf::from(CONFIG);
@@ -27,7 +29,11 @@ pub fn parse(words: &mut Words, topic: &'static str) -> Result<Command, Stop> {
         }
         Ok(true)
     })?;
-    Ok(if topic == "check" { Command::Check(config) } else { Command::Serve(config) })
+    Ok(match topic {
+        "check" => Command::Check(config),
+        "prepare" => Command::Prepare(config),
+        _ => Command::Serve(config),
+    })
 }
 
 /// Hands over to the daemon.
@@ -35,5 +41,6 @@ pub fn run(command: &Command) -> ExitCode {
     match command {
         Command::Serve(config) => crate::daemon::serve(config),
         Command::Check(config) => crate::daemon::check(config),
+        Command::Prepare(config) => crate::daemon::prepare(config),
     }
 }

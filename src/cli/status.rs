@@ -50,7 +50,12 @@ fn render(reply: Part<'_>, look: &Look) -> String {
         facts
             .add(label, Cell::painted(Some(Paint::Bad), format!("{}: {}", trouble.text("about"), trouble.text("why"))));
     }
+    for (index, bss) in reply.list("bsses").enumerate() {
+        let text = format!("{} ({}): {}", bss.text("name"), bss.text("ssid"), bss.maybe("keys").unwrap_or_default());
+        facts.add(if index == 0 { "On the air" } else { "" }, text.trim_end_matches([':', ' ']).to_owned());
+    }
     let mut text = facts.render(look);
+    let files = reply.list("bsses").any(|bss| bss.maybe("backend").as_deref() == Some("psk-file"));
     if reply.list("clients").len() > 0 {
         let mut table = Table::new(["CLIENT", "ADDRESS", ">REQUESTS", ">DROPPED"]);
         for client in reply.list("clients") {
@@ -61,7 +66,7 @@ fn render(reply: Part<'_>, look: &Look) -> String {
         }
         text.push('\n');
         text.push_str(&table.render(look));
-    } else {
+    } else if !files {
         text.push_str(
             "\nNo client may ask yet: add config client 'local' with address and secret to the configuration.\n",
         );
@@ -181,6 +186,10 @@ No client may ask yet: add config client 'local' with address and secret to the 
                 "dropped": { "unknown_client": 1, "bad_authenticator": 0, "missing_message_authenticator": 2,
                              "malformed": 0, "rate_limited": 0, "overload": 0 },
             },
+            "bsses": [
+                { "name": "wlan0", "ssid": "Home", "backend": "radius", "keys": "asks over RADIUS (127.0.0.1:1812)" },
+                { "name": "wlan1", "ssid": "Ba\u{7}rn", "backend": null, "keys": null },
+            ],
             "clients": [
                 { "name": "local", "address": "127.0.0.1", "requests": 120, "dropped": 0 },
                 { "name": "attic", "address": "192.168.1.2", "requests": 7, "dropped": 2 },
@@ -206,6 +215,8 @@ Online         1 device (latchkey sessions)
 Pending        2 unknown devices (latchkey pending list)
 Pairing        open for profile iot, 4 min left (latchkey pair)
 Network        firewall: there is no nft
+On the air     wlan0 (Home): asks over RADIUS (127.0.0.1:1812)
+               wlan1 (Ba\\x07rn)
 
 CLIENT  ADDRESS      REQUESTS  DROPPED
 local   127.0.0.1         120        0

@@ -222,7 +222,7 @@ impl Reader {
         }
         self.across(&config, &client_lines, &ssid_lines);
         self.shared_bridges(&config, &profile_lines);
-        self.useless(&config, main_line.unwrap_or(1));
+        self.useless(&config, main_line.unwrap_or(1), &client_lines);
         config
     }
 
@@ -261,13 +261,23 @@ impl Reader {
     }
 
     /// What lets the daemon run without serving anybody.
-    fn useless(&mut self, config: &Config, main_line: u32) {
+    fn useless(&mut self, config: &Config, main_line: u32, client_lines: &[(u32, String)]) {
         if self.damaged {
             return;
         }
+        let reads_files = |ssid: &Ssid| ssid.backend == Backend::PskFile;
+        let all_files = !config.ssids.is_empty() && config.ssids.iter().all(reads_files);
+        if all_files && !config.clients.is_empty() {
+            let message = "has no effect: every SSID has option backend 'psk-file', so nobody asks over RADIUS";
+            for (client, (line, title)) in config.clients.iter().zip(client_lines) {
+                if client.disconnect_port.is_none() {
+                    self.warn(*line, title.clone(), None, message.into());
+                }
+            }
+        }
         for (empty, message) in [
             (
-                config.clients.is_empty(),
+                config.clients.is_empty() && !all_files,
                 "there is no client, so nobody may ask: add config client with the NAS's address and secret",
             ),
             (config.profiles.is_empty(), "there is no profile, so no device can be added: add config profile 'NAME'"),
@@ -597,9 +607,29 @@ impl<'d> Scope<'_, 'd> {
             let message = "has no effect while backend is 'radius': remove it, or write option backend 'psk-file'";
             self.warn(entry.line, "psk_file", message.into());
         }
+        self.backend_fits(backend, security);
         let section = self.name(place);
         let file_name = self.section.name.as_deref().map_or_else(|| format!("ssid{place}"), str::to_owned);
         let psk_file = self.path("psk_file", Path::new(PSK_DIR).join(file_name), MAX_PSK_FILE);
         Some(Ssid { section, ssid: ssid?.into(), security, unknown: unknown?, backend, psk_file })
+    }
+
+    /// What a backend cannot do.
+    fn backend_fits(&mut self, backend: Backend, security: Security) {
+        let message = match (backend, security) {
+            // What that means depends on hostapd, and is said when it is there.
+            (_, Security::Wpa2) | (Backend::Radius, _) => return,
+            // hostapd_ctrl_iface_kick_mismatch_psk_sta_iter (ctrl_iface.c) looks for their PMKs in the file.
+            (Backend::PskFile, Security::Mixed) => {
+                "with backend 'psk-file', hostapd drops the devices that joined with WPA3 whenever a key changes, and they join \
+                 again: where that matters, make an SSID with 'wpa3' and one with 'wpa2'"
+            }
+            (Backend::PskFile, Security::Wpa3) => {
+                "with backend 'psk-file', a device joins with WPA3 only from an address that is registered: keys alone (bind \
+                 first or any) are not enough; 'mixed' lets WPA2 bind the address"
+            }
+        };
+        let line = self.entry("security").map_or(self.section.line, |entry| entry.line);
+        self.warn(line, "security", message.into());
     }
 }

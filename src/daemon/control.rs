@@ -45,7 +45,7 @@ impl Listener {
     pub fn bind(path: &Path) -> Result<Listener, Box<dyn Error>> {
         let bad = |why: io::Error| format!("option control_socket: cannot listen on {}: {why}", path.display());
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(bad)?;
+            super::keyfile::make_dir(folder).map_err(bad)?;
         }
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             return Err(bad(io::Error::new(io::ErrorKind::AddrInUse, "another daemon serves it")).into());

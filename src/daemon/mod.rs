@@ -7,6 +7,7 @@ mod control;
 mod disconnect;
 mod firewall;
 mod hostapd;
+mod keyfile;
 mod logging;
 mod network;
 mod reload;
@@ -58,6 +59,7 @@ struct Daemon {
     network_changed: Notify,
     firewall: firewall::Firewall,
     network: network::Network,
+    keyfiles: keyfile::KeyFiles,
     config_path: PathBuf,
     logging: Logging,
 }
@@ -68,14 +70,19 @@ impl Daemon {
         self.store.commit(changes.clone()).await?;
         let core = &mut *self.core.borrow_mut();
         core.apply(&changes);
+        self.keyfiles.changed.notify_one();
         self.carry_out(core);
         self.keys_missing.notify_one();
         Ok(())
     }
 
-    /// Has the orders carried out that came of a change, or of time: here, and at other boxes.
+    /// Has the orders carried out that came of a change, or of time: here, after hostapd has the keys that hold now (nobody is to
+    /// come back with an old one), and at other boxes.
     fn carry_out(&self, core: &mut Core) {
-        self.hostapd.execute(core);
+        if core.revocation.has_orders() {
+            self.keyfiles.write(self, core);
+            self.hostapd.execute(core);
+        }
         if !core.disconnects.is_empty() {
             self.disconnect.notify_one();
         }
@@ -110,6 +117,25 @@ pub fn check(path: &Path) -> ExitCode {
         }
         Err(errors) => {
             eprintln!("{errors}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Makes what hostapd has to find when it starts: the directories of the key files, and files without keys where there are
+/// none. For scripts that run before it; needs neither database nor daemon.
+pub fn prepare(path: &Path) -> ExitCode {
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(errors) => {
+            eprintln!("{errors}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match keyfile::prepare(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
             ExitCode::FAILURE
         }
     }
@@ -171,9 +197,13 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
             network_changed: Notify::new(),
             firewall: firewall::Firewall::default(),
             network: network::Network::start()?,
+            keyfiles: keyfile::KeyFiles::default(),
             config_path: path.to_owned(),
             logging,
         });
+        // Before anybody is told that the daemon is there: hostapd may be started next.
+        daemon.keyfiles.write(&daemon, &mut daemon.core.borrow_mut());
+        tokio::task::spawn_local(keyfile::keep(daemon.clone()));
         // The limits come before the devices.
         firewall::start(&daemon).await;
         let mut listeners = udp::Listeners::default();
@@ -282,6 +312,7 @@ async fn until_stopped(daemon: &Rc<Daemon>, listeners: &mut udp::Listeners, mut 
             _ = second.tick() => {
                 let core = &mut *daemon.core.borrow_mut();
                 core.tick(now());
+                daemon.keyfiles.tick(core);
                 daemon.carry_out(core);
             }
             _ = flush.tick() => daemon.save_counters().await,

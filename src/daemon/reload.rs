@@ -32,6 +32,8 @@ async fn try_reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<()
     for conflict in daemon.core.borrow().conflicts() {
         tracing::warn!("{conflict}");
     }
+    daemon.keyfiles.changed.notify_one();
+    daemon.carry_out(&mut daemon.core.borrow_mut());
     daemon.keys_missing.notify_one();
     daemon.firewall.changed.notify_one();
     let ssids = config.ssids.iter().map(|ssid| ssid.ssid.clone()).collect();

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Searches that may wait. At 100 ms each on a slow router, more would be answered too late for the station.
@@ -19,6 +20,8 @@ const SEARCHES: usize = 16;
 const BATCH: usize = 16;
 /// PMKs written to flash in one go.
 const STORE_BATCH: usize = 512;
+/// How often key files are written while PMKs are being computed.
+const WRITE_KEYS: Duration = Duration::from_secs(1);
 /// The threads' stacks, in octets: neither does more than hashing.
 const STACK: usize = 128 * 1024;
 
@@ -71,6 +74,7 @@ pub async fn derive_keys(daemon: Rc<Daemon>) {
         return;
     }
     let mut unstored: Vec<StoredPmk> = Vec::new();
+    let mut written = Instant::now();
     loop {
         let jobs = {
             let core = &mut *daemon.core.borrow_mut();
@@ -98,6 +102,11 @@ pub async fn derive_keys(daemon: Rc<Daemon>) {
             if core.keyring.insert(one, &core.registry) {
                 unstored.push(row);
             }
+        }
+        // Those of an import are not written with each batch: hostapd reads the whole file each time.
+        if !core.keyring.is_busy() || written.elapsed() >= WRITE_KEYS {
+            written = Instant::now();
+            daemon.keyfiles.changed.notify_one();
         }
     }
 }

@@ -1,10 +1,12 @@
 //! What the daemon does, without its sockets, threads and files: requests and the time go in, answers and
 //! changes to be stored come out.
 
+pub mod arrivals;
 pub mod clock;
 pub mod control;
 pub mod disconnect;
 pub mod grants;
+pub mod keyfile;
 pub mod keyring;
 pub mod network;
 pub mod pairing;
@@ -25,6 +27,8 @@ use crate::registry::Registry;
 use crate::registry::device::{Change, Device, DeviceId};
 use crate::time::UnixTime;
 use crate::time::zone::Zone;
+use crate::wire::hostapd::Station;
+use crate::wire::pskfile::KeyId;
 use keyring::KeyRing;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -103,6 +107,8 @@ pub struct Core {
     pub revocation: revocation::Revocation,
     /// Sessions that other boxes are asked to end.
     pub disconnects: disconnect::Disconnects,
+    /// Who is kept off although hostapd would let him in.
+    pub arrivals: arrivals::Arrivals,
     /// Who is on the air of this box.
     pub stations: stations::Stations,
     /// Which devices these are.
@@ -147,6 +153,7 @@ impl Core {
             pairing: pairing::Pairing::default(),
             revocation: revocation::Revocation::default(),
             disconnects: disconnect::Disconnects::default(),
+            arrivals: arrivals::Arrivals::default(),
             stations: stations::Stations::default(),
             present: present::Present::default(),
             time,
@@ -237,6 +244,7 @@ impl Core {
         self.tick_pairing(now);
         self.tick_revocation(now.wall, now.mono);
         self.tick_disconnects(now);
+        self.tick_arrivals(now);
     }
 
     /// The device that uses an address in a network now, as far as it is certain: by what it proved, as the address is
@@ -244,6 +252,12 @@ impl Core {
     pub fn device_of(&self, mac: MacAddr, bss: &stations::Bss) -> Option<DeviceId> {
         let ssid = &bss.ssid;
         self.config.ssid(ssid)?;
+        let proved = bss.station(mac).and_then(Station::key).filter(|_| self.reads_keys(ssid));
+        if let Some(KeyId::Device { id, .. }) = proved
+            && let Some(device) = self.registry.get(DeviceId(id))
+        {
+            return Some(device.id);
+        }
         let granted = bss.bssid.and_then(|bssid| self.grants.get((mac, bssid))).filter(|grant| grant.ssid == *ssid);
         if let Some([one]) = granted.map(|grant| &grant.devices[..]) {
             return Some(one.0);

@@ -9,9 +9,10 @@
 
 mod audit;
 
-use super::Core;
 use super::grants::Onboarding;
 use super::stations::Bss;
+use super::{Core, stations};
+use crate::config::Backend;
 use crate::mac::MacAddr;
 use crate::registry::device::{Change, Device, DeviceId};
 use crate::time::UnixTime;
@@ -53,6 +54,8 @@ pub enum Why {
     Registered,
     /// It is unknown, and was let in for a pairing window that is over.
     NoPairing,
+    /// hostapd let it in, and the decision is another.
+    Refused,
 }
 
 impl Why {
@@ -75,6 +78,7 @@ impl fmt::Display for Why {
             Why::Unbound => "this address is no longer one of its",
             Why::Registered => "it is registered now, and comes back as that",
             Why::NoPairing => "it came too late for the pairing window",
+            Why::Refused => "it is refused (latchkey log says why)",
         })
     }
 }
@@ -90,7 +94,8 @@ pub enum Order {
         device: Arc<str>,
         /// The reason, for the log.
         why: Why,
-        /// Put it on the deny list, too, until [`Order::Lift`].
+        /// Put it on the deny list, too, until [`Order::Lift`]: where hostapd asks over RADIUS, because of what it remembers;
+        /// with [`Why::Refused`], where it does not.
         ban: bool,
     },
     /// Take an address off the deny list.
@@ -167,6 +172,23 @@ impl Revocation {
     /// The orders given since this was last called.
     pub fn take_orders(&mut self) -> VecDeque<Order> {
         std::mem::take(&mut self.orders)
+    }
+
+    /// True when there are orders that the shell did not take yet.
+    pub fn has_orders(&self) -> bool {
+        !self.orders.is_empty()
+    }
+
+    /// Takes off a station that hostapd let in by itself; with `hold` it is kept off until [`Revocation::let_back`].
+    pub(super) fn refuse(&mut self, mac: MacAddr, device: &Arc<str>, why: Why, hold: bool) {
+        self.order(Order::Off { mac, device: device.clone(), why, ban: hold });
+    }
+
+    /// Lets a station come back that was kept off.
+    pub(super) fn let_back(&mut self, mac: MacAddr) {
+        if !self.bans.contains_key(&mac) {
+            self.order(Order::Lift(mac));
+        }
     }
 
     fn forget(&mut self, now: Instant) {
@@ -310,12 +332,19 @@ impl Core {
     fn remembered_until(&self, mac: MacAddr) -> Option<Instant> {
         match self.revocation.accepted.get(&mac) {
             Some((at, remembered)) => remembered.then_some(*at + REMEMBERED),
-            None => self.on_air(mac).then_some(self.started + REMEMBERED),
+            None => self.asked_for(mac).then_some(self.started + REMEMBERED),
         }
     }
 
     pub(super) fn on_air(&self, mac: MacAddr) -> bool {
         self.stations.bsses().any(|(_, bss)| bss.has(mac) && self.config.ssid(&bss.ssid).is_some())
+    }
+
+    /// It is where hostapd asks over RADIUS, and remembers the answers.
+    fn asked_for(&self, mac: MacAddr) -> bool {
+        let asks =
+            |bss: &stations::Bss| self.config.ssid(&bss.ssid).is_some_and(|ssid| ssid.backend == Backend::Radius);
+        self.stations.bsses().any(|(_, bss)| bss.has(mac) && asks(bss))
     }
 
     /// The addresses that use a device's key, or were just sent it.

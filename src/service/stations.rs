@@ -4,7 +4,7 @@
 //! rest and mends what events missed. A station on a dynamic VLAN is in the list of its BSS, too.
 
 use crate::mac::MacAddr;
-use crate::wire::hostapd::Station;
+use crate::wire::hostapd::{Connected, Station};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -20,6 +20,8 @@ pub struct Bss {
     pub ssid: Arc<[u8]>,
     /// Its BSSID.
     pub bssid: Option<MacAddr>,
+    /// How hostapd learns its keys, in words; nothing as long as that is not known.
+    pub keys: Option<Arc<str>>,
     stations: BTreeMap<MacAddr, Known>,
     /// Who left since the walk under way began: its replies may be older than the events.
     left: BTreeSet<MacAddr>,
@@ -51,6 +53,11 @@ impl Bss {
             self.stations.insert(station.mac, Known { station, unseen: false, fresh });
         }
     }
+
+    /// A station that is there.
+    pub fn station(&self, mac: MacAddr) -> Option<&Station> {
+        self.stations.get(&mac).map(|known| &known.station)
+    }
 }
 
 impl Stations {
@@ -63,7 +70,7 @@ impl Stations {
         let room = self.bss.len() < BSSES || self.bss.contains_key(name);
         if room {
             let (ssid, stations, left) = (ssid.into(), BTreeMap::new(), BTreeSet::new());
-            self.bss.insert(name.clone(), Bss { ssid, bssid, stations, left });
+            self.bss.insert(name.clone(), Bss { ssid, bssid, keys: None, stations, left });
         }
         room
     }
@@ -85,6 +92,22 @@ impl Stations {
         if let Some(bss) = self.bss.get_mut(name) {
             bss.left.remove(&mac);
             bss.put(Station { authorized: true, ..Station::new(mac) }, true);
+        }
+    }
+
+    /// What else hostapd says of a station that has just connected.
+    pub fn described(&mut self, name: &str, connected: &Connected) {
+        let bss = self.bss.get_mut(name);
+        if let Some(known) = bss.and_then(|bss| bss.stations.get_mut(&connected.mac)) {
+            known.station.keyid = connected.keyid.map(|keyid| keyid.to_string().into());
+            known.station.vlan = connected.vlan;
+        }
+    }
+
+    /// How the keys of a BSS come to hostapd is known.
+    pub fn learns_keys(&mut self, name: &str, how: Arc<str>) {
+        if let Some(bss) = self.bss.get_mut(name) {
+            bss.keys = Some(how);
         }
     }
 
@@ -124,6 +147,16 @@ impl Stations {
             bss.stations.retain(|_, known| !known.unseen);
             bss.left.clear();
         }
+    }
+
+    /// The SSID of a BSS.
+    pub fn ssid(&self, name: &str) -> Option<&Arc<[u8]>> {
+        self.bss.get(name).map(|bss| &bss.ssid)
+    }
+
+    /// A station of a BSS.
+    pub fn station(&self, name: &str, mac: MacAddr) -> Option<&Station> {
+        self.bss.get(name)?.station(mac)
     }
 
     /// The BSSes and their names.

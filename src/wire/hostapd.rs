@@ -4,6 +4,7 @@
 //! All of it is text without a specification, made by hostapd's `ctrl_iface.c`, `ctrl_iface_ap.c` and `sta_info.c`; each
 //! version knows more than the one before. So what is unknown is skipped, and what cannot be read counts as absent.
 
+use super::pskfile::{self, KeyId};
 use crate::mac::MacAddr;
 
 /// Octets of the longest reply: 4096 up to hostapd 2.11, 8192 after it.
@@ -107,7 +108,7 @@ impl Station {
             match key {
                 b"flags" => station.authorized = contains(value, b"[AUTHORIZED]"),
                 b"AKMSuiteSelector" => station.akm = suite(value),
-                b"vlan_id" => station.vlan = number(value).filter(|vlan| (1..=4094).contains(vlan)),
+                b"vlan_id" => station.vlan = vlan_id(value),
                 b"keyid" => station.keyid = printable(value),
                 b"signal" => station.signal = number(value),
                 b"rx_bytes" => station.rx_bytes = number(value),
@@ -121,6 +122,48 @@ impl Station {
         }
         Some(station)
     }
+}
+
+impl Station {
+    /// The key of ours that it proved.
+    pub fn key(&self) -> Option<KeyId> {
+        self.keyid.as_deref().and_then(|keyid| KeyId::parse(keyid.as_bytes()))
+    }
+
+    /// True when it authenticated with SAE.
+    pub fn uses_sae(&self) -> bool {
+        self.akm.is_some_and(is_sae)
+    }
+}
+
+/// True for the AKM suites of SAE.
+pub fn is_sae(akm: u32) -> bool {
+    matches!(akm, 0x000f_ac08 | 0x000f_ac09 | 0x000f_ac18 | 0x000f_ac19)
+}
+
+/// The key management a BSS offers (`key_mgmt=` of a `GET_CONFIG` reply): the words of hostapd's `wpa_key_mgmt`.
+pub fn key_mgmt(reply: &[u8]) -> Option<String> {
+    let value = lines(reply).find(|(key, _)| *key == b"key_mgmt").map(|(_, value)| value)?;
+    std::str::from_utf8(value.trim_ascii()).ok().map(str::to_owned)
+}
+
+/// The RADIUS servers of a BSS in a `MIB` reply, as `address:port`.
+pub fn radius_servers(reply: &[u8]) -> Vec<String> {
+    let text = |value: &[u8]| String::from_utf8_lossy(value.trim_ascii()).into_owned();
+    let mut servers: Vec<String> = Vec::new();
+    for (key, value) in lines(reply) {
+        match key {
+            b"radiusAuthServerAddress" => servers.push(text(value)),
+            b"radiusAuthClientServerPortNumber" => {
+                if let Some(last) = servers.last_mut() {
+                    last.push(':');
+                    last.push_str(&text(value));
+                }
+            }
+            _ => {}
+        }
+    }
+    servers
 }
 
 /// An AKM suite in the words of hostapd's `wpa_key_mgmt`.
@@ -140,18 +183,29 @@ pub fn akm_name(suite: u32) -> Option<&'static str> {
     })
 }
 
+/// What hostapd says of a station whose handshake is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connected {
+    /// The station.
+    pub mac: MacAddr,
+    /// Which of the keys in the `wpa_psk_file` it proved; none for those of others, and with SAE.
+    pub keyid: Option<KeyId>,
+    /// Its VLAN. hostapd up to 2.11 does not say it here.
+    pub vlan: Option<u16>,
+}
+
 /// Something hostapd tells those who are attached. Other events are of no concern here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// `AP-STA-CONNECTED`: a station's handshake is done.
-    Connected(MacAddr),
+    Connected(Connected),
     /// `AP-STA-DISCONNECTED`: a station is gone.
     Disconnected(MacAddr),
     /// `AP-STA-POSSIBLE-PSK-MISMATCH`: none of the keys hostapd had fitted.
     PskMismatch(MacAddr),
-    /// `AP-ENABLED`: the radio is on; stations of before are gone.
+    /// `AP-ENABLED`, and `INTERFACE-ENABLED` when somebody else had set the interface down: the radio is on; stations of before are gone.
     Enabled,
-    /// `AP-DISABLED`: the radio is off.
+    /// `AP-DISABLED`, `INTERFACE-DISABLED`: the radio is off.
     Disabled,
     /// `CTRL-EVENT-TERMINATING`: hostapd ends.
     Terminating,
@@ -167,11 +221,21 @@ impl Event {
         let name = words.next()?;
         let mut mac = || MacAddr::parse_bytes(words.next()?).ok()?.check_device().ok();
         Some(match name {
-            b"AP-STA-CONNECTED" => Event::Connected(mac()?),
+            b"AP-STA-CONNECTED" => {
+                let (mac, mut keyid, mut vlan) = (mac()?, None, None);
+                for word in words {
+                    if let Some(value) = word.strip_prefix(b"keyid=") {
+                        keyid = KeyId::parse(value);
+                    } else if let Some(value) = word.strip_prefix(b"vlanid=") {
+                        vlan = vlan_id(value);
+                    }
+                }
+                Event::Connected(Connected { mac, keyid, vlan })
+            }
             b"AP-STA-DISCONNECTED" => Event::Disconnected(mac()?),
             b"AP-STA-POSSIBLE-PSK-MISMATCH" => Event::PskMismatch(mac()?),
-            b"AP-ENABLED" => Event::Enabled,
-            b"AP-DISABLED" => Event::Disabled,
+            b"AP-ENABLED" | b"INTERFACE-ENABLED" => Event::Enabled,
+            b"AP-DISABLED" | b"INTERFACE-DISABLED" => Event::Disabled,
             b"CTRL-EVENT-TERMINATING" => Event::Terminating,
             _ => return None,
         })
@@ -203,6 +267,10 @@ fn indexed(key: &[u8], name: &[u8]) -> Option<u16> {
 
 fn number<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
     std::str::from_utf8(text).ok()?.trim().parse().ok()
+}
+
+fn vlan_id(text: &[u8]) -> Option<u16> {
+    number(text).filter(|vlan| (1..=4094).contains(vlan))
 }
 
 fn first_word(text: &[u8]) -> Option<&[u8]> {
@@ -272,7 +340,8 @@ pub fn fuzz(data: &[u8]) {
     if let Some(status) = Status::parse(data, "wlan0") {
         assert!(status.ssid.len() <= 32);
     }
-    let _ = (is_ok(data), deny_list(data).count());
+    let _ = (is_ok(data), deny_list(data).count(), key_mgmt(data), radius_servers(data));
+    pskfile::fuzz(data);
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub mod eapol;
 pub mod hostapd;
+pub mod pskfile;
 pub mod radius;
 pub mod rsn;
 pub mod uci;

@@ -26,6 +26,7 @@ fn good_arguments() {
         ("version", Command::Version),
         ("serve", Command::Serve(serve::Command::Serve("/etc/config/latchkey".into()))),
         ("serve --config x", Command::Serve(serve::Command::Serve("x".into()))),
+        ("prepare -c x", Command::Serve(serve::Command::Prepare("x".into()))),
         ("check -c x", Command::Serve(serve::Command::Check("x".into()))),
         ("status", Command::Status),
         ("sessions", Command::Sessions),

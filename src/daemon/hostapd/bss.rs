@@ -6,12 +6,15 @@
 
 use super::super::now;
 use super::socket::Socket;
-use super::{Daemon, own_dir};
+use super::{Daemon, Stale, own_dir};
 use crate::mac::MacAddr;
-use crate::service::revocation::Order;
+use crate::service::arrivals::Arrival;
+use crate::service::keyfile::SaeGiven;
+use crate::service::revocation::{Order, Why};
 use crate::service::stations::STATIONS;
-use crate::wire::hostapd::{Event, Station, Status, deny_list, is_event, is_ok};
-use std::cell::RefCell;
+use crate::wire::hostapd::{Connected, Event, Station, Status, deny_list, is_event, is_ok, is_sae};
+use crate::wire::pskfile::KeyId;
+use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
@@ -41,6 +44,8 @@ pub enum Command {
     Refresh(oneshot::Sender<()>),
     /// Carry out an order.
     Carry(Order),
+    /// Give hostapd the keys that hold now.
+    Keys,
 }
 
 /// Where a BSS is to be found.
@@ -51,6 +56,8 @@ pub struct Place {
     pub dir: PathBuf,
     /// Makes the names of our sockets unique: those of a task that ended may be about to be removed.
     pub serial: u32,
+    /// What hostapd has to be given.
+    pub stale: Rc<Stale>,
 }
 
 /// Follows a BSS until its hostapd ends or falls silent.
@@ -58,7 +65,17 @@ pub async fn follow(daemon: Rc<Daemon>, place: Place, commands: mpsc::Receiver<C
     let name = place.name.clone();
     let result = async {
         let (requests, events) = open(&place)?;
-        let bss = Bss { daemon: daemon.clone(), name: name.clone(), walk: Notify::new(), fresh: Fresh::default() };
+        let bss = Bss {
+            daemon: daemon.clone(),
+            name: name.clone(),
+            stale: place.stale.clone(),
+            walk: Notify::new(),
+            fresh: Fresh::default(),
+            anew: Cell::new(false),
+            unclear: RefCell::default(),
+            given: RefCell::default(),
+            said: RefCell::default(),
+        };
         // Attached before the list is walked, so that nobody is missed in between.
         let mut reply = Vec::new();
         events.ask("ATTACH", &mut reply).await?;
@@ -84,12 +101,21 @@ fn open(place: &Place) -> io::Result<(Socket, Socket)> {
     Ok((requests, events))
 }
 
-struct Bss {
-    daemon: Rc<Daemon>,
-    name: Arc<str>,
+pub(super) struct Bss {
+    pub(super) daemon: Rc<Daemon>,
+    pub(super) name: Arc<str>,
+    pub(super) stale: Rc<Stale>,
     /// Something happened after which only a walk tells who is there.
     walk: Notify,
     fresh: Fresh,
+    /// hostapd may have forgotten the SAE passwords.
+    anew: Cell<bool>,
+    /// Stations of which only hostapd's list tells what they proved.
+    unclear: RefCell<Vec<MacAddr>>,
+    /// The SAE passwords that hostapd has.
+    pub(super) given: RefCell<SaeGiven>,
+    /// How the keys come to hostapd, as it was said last.
+    pub(super) said: RefCell<String>,
 }
 
 /// Stations that have just connected: hostapd's event says little of them, so it is asked. When too many wait, a walk does.
@@ -119,24 +145,59 @@ impl Bss {
             if !is_event(&datagram) {
                 if !is_ok(&datagram) {
                     tracing::debug!("hostapd had stopped telling of {}", self.name);
+                    self.anew.set(true);
                     self.walk.notify_one();
                 }
                 continue;
             }
+            let event = Event::parse(&datagram);
+            if let Some(Event::Connected(connected)) = event {
+                self.came(&connected);
+                continue;
+            }
             let stations = &mut self.daemon.core.borrow_mut().stations;
-            match Event::parse(&datagram) {
-                Some(Event::Connected(mac)) => {
-                    stations.connected(&self.name, mac);
-                    self.note_fresh(mac);
+            match event {
+                Some(Event::Disconnected(mac)) => {
+                    stations.disconnected(&self.name, mac);
+                    self.unclear.borrow_mut().retain(|other| *other != mac);
                 }
-                Some(Event::Disconnected(mac)) => stations.disconnected(&self.name, mac),
-                Some(Event::Enabled) => self.walk.notify_one(),
+                Some(Event::Enabled) => {
+                    self.anew.set(true);
+                    self.walk.notify_one();
+                }
                 Some(Event::Disabled) => stations.clear(&self.name),
                 Some(Event::Terminating) => return Ok(()),
                 // latchkey's own log has the reason.
-                Some(Event::PskMismatch(_)) | None => {}
+                Some(Event::PskMismatch(_) | Event::Connected(_)) | None => {}
             }
         }
+    }
+
+    /// A station's handshake is done.
+    fn came(&self, connected: &Connected) {
+        let mac = connected.mac;
+        let arrival = {
+            let core = &mut *self.daemon.core.borrow_mut();
+            core.stations.connected(&self.name, mac);
+            core.stations.described(&self.name, connected);
+            let reads_keys = core.stations.ssid(&self.name).is_some_and(|ssid| core.reads_keys(ssid));
+            let arrival =
+                Arrival { bss: self.name.clone(), mac, keyid: connected.keyid, akm: None, fresh: true, at: now().mono };
+            // With SAE, no key is named; and with the onboarding key it matters in which VLAN it let the station in.
+            let clear = match connected.keyid {
+                Some(KeyId::Onboarding) => connected.vlan.is_some(),
+                Some(KeyId::Device { .. }) => true,
+                None => false,
+            };
+            if reads_keys && !clear {
+                self.unclear.borrow_mut().push(mac);
+            }
+            (reads_keys && clear).then_some(arrival)
+        };
+        if let Some(arrival) = arrival {
+            self.daemon.arrived(arrival);
+        }
+        self.note_fresh(mac);
     }
 
     fn note_fresh(&self, mac: MacAddr) {
@@ -160,22 +221,29 @@ impl Bss {
         loop {
             tokio::select! {
                 _ = walk.tick() => {
-                    self.walk(requests, &mut reply).await?;
+                    self.walk(requests, &mut reply, !first).await?;
                     if std::mem::take(&mut first) {
                         self.adopt(requests, &mut reply).await?;
-                        self.say_hello();
+                        self.daemon.hostapd.well(&self.name);
+                        self.give_keys(requests, &mut reply).await?;
+                        self.say_hello(requests, &mut reply).await?;
                     }
                 }
-                () = self.walk.notified() => self.walk(requests, &mut reply).await?,
+                () = self.walk.notified() => self.look_again(requests, &mut reply).await?,
                 () = self.fresh.notify.notified() => self.ask_for_fresh(requests, &mut reply).await?,
                 _ = ping.tick() => requests.ask("PING", &mut reply).await?,
                 command = commands.recv() => match command {
                     Some(Command::Refresh(done)) => {
-                        self.walk(requests, &mut reply).await?;
+                        self.walk(requests, &mut reply, true).await?;
                         // Whoever asked may have run out of patience.
                         let _ = done.send(());
                     }
-                    Some(Command::Carry(order)) => self.carry(requests, &order, &mut reply).await?,
+                    Some(Command::Carry(order)) => {
+                        // Or it would be back with the key it had.
+                        self.give_keys(requests, &mut reply).await?;
+                        self.carry(requests, &order, &mut reply).await?;
+                    }
+                    Some(Command::Keys) => self.give_keys(requests, &mut reply).await?,
                     None => return Ok(()),
                 },
             }
@@ -185,12 +253,22 @@ impl Bss {
     /// Asks for the stations that have just connected: VLAN, AKM, key, signal.
     async fn ask_for_fresh(&self, requests: &Socket, reply: &mut Vec<u8>) -> io::Result<()> {
         let macs = self.fresh.macs.take();
+        let mut agreed = false;
         for mac in macs {
             requests.ask(&format!("STA {mac}"), reply).await?;
-            // One that is not there has left already, and its event is on the way.
-            if let Some(station) = Station::parse(reply) {
-                self.daemon.core.borrow_mut().stations.found(&self.name, station);
+            match Station::parse(reply) {
+                Some(station) => {
+                    agreed |= station.akm.is_some_and(is_sae);
+                    self.found(station, true);
+                }
+                // It has left already, and its event is on the way.
+                None => self.unclear.borrow_mut().retain(|other| *other != mac),
             }
+        }
+        if agreed && self.reads_keys() {
+            // A station that comes back by what it agreed on before is put into the network of the BSS itself: hostapd keeps
+            // the VLAN of an SAE password with the password only (2.10 and 2.11). So it has to use the password again.
+            requests.ask("PMKSA_FLUSH", reply).await?;
         }
         Ok(())
     }
@@ -198,8 +276,8 @@ impl Bss {
     /// Takes a station off the air, or lets it come back.
     async fn carry(&self, requests: &Socket, order: &Order, reply: &mut Vec<u8>) -> io::Result<()> {
         match order {
-            Order::Off { mac, ban, .. } => {
-                if *ban {
+            Order::Off { mac, ban, why, .. } => {
+                if *ban && self.reads_keys() == (*why == Why::Refused) {
                     requests.ask(&format!("DENY_ACL ADD_MAC {mac} VLAN_ID={MARK}"), reply).await?;
                 }
                 // Does no harm where the station is not.
@@ -228,8 +306,9 @@ impl Bss {
         Ok(())
     }
 
-    /// Walks through hostapd's list of stations.
-    async fn walk(&self, requests: &Socket, reply: &mut Vec<u8>) -> io::Result<()> {
+    /// Walks through hostapd's list of stations. Those that events did not tell of are decided upon; as `fresh` ones, if they
+    /// came since the last walk.
+    async fn walk(&self, requests: &Socket, reply: &mut Vec<u8>, fresh: bool) -> io::Result<()> {
         requests.ask("STATUS", reply).await?;
         let Some(status) = Status::parse(reply, &self.name) else {
             return Err(io::Error::other("hostapd's STATUS does not mention this BSS"));
@@ -244,7 +323,7 @@ impl Bss {
             if let Some(station) = Station::parse(reply) {
                 request.clear();
                 let _ = write!(request, "STA-NEXT {}", station.mac);
-                self.daemon.core.borrow_mut().stations.found(&self.name, station);
+                self.found(station, fresh);
             } else if reply.is_empty() || request == FIRST {
                 self.daemon.core.borrow_mut().stations.end_walk(&self.name);
                 return Ok(());
@@ -257,14 +336,44 @@ impl Bss {
         Ok(())
     }
 
-    fn say_hello(&self) {
-        self.daemon.hostapd.well(&self.name);
-        let core = self.daemon.core.borrow();
-        let there = core.stations.iter().filter(|(name, ..)| **name == self.name).count();
-        if let Some((_, bss)) = core.stations.bsses().find(|(name, _)| **name == self.name) {
-            let ssid = String::from_utf8_lossy(&bss.ssid).into_owned();
-            let served = if core.config.ssid(&bss.ssid).is_some() { "" } else { ", which is not in the configuration" };
-            tracing::info!("follows hostapd on {}: SSID {ssid:?}{served}, {there} stations", self.name);
+    /// The walk came by a station.
+    fn found(&self, station: Station, fresh: bool) {
+        let arrival = {
+            let core = &mut *self.daemon.core.borrow_mut();
+            let missed = core.stations.station(&self.name, station.mac).is_none_or(|known| !known.authorized);
+            let reads_keys = core.stations.ssid(&self.name).is_some_and(|ssid| core.reads_keys(ssid));
+            let unclear = &mut *self.unclear.borrow_mut();
+            let waits = unclear.iter().position(|mac| *mac == station.mac);
+            if station.authorized
+                && let Some(at) = waits
+            {
+                unclear.swap_remove(at);
+            }
+            let news = reads_keys && station.authorized && (missed || waits.is_some());
+            let fresh = fresh || waits.is_some();
+            let arrival = news.then(|| Arrival::found(&self.name, &station, fresh, now().mono));
+            core.stations.found(&self.name, station);
+            arrival
+        };
+        if let Some(arrival) = arrival {
+            self.daemon.arrived(arrival);
         }
+    }
+
+    /// Something happened of which events do not say enough.
+    async fn look_again(&self, requests: &Socket, reply: &mut Vec<u8>) -> io::Result<()> {
+        if self.anew.take() {
+            self.given.take();
+            self.stale.passwords.set(true);
+            self.stale.file.set(true);
+            self.walk(requests, reply, true).await?;
+            return self.give_keys(requests, reply).await;
+        }
+        self.walk(requests, reply, true).await
+    }
+
+    fn reads_keys(&self) -> bool {
+        let core = self.daemon.core.borrow();
+        core.stations.ssid(&self.name).is_some_and(|ssid| core.reads_keys(ssid))
     }
 }

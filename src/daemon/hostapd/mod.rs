@@ -8,11 +8,13 @@
 //! connected: the kernel takes datagrams for them from hostapd's socket only.
 
 mod bss;
+mod keys;
 mod socket;
 
-use super::Daemon;
+use super::{Daemon, now};
 use crate::mac::MacAddr;
 use crate::service::Core;
+use crate::service::arrivals::Arrival;
 use crate::service::revocation::Order;
 use bss::Command;
 use std::cell::{Cell, RefCell};
@@ -51,11 +53,64 @@ pub struct Hostapd {
 struct Followed {
     /// Of the socket: a hostapd that was started again makes a new one of the same name.
     inode: u64,
+    /// What its hostapd has to be given.
+    stale: Rc<Stale>,
     commands: mpsc::Sender<Command>,
     task: JoinHandle<()>,
 }
 
+/// What of a BSS's keys hostapd does not have yet. All at first: nobody knows what a hostapd has that was there before.
+struct Stale {
+    /// The key file is another one than hostapd read.
+    file: Cell<bool>,
+    /// The SAE passwords may be others.
+    passwords: Cell<bool>,
+}
+
+impl Daemon {
+    /// hostapd let a station in by a key it read: what follows from it.
+    fn arrived(self: &Rc<Self>, arrival: Arrival) {
+        let core = &mut *self.core.borrow_mut();
+        let changes = core.arrived(&arrival, now());
+        self.hostapd.execute(core);
+        if !changes.is_empty() {
+            tokio::task::spawn_local(store_arrival(self.clone(), arrival));
+        }
+    }
+}
+
+/// Makes durable what a station proved.
+async fn store_arrival(daemon: Rc<Daemon>, arrival: Arrival) {
+    let _writer = daemon.writer.lock().await;
+    // Somebody else may have been faster, or the administrator.
+    let changes = daemon.core.borrow_mut().arrived(&arrival, now());
+    if !changes.is_empty() {
+        let stored = daemon.commit(changes.clone()).await;
+        if let Err(why) = &stored {
+            tracing::error!("a binding was not stored: {why}");
+        }
+        daemon.core.borrow_mut().arrival_stored(&arrival, &changes, stored.is_ok(), now());
+    }
+    daemon.hostapd.execute(&mut daemon.core.borrow_mut());
+}
+
 impl Hostapd {
+    /// Has hostapd take other keys: the files of these SSIDs were written, and any SAE password may have changed. Orders that
+    /// are given after this are carried out after it.
+    pub fn keys_changed(&self, core: &Core, written: &[Arc<[u8]>]) {
+        let open = self.open.borrow();
+        for (name, bss) in core.stations.bsses() {
+            let Some((followed, ssid)) = open.get(name).zip(core.config.ssid(&bss.ssid)) else { continue };
+            let file = ssid.has_key_file() && written.contains(&ssid.ssid);
+            if file || ssid.has_sae_passwords() {
+                followed.stale.file.set(file || followed.stale.file.get());
+                followed.stale.passwords.set(true);
+                // When the queue is full, one that is in it sees to it.
+                let _ = followed.commands.try_send(Command::Keys);
+            }
+        }
+    }
+
     /// Brings the table of stations up to date, as far as that is possible in a short time.
     pub async fn refresh(&self) {
         let mut waiting = Vec::new();
@@ -127,9 +182,15 @@ impl Hostapd {
             if !open.contains_key(name) {
                 let (commands, receiver) = mpsc::channel(COMMANDS);
                 self.serial.set(self.serial.get().wrapping_add(1));
-                let place = bss::Place { name: name.clone(), dir: dir.to_owned(), serial: self.serial.get() };
+                let stale = Rc::new(Stale { file: Cell::new(true), passwords: Cell::new(true) });
+                let place = bss::Place {
+                    name: name.clone(),
+                    dir: dir.to_owned(),
+                    serial: self.serial.get(),
+                    stale: stale.clone(),
+                };
                 let task = tokio::task::spawn_local(bss::follow(daemon.clone(), place, receiver));
-                open.insert(name.clone(), Followed { inode: *inode, commands, task });
+                open.insert(name.clone(), Followed { inode: *inode, stale, commands, task });
             }
         }
     }
@@ -173,7 +234,10 @@ pub async fn watch(daemon: Rc<Daemon>) {
 
 /// Ends all tasks and leaves nothing behind: no bans in hostapd, no sockets in its directory.
 pub async fn leave(daemon: &Rc<Daemon>) {
-    let banned: Vec<MacAddr> = daemon.core.borrow().revocation.banned().collect();
+    let banned: Vec<MacAddr> = {
+        let core = daemon.core.borrow();
+        core.revocation.banned().chain(core.arrivals.held()).collect()
+    };
     for followed in daemon.hostapd.open.borrow().values() {
         for mac in &banned {
             let _ = followed.commands.try_send(Command::Carry(Order::Lift(*mac)));

@@ -89,7 +89,12 @@ pub fn status(core: &mut Core, _: &Params, now: Now) -> Result<Done, ApiError> {
         },
         "clients": clients,
         "sessions": core.sessions.len(),
-        "bsses": core.stations.bsses().map(|(name, bss)| json!({ "name": &**name, "ssid": view::ssid(&bss.ssid) })).collect::<Value>(),
+        "bsses": core.stations.bsses().map(|(name, bss)| json!({
+            "name": &**name,
+            "ssid": view::ssid(&bss.ssid),
+            "backend": core.config.ssid(&bss.ssid).map(|ssid| ssid.backend.as_str()),
+            "keys": bss.keys.as_deref(),
+        })).collect::<Value>(),
         "pending": core.pending.len(),
         "pairing": pair::window(core, now),
         "troubles": core.network.troubles.iter().map(|(about, why)| json!({ "about": &**about, "why": why })).collect::<Value>(),

@@ -13,6 +13,7 @@ use crate::service::grants::Grant;
 use crate::service::stations::Bss;
 use crate::time::UnixTime;
 use crate::wire::hostapd::Station;
+use crate::wire::pskfile::KeyId;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -86,7 +87,7 @@ impl Core {
             present.extend(owner.map(|id| (id, mac)));
             let taken = self.revocation.taken.get(&mac);
             still_there.extend(taken.map(|_| mac));
-            match self.verdict(ssid, bss, station, owner, &moment) {
+            match self.verdict(ssid, bss, station, owner, &moment, now) {
                 Some(finding) if taken.is_some_and(|taken| taken.spares(finding.why, now)) => {}
                 Some(finding) => findings.push(finding),
                 None if taken.is_some() && is_reported(station) => fine.push(mac),
@@ -130,6 +131,7 @@ impl Core {
         station: &Station,
         owner: Option<DeviceId>,
         moment: &Moment<'_>,
+        now: Instant,
     ) -> Option<Finding> {
         let mac = station.mac;
         let finding = |device: &Arc<str>, why, wrong| Some(Finding { mac, device: device.clone(), why, wrong });
@@ -137,6 +139,9 @@ impl Core {
         let asked = bss.bssid.filter(|_| ssid.backend == Backend::Radius).map(|bssid| (mac, bssid));
         let grant = asked.and_then(|asked| self.grants.get(asked)).filter(|grant| grant.ssid == bss.ssid);
         let Some(id) = owner else {
+            if self.is_late_for_pairing(ssid, station, now) {
+                return finding(&"a device that is not registered".into(), Why::NoPairing, None);
+            }
             // In quarantine, or with one of several keys: its profile is certain.
             let closed = check_hours(self.config.profile(&grant?.profile)?, moment).err()?;
             return finding(&"a device that is not registered".into(), why_of(&closed), None);
@@ -146,6 +151,12 @@ impl Core {
         };
         if let Err(reason) = self.admissible_at(device, moment) {
             return finding(&device.name, why_of(&reason), None);
+        }
+        if let Some(KeyId::Device { id, serial }) = station.key().filter(|_| ssid.backend == Backend::PskFile)
+            && id == device.id.0
+            && serial != device.key_serial
+        {
+            return finding(&device.name, Why::NewKey, Some("hostapd let it in with a key of before".into()));
         }
         if let Some(why) = grant.and_then(|grant| outdated(device, mac, grant)) {
             return finding(&device.name, why, Some(format!("{why}, but hostapd let it in as before")));
@@ -162,6 +173,19 @@ impl Core {
             words(vlan)
         );
         finding(&device.name, Why::NewProfile, Some(wrong))
+    }
+}
+
+impl Core {
+    /// A stranger is where the onboarding key led in a pairing window that is over; from hostapd's key file, without a question.
+    fn is_late_for_pairing(&self, ssid: &Ssid, station: &Station, now: Instant) -> bool {
+        let by_file = ssid.backend == Backend::PskFile && station.key() == Some(KeyId::Onboarding);
+        by_file
+            && is_reported(station)
+            && match self.onboarding_terms(&ssid.ssid, now) {
+                Some(terms) => !terms.pairing && terms.vlan != station.vlan,
+                None => true,
+            }
     }
 }
 

@@ -46,6 +46,12 @@ ssid[1]=Caf\\xc3\\xa9 \\\\ \\\"x\\\"\\t
 num_sta[1]=0
 ";
 
+const LAMP: KeyId = KeyId::Device { id: 7, serial: 2 };
+
+fn connected(keyid: Option<KeyId>, vlan: Option<u16>) -> Event {
+    Event::Connected(Connected { mac: mac(1), keyid, vlan })
+}
+
 fn mac(last: u8) -> MacAddr {
     MacAddr([0, 0, 0x5e, 0, 0x53, last])
 }
@@ -96,8 +102,13 @@ fn a_bss_among_those_of_its_radio() {
 #[test]
 fn events() {
     for (text, event) in [
-        ("<3>AP-STA-CONNECTED 00:00:5e:00:53:01", Some(Event::Connected(mac(1)))),
-        ("<3>AP-STA-CONNECTED 00:00:5e:00:53:01 keyid=lamp vlanid=20", Some(Event::Connected(mac(1)))),
+        ("<3>AP-STA-CONNECTED 00:00:5e:00:53:01", Some(connected(None, None))),
+        ("<3>AP-STA-CONNECTED 00:00:5e:00:53:01 keyid=lamp vlanid=20", Some(connected(None, Some(20)))),
+        ("<3>AP-STA-CONNECTED 00:00:5e:00:53:01 keyid=lk7.2 auth_alg=open", Some(connected(Some(LAMP), None))),
+        (
+            "<3>AP-STA-CONNECTED 00:00:5e:00:53:01 keyid=lk-onboarding vlanid=4095",
+            Some(connected(Some(KeyId::Onboarding), None)),
+        ),
         ("<3>AP-STA-DISCONNECTED 00:00:5e:00:53:01\n", Some(Event::Disconnected(mac(1)))),
         ("<3>AP-STA-POSSIBLE-PSK-MISMATCH 00:00:5e:00:53:02", Some(Event::PskMismatch(mac(2)))),
         ("<3>AP-ENABLED ", Some(Event::Enabled)),
@@ -153,4 +164,16 @@ proptest! {
         let escaped: String = ssid.iter().map(|octet| format!("\\x{octet:02x}")).collect();
         prop_assert_eq!(unescape(escaped.as_bytes()), ssid);
     }
+}
+
+#[test]
+fn what_a_bss_can_do() {
+    let config = b"bssid=02:00:00:00:00:00\nssid=Home\nwpa=2\nkey_mgmt=WPA-PSK SAE\ngroup_cipher=CCMP\n";
+    assert_eq!(key_mgmt(config).as_deref(), Some("WPA-PSK SAE"));
+    assert_eq!(key_mgmt(b"FAIL\n"), None);
+    let mib = b"hostapdWPAGroupState=2\nradiusAuthServerIndex=1\nradiusAuthServerAddress=127.0.0.1\n\
+        radiusAuthClientServerPortNumber=1812\nradiusAuthServerIndex=2\nradiusAuthServerAddress=::1\n\
+        radiusAccServerAddress=127.0.0.1\nradiusAccClientServerPortNumber=1813\n";
+    assert_eq!(radius_servers(mib), ["127.0.0.1:1812", "::1"]);
+    assert!(radius_servers(b"radiusAuthClientServerPortNumber=1812\n").is_empty());
 }
