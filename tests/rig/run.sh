@@ -3,12 +3,13 @@
 #
 #   run.sh MODE OUTDIR BINARY
 #
-# MODE 2: hostapd 2.10 of this machine, macaddr_acl=2 and wpa_psk_radius=2. MODE 3: hostapd 2.11, wpa_psk_radius=3.
+# MODE 2: hostapd 2.10 of this machine, macaddr_acl=2 and wpa_psk_radius=2. MODE 3: hostapd 2.11, wpa_psk_radius=3. MODE file:
+# hostapd 2.11 with latchkey's key file and SAE passwords.
 # BINARY is the latchkey to test. OUTDIR receives devices.tsv and results.tsv (one line per expectation: what, expected, got,
 # pass or FAIL), latchkey's own outputs, every program's log, and the guest's console. Status 0: all rows there and as expected.
 set -euo pipefail
 
-[ $# = 3 ] || { echo "usage: run.sh 2|3 OUTDIR BINARY" >&2; exit 2; }
+[ $# = 3 ] || { echo "usage: run.sh 2|3|file OUTDIR BINARY" >&2; exit 2; }
 mode=$1
 here=$(cd "$(dirname "$0")" && pwd)
 rig=${LATCHKEY_RIG:-$here/../../.cache/rig}
@@ -25,14 +26,14 @@ rig=$(cd "$rig" && pwd)
 [ "${binary##*/}" = latchkey ] || die "the binary must be called latchkey, not ${binary##*/}"
 case $mode in
     2) root=/ ;;
-    3) root=$rig/forky ;;
-    *) die "mode must be 2 or 3, not $mode" ;;
+    3 | file) root=$rig/forky ;;
+    *) die "mode must be 2, 3 or file, not $mode" ;;
 esac
 # A path in a QEMU option ends at a comma.
 case $here$out$binary$rig in *,*) die "QEMU cannot share a folder with a comma in its path" ;; esac
 
 # Seconds. The scenario gives up by itself first (and then still saves its logs); the second limit is for a guest that hangs.
-guest_limit=${LATCHKEY_RIG_LIMIT:-300}
+guest_limit=${LATCHKEY_RIG_LIMIT:-400}
 hard_limit=$((guest_limit + 30))
 
 rm -rf "$out/guest" "$out/console.log"
@@ -43,6 +44,7 @@ exec 9>"$rig/run.lock"
 flock 9
 
 radios=$(($(grep -c '^[a-z]' "$here/scenario.txt") + 2))
+[ $mode != file ] || radios=13
 started=$SECONDS
 shares=()
 share() { shares+=(-virtfs "local,path=$1,mount_tag=$2,security_model=none,multidevs=remap$3"); }
@@ -81,7 +83,7 @@ while IFS=$'\t' read -r what expected got verdict; do
     [ "$verdict" = pass ] || [ "$what" = complete ] || problems+=("$what: expected $expected, got $got")
 done <"$results"
 
-say "wpa_psk_radius=$mode: $rows rows in $((SECONDS - started)) s, ${#problems[@]} not as expected"
+say "mode $mode: $rows rows in $((SECONDS - started)) s, ${#problems[@]} not as expected"
 [ ${#problems[@]} -gt 0 ] || exit 0
 
 for log in "$out/console.log" "$out"/guest/log/*; do

@@ -1,0 +1,158 @@
+# shellcheck shell=bash
+# What the administrator and fate do to the networks of guest-file.sh, which reads this.
+# shellcheck disable=SC2154
+: "$run" "${mac[*]-}" "${passphrase[*]-}" "${supplicant[*]-}"
+
+# The one nobody touches: pings all the time, and loses nothing but what an AP that is down loses.
+ping_begin() {
+    ip netns exec meter ping -n -q -i 0.05 10.77.0.1 >$run/log/ping-meter 2>&1 &
+    pinger=$!
+}
+ping_end() {
+    local sent received
+    kill -INT $pinger
+    wait $pinger
+    read -r sent _ _ received _ < <(grep 'packets transmitted' $run/log/ping-meter)
+    [ $((sent - received)) != 1 ] || received=$sent   # the last one may have been on its way
+    echo "meter: $sent pings while $1, $((sent - received)) lost" | tee -a $run/times.txt
+    result "pings of meter that were lost while $1" 0 $((sent - received))
+}
+# leave NAME: its supplicant ends, as if switched off.
+leave() {
+    kill "${supplicant[$1]}" 2>/dev/null
+    wait "${supplicant[$1]}" 2>/dev/null
+}
+bridged() { [ "$(bridge_of "$1")" = "$2" ]; }
+on_air_as() { [ "$(on_air "$1")" = "$2" ]; }
+eventually() { # WHAT SECONDS EXPECTED COMMAND...
+    local what=$1 seconds=$2 expected=$3
+    shift 3
+    is_expected() { [ "$("$@")" = "$expected" ]; }
+    wait_for "$seconds" is_expected "$@"
+    result "$what" "$expected" "$("$@")"
+}
+
+registered_with() { lk --json device list | jq -r --arg mac "$1" '[.devices[] | select(any(.macs[]?; .mac == $mac))] | length'; }
+reload_daemon() {
+    kill -HUP $daemon
+    pause 1
+    if lk --json status | jq -e '.config.error == null' >/dev/null; then echo running; else lk --json status | jq -r .config.error; fi
+}
+
+# ---- taken off the air: WPA2 by the key file, WPA3 by SAE passwords, WPA3 by RADIUS ----
+ping_begin
+goes lamp "blocked" device block lamp
+goes tv "new key" device rotate tv
+goes phone "other profile" device set phone profile=iot
+comes_to phone 20 "other profile"
+goes safecam "blocked" device block safecam
+goes safetv "other profile" device set safetv profile=iot
+comes_to safetv 20 "other profile"
+goes safetv "new key" device rotate safetv
+goes aircam "blocked" device block aircam
+expires=$((EPOCHSECONDS + 3))
+lk device set sensor expires="$(date -u -d "@$expires" +%FT%TZ)" >/dev/null || abandon "device set expires"
+wait_for 10 happened_since sensor CTRL-EVENT-DISCONNECTED $((expires * 1000000 - 500000)) && got=yes || got=no
+last_event sensor CTRL-EVENT-DISCONNECTED
+echo "sensor: off the air $((at / 1000 - expires * 1000)) ms after it expired" | tee -a $run/times.txt
+[ $((at - expires * 1000000)) -le 2000000 ] || got="after $(((at - expires * 1000000) / 1000)) ms"
+result "sensor is off the air when it expires" yes "$got"
+gone_at[sensor]=$((expires * 1000000 + 2000000))
+pause 12
+stays_off lamp "blocked"
+stays_off tv "new key"
+stays_off safecam "blocked"
+stays_off safetv "new key"
+stays_off aircam "blocked"
+stays_off sensor "expired"
+ping_end "others were taken off the air"
+
+# Let in again: unblocked, or the new key typed in.
+lk device unblock lamp >/dev/null
+lk device unblock safecam >/dev/null
+lk device set sensor expires=never >/dev/null
+passphrase[tv]=$(lk --json device show tv --secret | jq -r .device.key)
+leave tv
+arrive tv
+eventually "lamp is back: unblocked" 40 "lamp on wlan0 in VLAN 20, WPA2-PSK" on_air lamp
+eventually "safecam is back: unblocked" 40 "safecam on wlan1 in VLAN 20, SAE" on_air safecam
+eventually "sensor is back: not expired any more" 40 "sensor on wlan0 in VLAN 20, WPA2-PSK" on_air sensor
+eventually "tv is back: new key typed in" 40 "tv on wlan0 in VLAN 30, WPA2-PSK" on_air tv
+
+# ---- from quarantine into a profile; and a pairing window ----
+goes newcomer "approved" pending approve "${mac[newcomer]}" guestphone --profile media
+eventually "newcomer is in its own VLAN: approved" 40 "guestphone on wlan0 in VLAN 30, WPA2-PSK" on_air newcomer
+lk pair --profile iot --minutes 2 --ssid Home >$run/pair.txt 2>&1 || log "pair: $(<$run/pair.txt)"
+leave copycat
+passphrase[copycat]=$onboarding_key
+arrive copycat
+eventually "paired: the next one with the onboarding key is registered" 40 "1" registered_with "${mac[copycat]}"
+eventually "paired: it is in the VLAN of the window's profile" 40 "20" vlan_now copycat
+
+# ---- schedule ----
+configure "	list hours 'mon 00:00-00:01'"   # the last option of profile guest; nobody there
+result "a reload with a schedule is accepted" running "$(reload_daemon)"
+
+# ---- somebody else's hands ----
+bridge_flag() { cat "/sys/class/net/$1/brport/$2" 2>/dev/null || echo none; }
+result "wlan0.20 does not flood unknown addresses to the air" 0 "$(bridge_flag wlan0.20 unicast_flood)"
+result "wlan0.20 is an isolated port" 1 "$(bridge_flag wlan0.20 isolated)"
+result "wlan0.30 is not, as its profile says" 0 "$(bridge_flag wlan0.30 isolated)"
+master_of() { basename "$(readlink -f "/sys/class/net/$1/master")" 2>/dev/null; }
+ip link set wlan0.20 nomaster
+eventually "wlan0.20 is put back into its bridge" 5 brvlan20 master_of wlan0.20
+bridge link set dev wlan0.20 flood on
+eventually "wlan0.20's flooding is put back" 5 0 bridge_flag wlan0.20 unicast_flood
+address_of() { ip -4 -o addr show dev "$1" | awk '{ print $4 }'; }
+ip addr del 10.77.0.1/24 dev brvlan20
+eventually "the bridge's address is put back" 5 10.77.0.1/24 address_of brvlan20
+
+# ---- kill -9 in the middle, and a change while it is down is not lost ----
+ping_begin
+clock
+kill -9 $daemon
+wait $daemon 2>/dev/null
+pause 1
+serve
+wait_for 60 answers || abandon "latchkey does not answer after kill -9"
+all_known() { lk --json stations | jq -e '[.stations[] | select(.device != null)] | length >= 6' >/dev/null; }
+wait_for 20 all_known
+result "after kill -9: lamp is known" "lamp on wlan0 in VLAN 20, WPA2-PSK" "$(on_air lamp)"
+goes lamp "blocked, after kill -9" device block lamp
+pause 3
+stays_off lamp "blocked, after kill -9"
+goes safecam "other profile, after kill -9" device set safecam profile=media
+comes_to safecam 30 "other profile, after kill -9"
+ping_end "latchkey was killed and started again"
+lk device unblock lamp >/dev/null
+
+# ---- the interface goes down and up; then a new hostapd ----
+ip link set wlan0 down
+pause 1
+ip link set wlan0 up
+eventually "interface down and up: lamp is back" 60 "lamp on wlan0 in VLAN 20, WPA2-PSK" on_air lamp
+kill -9 $hostapd
+wait $hostapd 2>/dev/null
+pause 1
+start_hostapd
+eventually "new hostapd: lamp is back" 60 "lamp on wlan0 in VLAN 20, WPA2-PSK" on_air lamp
+eventually "new hostapd: tv is back" 60 "tv on wlan0 in VLAN 30, WPA2-PSK" on_air tv
+eventually "new hostapd: safecam is back, its SAE password is set anew" 60 "safecam on wlan1 in VLAN 30, SAE" on_air safecam
+eventually "new hostapd: lamp's bridge" 10 brvlan20 bridge_of lamp
+goes tv "blocked, new hostapd" device block tv
+result "bans left in hostapd" none "$(bans)"
+
+. $rig/guest-file-many.sh
+
+# ---- the end ----
+lk device list >$run/device-list.txt 2>&1
+lk log >$run/log.txt 2>&1
+lk stations >$run/stations.txt 2>&1
+lk status >$run/status.txt 2>&1
+kill -0 $daemon 2>/dev/null && got=running || got=gone
+result "latchkey at the end" running "$got"
+kill -TERM $daemon
+wait $daemon 2>/dev/null
+left=$(ip -o link show type bridge | grep -c latchkey)
+result "bridges of ours that are left after the end" 0 "$left"
+result "sockets left in hostapd's directory" none "$(find /run/hostapd -mindepth 2 2>/dev/null | head -n 3 | grep . || echo none)"
