@@ -96,7 +96,7 @@ network Air 2 SAE ieee80211w=2 sae_pwe=0 macaddr_acl=2 wpa_psk_radius=2 own_ip_a
     auth_server_addr=127.0.0.1 auth_server_port=1812 auth_server_shared_secret="$secret" \
     acct_server_addr=127.0.0.1 acct_server_port=1813 acct_server_shared_secret="$secret" >$run/air.conf
 start_hostapd() {
-    hostapd -t -d $run/home.conf $run/safe.conf $run/air.conf >>$run/log/hostapd 2>&1 &
+    hostapd -t $run/home.conf $run/safe.conf $run/air.conf >>$run/log/hostapd 2>&1 &
     hostapd=$!
 }
 enabled() { [ "$(grep -c 'AP-ENABLED' $run/log/hostapd)" -ge "$1" ]; }
@@ -160,7 +160,8 @@ arrive() {
         printf '%s\n' $method
         echo "}"
     } >"$run/station-$name.conf"
-    in_ns "$name" wpa_supplicant -t -D nl80211 -i wlan -c "$run/station-$name.conf" >>"$run/log/station-$name" 2>&1 &
+    # Not in_ns: what is killed later is the supplicant, not a shell around it.
+    ip netns exec "$name" wpa_supplicant -t -D nl80211 -i wlan -c "$run/station-$name.conf" >>"$run/log/station-$name" 2>&1 &
     supplicant[$name]=$!
 }
 declare -A supplicant
@@ -172,10 +173,13 @@ done
 # All keys have to be computed first: 30 ms each in the emulator.
 keys_ready() { lk --json status | jq -e 'all(.keys[]; .ready == .total)' >/dev/null; }
 wait_for 60 keys_ready || abandon "the keys are not computed"
-for name in "${names[@]}" newcomer copycat; do arrive "$name"; done
+# One after the other: when an association response takes so long that the station repeats its request, hostapd begins the
+# handshake again, and a station with protected management frames is then lost for ten seconds. That is the emulator's doing.
 for name in "${names[@]}" newcomer; do
+    arrive "$name"
     if wait_for 60 connected "$name"; then log "$name joined"; else log "$name did not join"; fi
 done
+arrive copycat
 
 # What latchkey says of a station: "lamp on wlan0 in VLAN 20, WPA2-PSK".
 on_air() {
