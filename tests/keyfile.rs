@@ -118,9 +118,10 @@ impl State {
                 self.asked.push(request.into());
                 "OK\n".into()
             }
-            ("DEAUTHENTICATE", mac) => {
+            ("DEAUTHENTICATE", rest) => {
+                let mac = rest.split(' ').next().unwrap();
                 self.stations.retain(|(other, _)| other != mac);
-                self.asked.push(request.into());
+                self.asked.push(format!("DEAUTHENTICATE {mac}"));
                 "OK\n".into()
             }
             _ => panic!("latchkey asks hostapd to {request}"),

@@ -119,3 +119,52 @@ fn devices_join_with_keys_asked_for_during_the_handshake() {
         ],
     );
 }
+
+/// hostapd without RADIUS: a key file and SAE passwords; and WPA3 with RADIUS.
+#[test]
+fn devices_join_with_keys_that_hostapd_reads_and_is_told() {
+    let rows = run("file");
+    assert_rows(
+        &rows,
+        &[
+            ("the key file is there before hostapd and latchkey start", "yes"),
+            ("lamp among the stations", "lamp on wlan0 in VLAN 20, WPA2-PSK"),
+            ("sensor is bound to the address that proved its key", "[true]"),
+            ("phone is in bridge", "brvlan30"),
+            ("safecam among the stations", "safecam on wlan1 in VLAN 20, SAE"),
+            ("safetv among the stations", "safetv on wlan1 in VLAN 30, SAE"),
+            ("aircam among the stations", "aircam on wlan2 in VLAN 20, SAE"),
+            ("newcomer is in bridge", "brvlan40"),
+            ("copycat is in bridge", "none"),
+            // Within a VLAN.
+            ("tv reaches phone: same VLAN, isolate is off", "yes"),
+            ("safecam reaches safetv: same VLAN on the same BSS, isolate is on", "no"),
+            ("safecam reaches lamp: same VLAN on another BSS, isolate is on", "no"),
+            ("safetv reaches the gateway", "yes"),
+            // Off the air, and back.
+            ("lamp is off the air within 1 s: blocked", "yes"),
+            ("safecam is off the air within 1 s: blocked", "yes"),
+            ("aircam is off the air within 1 s: blocked", "yes"),
+            ("phone is back: other profile", "VLAN 20"),
+            ("safetv is back: other profile", "VLAN 20"),
+            ("sensor is off the air when it expires", "yes"),
+            ("tv stays off the air: new key", "off"),
+            ("safetv stays off the air: new key", "off"),
+            ("pings of meter that were lost while others were taken off the air", "0"),
+            ("newcomer is in its own VLAN: approved", "guestphone on wlan0 in VLAN 30, WPA2-PSK"),
+            ("paired: it is in the VLAN of the window's profile", "20"),
+            // What others do.
+            ("wlan0.20 is put back into its bridge", "brvlan20"),
+            ("wlan0.20's flooding is put back", "0"),
+            ("the bridge's address is put back", "10.77.0.1/24"),
+            ("pings of meter that were lost while latchkey was killed and started again", "0"),
+            ("interface down and up: lamp is back", "lamp on wlan0 in VLAN 20, WPA2-PSK"),
+            ("new hostapd: tv is back", "tv on wlan0 in VLAN 30, WPA2-PSK"),
+            ("new hostapd: safecam is back, its SAE password is set anew", "safecam on wlan1 in VLAN 30, SAE"),
+            ("500 more keys are in the key file", "yes"),
+            ("bans left in hostapd", "none"),
+            ("bridges of ours that are left after the end", "0"),
+            ("sockets left in hostapd's directory", "none"),
+        ],
+    );
+}

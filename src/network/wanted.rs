@@ -100,8 +100,9 @@ impl Wanted {
     }
 }
 
-/// `wlan0.20`: what hostapd makes of the implicit wildcard in its `vlan_file`.
-fn vlan_of(name: &str) -> Option<u16> {
+/// The VLAN in the name of an interface of hostapd's: `wlan0.20`, as the implicit wildcard in its `vlan_file` makes it. `None` for
+/// other names, and for interfaces of single stations (`per_sta_vif=1`), which have numbers above all VLANs.
+pub fn vlan_of(name: &str) -> Option<u16> {
     let digits = name.rsplit_once('.')?.1;
     digits.parse().ok().filter(|vlan| (1..=4094).contains(vlan) && !digits.starts_with(['+', '0']))
 }

@@ -81,7 +81,7 @@ impl Core {
             Ok(Grant { bind: Some((id, bound)), .. }) => return vec![Change::Bind(*id, *bound)],
             Ok(Grant { register: Some(device), vlan, .. }) => {
                 // In the right VLAN already, it need not come back for it.
-                let right = self.station_of(arrival).is_some_and(|station| station.vlan == *vlan);
+                let right = self.vlan_of_arrival(arrival) == Some(*vlan);
                 self.pairing.admit(right.then_some(arrival.mac));
                 return vec![Change::Put(vec![(**device).clone()])];
             }
@@ -139,10 +139,10 @@ impl Core {
         Some((ssid.ssid.clone(), Evidence::Handshake(proof)))
     }
 
-    /// What hostapd says of a station that arrived.
-    fn station_of(&self, arrival: &Arrival) -> Option<&Station> {
-        let (_, bss) = self.stations.bsses().find(|(name, _)| **name == arrival.bss)?;
-        bss.station(arrival.mac)
+    /// In which VLAN a station arrived, as far as it is known.
+    fn vlan_of_arrival(&self, arrival: &Arrival) -> Option<Option<u16>> {
+        let (name, bss) = self.stations.bsses().find(|(name, _)| **name == arrival.bss)?;
+        self.vlan_of(name, bss.station(arrival.mac)?)
     }
 
     fn conclude_arrival(
@@ -165,10 +165,7 @@ impl Core {
                 // The limits of a key count those that are here.
                 Some(id) => self.present.insert(*id, mac),
                 // It came in by the onboarding key while that led elsewhere: for a pairing window that is over.
-                None if self
-                    .station_of(arrival)
-                    .is_some_and(|station| station.connected.is_some() && station.vlan != *vlan) =>
-                {
+                None if self.vlan_of_arrival(arrival).is_some_and(|in_vlan| in_vlan != *vlan) => {
                     self.take_off_stranger(mac, Why::NoPairing, now);
                     return;
                 }

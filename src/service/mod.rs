@@ -269,6 +269,18 @@ impl Core {
         session.and_then(|(_, session)| session.device)
     }
 
+    /// The VLAN a station is in: none in the network of the BSS itself. `None` when it is not known, or not yet.
+    pub fn vlan_of(&self, bss: &str, station: &Station) -> Option<Option<u16>> {
+        match station.own_interface {
+            None => (station.connected.is_some() || station.akm.is_some()).then_some(station.vlan),
+            Some(number) => {
+                let bridge = self.network.ports.get(format!("{bss}.{number}").as_str())?;
+                let profile = self.config.profiles.iter().find(|profile| profile.bridge.as_ref() == Some(bridge))?;
+                Some(profile.vlan)
+            }
+        }
+    }
+
     /// May a device be on the air at this time, whatever it proves.
     ///
     /// # Errors

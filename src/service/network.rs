@@ -12,6 +12,8 @@ pub struct Network {
     pub default_routes: BTreeSet<Arc<str>>,
     /// The IP addresses of neighbours, by their MAC addresses.
     pub neighbours: HashMap<MacAddr, Vec<IpAddr>>,
+    /// hostapd's VLAN interfaces, and the bridges they are in.
+    pub ports: BTreeMap<Arc<str>, Arc<str>>,
     /// What is not as the configuration wants it, in words with the mend, by what it is about (`bridge brvlan20`,
     /// `firewall`).
     pub troubles: BTreeMap<Arc<str>, String>,

@@ -12,6 +12,9 @@ pub const MAX_REPLY: usize = 8192;
 /// Stations whose keyid is longer than this have none: hostapd's own limit is 31.
 const MAX_KEYID: usize = 64;
 
+/// The highest VLAN id (IEEE 802.1Q-2018, 9.6).
+const MAX_VLAN: u16 = 4094;
+
 /// True for an event, false for a reply: both can come on one socket.
 pub fn is_event(datagram: &[u8]) -> bool {
     datagram.first() == Some(&b'<')
@@ -61,6 +64,9 @@ pub struct Station {
     pub akm: Option<u32>,
     /// Its VLAN; none when it is in the network of the BSS itself.
     pub vlan: Option<u16>,
+    /// The number of an interface of its own, above all VLANs: hostapd's `per_sta_vif=1`. Its VLAN is then none here; that
+    /// interface's bridge tells.
+    pub own_interface: Option<u16>,
     /// The name of its key in hostapd's `wpa_psk_file`.
     pub keyid: Option<Box<str>>,
     /// Signal strength of the last frame, dBm.
@@ -87,6 +93,7 @@ impl Station {
             authorized: false,
             akm: None,
             vlan: None,
+            own_interface: None,
             keyid: None,
             signal: None,
             rx_bytes: None,
@@ -108,7 +115,10 @@ impl Station {
             match key {
                 b"flags" => station.authorized = contains(value, b"[AUTHORIZED]"),
                 b"AKMSuiteSelector" => station.akm = suite(value),
-                b"vlan_id" => station.vlan = vlan_id(value),
+                b"vlan_id" => {
+                    station.vlan = vlan_id(value);
+                    station.own_interface = number(value).filter(|number| *number > MAX_VLAN);
+                }
                 b"keyid" => station.keyid = printable(value),
                 b"signal" => station.signal = number(value),
                 b"rx_bytes" => station.rx_bytes = number(value),
@@ -270,7 +280,7 @@ fn number<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
 }
 
 fn vlan_id(text: &[u8]) -> Option<u16> {
-    number(text).filter(|vlan| (1..=4094).contains(vlan))
+    number(text).filter(|vlan| (1..=MAX_VLAN).contains(vlan))
 }
 
 fn first_word(text: &[u8]) -> Option<&[u8]> {

@@ -86,12 +86,12 @@ wpa_key_mgmt=$management
 rsn_pairwise=CCMP
 dynamic_vlan=1
 vlan_bridge=brvlan
-ap_isolate=1
 CONF
     printf '%s\n' "$@"
 }
 network Home 0 WPA-PSK wpa_psk_file=$psk_dir/home >$run/home.conf
-network Safe 1 SAE ieee80211w=2 sae_pwe=1 >$run/safe.conf
+# An interface for each station: only so does the kernel keep the stations of a VLAN from each other.
+network Safe 1 SAE ieee80211w=2 sae_pwe=1 per_sta_vif=1 >$run/safe.conf
 network Air 2 SAE ieee80211w=2 sae_pwe=0 macaddr_acl=2 wpa_psk_radius=2 own_ip_addr=127.0.0.1 nas_identifier=ap-air \
     auth_server_addr=127.0.0.1 auth_server_port=1812 auth_server_shared_secret="$secret" \
     acct_server_addr=127.0.0.1 acct_server_port=1813 acct_server_shared_secret="$secret" >$run/air.conf

@@ -19,6 +19,9 @@ last_event() {
 }
 happened_since() { last_event "$1" "$2"; [ "$at" -ge "$3" ]; }
 
+last_off() { last_event "$1" CTRL-EVENT-DISCONNECTED; }
+off_since() { last_off "$1"; [ "$at" -ge "$2" ]; }
+
 # goes NAME WHAT COMMAND...: runs a command that takes NAME off the air, and measures.
 declare -A gone_at
 goes() {
@@ -27,7 +30,7 @@ goes() {
     clock
     start=$now
     lk "$@" >/dev/null || abandon "latchkey $*"
-    if wait_for 10 happened_since "$name" CTRL-EVENT-DISCONNECTED "$start"; then
+    if wait_for 10 off_since "$name" "$start"; then
         took=$(((at - start) / 1000))
         got="after $took ms"
         [ $took -gt 1000 ] || got=yes

@@ -280,8 +280,10 @@ impl Bss {
                 if *ban && self.reads_keys() == (*why == Why::Refused) {
                     requests.ask(&format!("DENY_ACL ADD_MAC {mac} VLAN_ID={MARK}"), reply).await?;
                 }
-                // Does no harm where the station is not.
-                requests.ask(&format!("DEAUTHENTICATE {mac}"), reply).await?;
+                // Does no harm where the station is not. The reason: mac80211 sends this unprotected to a station on a VLAN
+                // interface, and one with protected management frames (WPA3) ignores it then, unless the reason makes it ask
+                // whether it is still known (IEEE 802.11-2020, 11.13): 6, a frame from a station that is not authenticated.
+                requests.ask(&format!("DEAUTHENTICATE {mac} reason=6"), reply).await?;
                 // A station with SAE would come back with what was agreed on under the old key. For the others this
                 // means a full handshake when they next connect; they stay connected.
                 requests.ask("PMKSA_FLUSH", reply).await

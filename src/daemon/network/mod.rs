@@ -80,6 +80,7 @@ impl Network {
             network.default_routes = routes;
             daemon.network_changed.notify_one();
         }
+        network.ports = report.ports;
         let told = &mut *self.told.borrow_mut();
         told.retain(|about| {
             let still = report.troubles.contains_key(about);

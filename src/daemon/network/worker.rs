@@ -8,7 +8,7 @@ use crate::mac::MacAddr;
 use crate::network::message as rtnl;
 use crate::network::nl80211::{self, ApVlan};
 use crate::network::plan::{Done, Op, UNFINISHED, plan};
-use crate::network::wanted::Wanted;
+use crate::network::wanted::{Wanted, vlan_of};
 use crate::network::{Link, Seen};
 use neli::consts::socket::NlFamily;
 use nix::errno::Errno;
@@ -58,6 +58,8 @@ pub struct Report {
     pub troubles: BTreeMap<Arc<str>, String>,
     /// When to look again though nothing happens.
     pub again: Option<Duration>,
+    /// hostapd's VLAN interfaces, and the bridges they are in.
+    pub ports: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 /// Serves until nobody can ask any more.
@@ -97,6 +99,8 @@ pub struct Worker {
     fights: Fights,
     /// The kernel isolates no VLANs of a BSS: asking again is of no use.
     no_isolation: bool,
+    /// The VLAN interfaces that were last seen are shared by their stations.
+    shared: bool,
     /// BSSes whose own stations are kept from each other by us.
     isolated: BTreeSet<Arc<str>>,
 }
@@ -112,7 +116,7 @@ impl Worker {
     pub fn open() -> io::Result<Worker> {
         let route = Socket::open(NlFamily::Route)?;
         let (done, fights, isolated) = (Done::default(), Fights::default(), BTreeSet::new());
-        Ok(Worker { route, air: None, done, fights, no_isolation: false, isolated })
+        Ok(Worker { route, air: None, done, fights, no_isolation: false, shared: false, isolated })
     }
 
     /// Looks at everything, and does what is to be done.
@@ -125,6 +129,8 @@ impl Worker {
         };
         let mut report = self.converge(|seen| Wanted::new(&task.config, vlans.iter().cloned(), seen));
         let Some((seen, wanted)) = report.1.take() else { return report.0 };
+        let port = |name: &Arc<str>| Some((name.clone(), seen.links.get(&seen.link(name)?.1.master?)?.name.clone()));
+        report.0.ports = vlans.iter().filter_map(port).collect();
         self.isolate(task, &seen, &wanted, &mut report.0.troubles);
         if task.routes {
             report.0.default_routes = self.default_routes(&seen);
@@ -318,8 +324,10 @@ impl Worker {
         let plain = task.served.iter().map(|(name, _)| name.clone()).filter(|_| wanted.isolate_plain);
         self.isolate_plain(seen, plain.collect());
         for (name, _) in wanted.ports.iter().filter(|(_, port)| port.isolated) {
-            if self.no_isolation {
-                break;
+            // An interface of one station only (`per_sta_vif`) needs no more than to be an isolated port.
+            self.shared = vlan_of(name).is_some();
+            if self.no_isolation || !self.shared {
+                continue;
             }
             match self.ap_isolate(seen, name, true) {
                 Err(why) if why.code == Errno::EOPNOTSUPP as i32 => self.no_isolation = true,
@@ -330,9 +338,10 @@ impl Worker {
         // Whether or not somebody is there at the moment.
         let wishes =
             task.config.profiles.iter().any(|profile| profile.vlan.is_some() && profile.isolate == Isolate::Yes);
-        if self.no_isolation && wishes {
+        if self.no_isolation && self.shared && wishes {
             let why = "the kernel passes frames among the stations of one VLAN on one BSS itself, and cannot be told not \
-                       to: devices of a profile reach each other there (option isolate)";
+                       to: write per_sta_vif=1 into hostapd.conf, or option isolate '0' where devices of a profile may \
+                       reach each other";
             troubles.insert("isolation".into(), why.into());
         }
     }

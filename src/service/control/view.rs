@@ -127,7 +127,7 @@ pub fn station(core: &Core, name: &str, bss: &Bss, station: &Station) -> Value {
         "bssid": bss.bssid.map(mac),
         "ssid": ssid(&bss.ssid),
         "backend": core.config.ssid(&bss.ssid).map(|ssid| ssid.backend.as_str()),
-        "vlan": station.vlan,
+        "vlan": core.vlan_of(name, station).flatten(),
         "akm": station.akm.map(|akm| match akm_name(akm) {
             Some(name) => name.to_owned(),
             None => format!("AKM {akm:08x}"),

@@ -75,7 +75,7 @@ impl Core {
         let (mut findings, mut fine, mut present) = (Vec::new(), Vec::new(), Vec::new());
         let mut still_there = BTreeSet::new();
         let mut served: Option<(&Bss, Option<&Ssid>)> = None;
-        for (_, bss, station) in self.stations.iter() {
+        for (name, bss, station) in self.stations.iter() {
             let ssid = match served {
                 Some((same, ssid)) if std::ptr::eq(same, bss) => ssid,
                 _ => self.config.ssid(&bss.ssid),
@@ -87,7 +87,7 @@ impl Core {
             present.extend(owner.map(|id| (id, mac)));
             let taken = self.revocation.taken.get(&mac);
             still_there.extend(taken.map(|_| mac));
-            match self.verdict(ssid, bss, station, owner, &moment, now) {
+            match self.verdict(ssid, bss, (station, self.vlan_of(name, station)), owner, &moment, now) {
                 Some(finding) if taken.is_some_and(|taken| taken.spares(finding.why, now)) => {}
                 Some(finding) => findings.push(finding),
                 None if taken.is_some() && is_reported(station) => fine.push(mac),
@@ -128,7 +128,7 @@ impl Core {
         &self,
         ssid: &Ssid,
         bss: &Bss,
-        station: &Station,
+        (station, in_vlan): (&Station, Option<Option<u16>>),
         owner: Option<DeviceId>,
         moment: &Moment<'_>,
         now: Instant,
@@ -139,7 +139,7 @@ impl Core {
         let asked = bss.bssid.filter(|_| ssid.backend == Backend::Radius).map(|bssid| (mac, bssid));
         let grant = asked.and_then(|asked| self.grants.get(asked)).filter(|grant| grant.ssid == bss.ssid);
         let Some(id) = owner else {
-            if self.is_late_for_pairing(ssid, station, now) {
+            if self.is_late_for_pairing(ssid, station, in_vlan, now) {
                 return finding(&"a device that is not registered".into(), Why::NoPairing, None);
             }
             // In quarantine, or with one of several keys: its profile is certain.
@@ -162,13 +162,11 @@ impl Core {
             return finding(&device.name, why, Some(format!("{why}, but hostapd let it in as before")));
         }
         let vlan = self.config.profile(&device.profile)?.vlan;
-        if !is_reported(station) || station.vlan == vlan {
-            return None;
-        }
+        let in_vlan = in_vlan.filter(|in_vlan| *in_vlan != vlan)?;
         let words = |vlan: Option<u16>| vlan.map_or("no VLAN".to_owned(), |vlan| format!("VLAN {vlan}"));
         let wrong = format!(
             "it is in {}, and its profile '{}' says {}: does hostapd have dynamic_vlan=1 and that VLAN in its vlan_file?",
-            words(station.vlan),
+            words(in_vlan),
             device.profile,
             words(vlan)
         );
@@ -178,14 +176,13 @@ impl Core {
 
 impl Core {
     /// A stranger is where the onboarding key led in a pairing window that is over; from hostapd's key file, without a question.
-    fn is_late_for_pairing(&self, ssid: &Ssid, station: &Station, now: Instant) -> bool {
+    fn is_late_for_pairing(&self, ssid: &Ssid, station: &Station, in_vlan: Option<Option<u16>>, now: Instant) -> bool {
         let by_file = ssid.backend == Backend::PskFile && station.key() == Some(KeyId::Onboarding);
         by_file
-            && is_reported(station)
-            && match self.onboarding_terms(&ssid.ssid, now) {
-                Some(terms) => !terms.pairing && terms.vlan != station.vlan,
+            && in_vlan.is_some_and(|in_vlan| match self.onboarding_terms(&ssid.ssid, now) {
+                Some(terms) => !terms.pairing && terms.vlan != in_vlan,
                 None => true,
-            }
+            })
     }
 }
 

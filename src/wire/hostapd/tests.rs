@@ -62,6 +62,7 @@ fn a_station_in_a_vlan() {
         mac: mac(1),
         authorized: true,
         akm: Some(0x000f_ac02),
+        own_interface: None,
         vlan: Some(20),
         keyid: Some("lamp".into()),
         signal: Some(-30),
