@@ -54,7 +54,7 @@ reload_daemon() {
 }
 
 # ---- who reaches whom within a VLAN: counted where it arrives, without ARP ----
-echoes_at() { ip netns exec "$1" awk '$1 == "Icmp:" && ++line == 2 { print $9 }' /proc/net/snmp; }
+echoes_at() { ip netns exec "$1" awk '$1 == "Icmp:" && ++line == 2 { print $10 }' /proc/net/snmp; }
 reaches() {
     local before
     ip -n "$1" neigh replace "${address[$2]}" lladdr "${mac[$2]}" dev wlan nud permanent

@@ -43,11 +43,15 @@ goes() {
 # Whose interface is it on, as hostapd tells?
 vlan_now() { lk --json stations | jq -r --arg mac "${mac[$1]}" '.stations[] | select(.mac == $mac) | .vlan'; }
 
+is_in_vlan() { [ "$(vlan_now "$1")" = "$2" ]; }
+
 # comes_to NAME VLAN WHAT: waits until it is back, after goes.
 comes_to() {
     if wait_for 60 happened_since "$1" CTRL-EVENT-CONNECTED "${gone_at[$1]}"; then
         echo "$1: $3: back $(((at - gone_at[$1]) / 1000)) ms after the command was given" | tee -a $run/times.txt
     fi
+    # In the emulator a station sometimes repeats its association request, and hostapd begins the handshake anew.
+    wait_for 40 is_in_vlan "$1" "$2"
     result "$1 is back: $3" "VLAN $2" "VLAN $(vlan_now "$1")"
 }
 
