@@ -28,11 +28,12 @@ fn bsses(home: &Home) -> usize {
 fn stations_come_and_go() {
     let home = Home::new();
     let dir = home.path("hostapd");
+    let daemon = home.start();
+    // Registered before: a station that becomes a device's while it is there is taken off, to come back as that.
+    home.call("device_add", json!({ "name": "tv", "profile": "media", "macs": [TV] })).unwrap();
     let hostapd = Hostapd::start(&dir, "wlan0");
     let _global = Hostapd::start(&dir, "global");
     hostapd.with(|state| state.put(TV, Station::in_vlan(30)));
-    let daemon = home.start();
-    home.call("device_add", json!({ "name": "tv", "profile": "media", "macs": [TV] })).unwrap();
     eventually("the BSS is found", || (bsses(&home) == 1).then_some(()));
     eventually("who was there before", || (stations(&home, "vlan") == [(TV.into(), json!(30))]).then_some(()));
     hostapd.joins(LAMP, Station::in_vlan(20));

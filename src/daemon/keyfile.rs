@@ -21,6 +21,8 @@ use zeroize::Zeroizing;
 
 /// Changes within this time are written together.
 const COLLECT: Duration = Duration::from_millis(80);
+/// Seconds after which what could not be written is tried again.
+const RETRY: u32 = 10;
 /// hostapd's group on OpenWrt, where it runs in a jail as the user of this name.
 const HOSTAPD_GROUP: &str = "network";
 
@@ -33,6 +35,8 @@ pub struct KeyFiles {
     pub reading: Mutex<()>,
     /// Who was admissible when they were last looked at.
     admission: Cell<u64>,
+    /// Seconds.
+    ticks: Cell<u32>,
     /// What went wrong with a file last, so that it is said once.
     troubles: RefCell<BTreeMap<PathBuf, String>>,
     /// Who cannot join with WPA3, by SSID, so that it is said once.
@@ -51,6 +55,12 @@ pub async fn keep(daemon: Rc<Daemon>) {
 impl KeyFiles {
     /// Looks whether somebody is admissible no more, or is again, because of the time.
     pub fn tick(&self, core: &Core) {
+        // A file that could not be written is tried again.
+        let ticks = self.ticks.get().wrapping_add(1);
+        self.ticks.set(ticks);
+        if ticks.is_multiple_of(RETRY) && !self.troubles.borrow().is_empty() {
+            self.changed.notify_one();
+        }
         let admission = core.admission(now());
         if self.admission.replace(admission) != admission {
             self.changed.notify_one();

@@ -71,10 +71,9 @@ impl Arrival {
 
 impl Core {
     /// Takes note of a station. What is returned is to be stored: then [`Core::arrival_stored`] says the rest; before, the
-    /// registry has to be locked and this called again.
-    pub fn arrived(&mut self, arrival: &Arrival, now: Now) -> Vec<Change> {
+    /// registry has to be locked and this called again with `locked`.
+    pub fn arrived(&mut self, arrival: &Arrival, locked: bool, now: Now) -> Vec<Change> {
         let now = self.time.effective(now);
-        self.pairing.admit(None);
         let Some((ssid, evidence)) = self.evidence_of(arrival) else { return Vec::new() };
         let decided = self.decide(arrival.mac, &ssid, evidence, now);
         match &decided {
@@ -82,7 +81,9 @@ impl Core {
             Ok(Grant { register: Some(device), vlan, .. }) => {
                 // In the right VLAN already, it need not come back for it.
                 let right = self.vlan_of_arrival(arrival) == Some(*vlan);
-                self.pairing.admit(right.then_some(arrival.mac));
+                if locked {
+                    self.pairing.admit(right.then_some(arrival.mac));
+                }
                 return vec![Change::Put(vec![(**device).clone()])];
             }
             _ => {}
@@ -233,6 +234,8 @@ impl Core {
     pub(super) fn tick_arrivals(&mut self, now: Now) {
         let may_come = |core: &Core, mac: MacAddr, held: &Held| match core.decide(mac, &held.ssid, held.evidence, now) {
             Ok(_) => true,
+            // On a network that is not ours any more, nothing is ours to keep off.
+            Err(refusal) if refusal.reason == Reason::SsidMissing => true,
             Err(refusal) => is_of_the_key(&refusal.reason) && held.until <= now.mono,
         };
         let over: Vec<MacAddr> =

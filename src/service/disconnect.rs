@@ -154,8 +154,7 @@ impl Disconnects {
 impl Core {
     /// Has the sessions of a station at other boxes ended.
     pub(super) fn disconnect_all(&mut self, mac: MacAddr, device: &Arc<str>, why: Why) {
-        let of_it: Vec<SessionKey> =
-            self.sessions.iter().map(|(key, _)| key).filter(|k| k.mac == mac).cloned().collect();
+        let of_it: Vec<SessionKey> = self.sessions.of(mac).map(|(key, _)| key.clone()).collect();
         let device = (why != Why::NoPairing).then(|| device.clone());
         for key in of_it {
             self.disconnect(&key, device.clone(), why.to_string().into());
@@ -164,7 +163,8 @@ impl Core {
 
     /// Has a session ended, if it is at another box.
     fn disconnect(&mut self, key: &SessionKey, device: Option<Arc<str>>, why: Arc<str>) {
-        let Some(session) = self.sessions.iter().find(|(known, _)| *known == key).map(|(_, session)| session) else {
+        let Some(session) = self.sessions.of(key.mac).find(|(known, _)| *known == key).map(|(_, session)| session)
+        else {
             return;
         };
         let Some(client) = self.config.clients.iter().find(|client| client.name == key.client) else { return };

@@ -60,6 +60,11 @@ pub struct SaeGiven {
 }
 
 impl SaeGiven {
+    /// It is not known any more which passwords hostapd has; only that it has not fewer than before.
+    pub fn forget(&mut self) {
+        *self = SaeGiven { kept: self.kept, ..SaeGiven::default() };
+    }
+
     /// The requests that make what hostapd has into what it should have; to be sent in this order. hostapd removes no
     /// password, but the last one set for an address counts, and one for every address hides all before it. So where there
     /// is to be none, one is set that nobody knows, which `random` makes.

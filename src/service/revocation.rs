@@ -276,7 +276,7 @@ impl Core {
             let on_air = |(_, bss, station): (_, &Bss, &Station)| {
                 station.mac == mac && station.authorized && self.device_of(mac, bss).is_none()
             };
-            let session = self.sessions.iter().any(|(key, session)| key.mac == mac && session.device.is_none());
+            let session = self.sessions.of(mac).any(|(_, session)| session.device.is_none());
             if granted.is_some() || session || self.stations.iter().any(on_air) {
                 self.take_off(&BTreeSet::from([mac]), &device.name, Why::Registered, now);
             }

@@ -117,7 +117,7 @@ impl Station {
                 b"AKMSuiteSelector" => station.akm = suite(value),
                 b"vlan_id" => {
                     station.vlan = vlan_id(value);
-                    station.own_interface = number(value).filter(|number| *number > MAX_VLAN);
+                    station.own_interface = number(value).filter(|number| *number > MAX_VLAN + 1);
                 }
                 b"keyid" => station.keyid = printable(value),
                 b"signal" => station.signal = number(value),

@@ -117,6 +117,10 @@ async fn put(daemon: &Daemon, ruleset: String) -> Result<(), String> {
     let put = aside(move || {
         let mut short = Ok(());
         if let Err(why) = nft::load(&text) {
+            // Only what this kernel does not have is left out; whatever else went wrong is tried again.
+            if !["No such file", "not supported", "fib"].iter().any(|word| why.contains(word)) {
+                return Err(why);
+            }
             nft::load(&firewall::without_source_check(&text)).map_err(|_| why)?;
             let missing = "devices can send in the name of other networks, because the kernel lacks nft_fib_inet";
             short = Err(format!("{missing}: install kmod-nft-fib"));
@@ -168,7 +172,8 @@ pub async fn look(daemon: &Daemon) -> bool {
     }
     let listed = aside(nft::list).await;
     let mut core = daemon.core.borrow_mut();
-    let Ok(listed) = listed else { return true };
+    // What cannot be seen may be gone.
+    let Ok(listed) = listed else { return false };
     let as_it_was = listed.as_deref().map(listing::without_counters) == *daemon.firewall.reference.borrow();
     core.firewall.in_kernel = as_it_was;
     if as_it_was {
@@ -186,6 +191,8 @@ async fn verify(daemon: &Daemon) {
     tracing::warn!("somebody else changed or removed the firewall's table: it is put back");
     daemon.core.borrow_mut().firewall.repaired += 1;
     daemon.firewall.settled.set(false);
+    // Until it is there again, it counts as missing: so it is tried again if that does not work now.
+    forget(daemon);
     settle(daemon).await;
 }
 
@@ -194,8 +201,14 @@ pub async fn leave(daemon: &Daemon, watch: JoinHandle<()>) {
     // What nft is about to do is waited for, and nothing comes after it.
     let _turn = daemon.firewall.turn.lock().await;
     watch.abort();
-    let managed = daemon.core.borrow().config.main.bridges == Bridges::Manage;
-    if managed && let Err(why) = aside(nft::remove).await {
+    let gone = {
+        let core = daemon.core.borrow();
+        // One that was there before us stays, with all that is in it; and so do its limits.
+        let there = |bridge: &std::sync::Arc<str>| std::path::Path::new("/sys/class/net").join(&**bridge).exists();
+        core.config.main.bridges == Bridges::Manage
+            && !core.config.profiles.iter().filter_map(|p| p.bridge.as_ref()).any(there)
+    };
+    if gone && let Err(why) = aside(nft::remove).await {
         tracing::warn!("the firewall's table stays: {why}");
     }
 }

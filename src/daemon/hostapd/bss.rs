@@ -58,6 +58,8 @@ pub struct Place {
     pub serial: u32,
     /// What hostapd has to be given.
     pub stale: Rc<Stale>,
+    /// The SAE passwords it was given before.
+    pub given: Rc<RefCell<SaeGiven>>,
 }
 
 /// Follows a BSS until its hostapd ends or falls silent.
@@ -73,7 +75,7 @@ pub async fn follow(daemon: Rc<Daemon>, place: Place, commands: mpsc::Receiver<C
             fresh: Fresh::default(),
             anew: Cell::new(false),
             unclear: RefCell::default(),
-            given: RefCell::default(),
+            given: place.given.clone(),
             said: RefCell::default(),
         };
         // Attached before the list is walked, so that nobody is missed in between.
@@ -113,7 +115,7 @@ pub(super) struct Bss {
     /// Stations of which only hostapd's list tells what they proved.
     unclear: RefCell<Vec<MacAddr>>,
     /// The SAE passwords that hostapd has.
-    pub(super) given: RefCell<SaeGiven>,
+    pub(super) given: Rc<RefCell<SaeGiven>>,
     /// How the keys come to hostapd, as it was said last.
     pub(super) said: RefCell<String>,
 }
@@ -145,7 +147,6 @@ impl Bss {
             if !is_event(&datagram) {
                 if !is_ok(&datagram) {
                     tracing::debug!("hostapd had stopped telling of {}", self.name);
-                    self.anew.set(true);
                     self.walk.notify_one();
                 }
                 continue;
@@ -155,9 +156,14 @@ impl Bss {
                 self.came(&connected);
                 continue;
             }
-            let stations = &mut self.daemon.core.borrow_mut().stations;
+            let core = &mut *self.daemon.core.borrow_mut();
+            let (stations, ports) = (&mut core.stations, &mut core.network.ports);
             match event {
                 Some(Event::Disconnected(mac)) => {
+                    // The next station may be given the number of its interface, in another VLAN.
+                    if let Some(number) = stations.station(&self.name, mac).and_then(|station| station.own_interface) {
+                        ports.remove(format!("{}.{number}", self.name).as_str());
+                    }
                     stations.disconnected(&self.name, mac);
                     self.unclear.borrow_mut().retain(|other| *other != mac);
                 }
@@ -231,7 +237,11 @@ impl Bss {
                 }
                 () = self.walk.notified() => self.look_again(requests, &mut reply).await?,
                 () = self.fresh.notify.notified() => self.ask_for_fresh(requests, &mut reply).await?,
-                _ = ping.tick() => requests.ask("PING", &mut reply).await?,
+                _ = ping.tick() => {
+                    requests.ask("PING", &mut reply).await?;
+                    // What hostapd could not take last time.
+                    self.give_keys(requests, &mut reply).await?;
+                }
                 command = commands.recv() => match command {
                     Some(Command::Refresh(done)) => {
                         self.walk(requests, &mut reply, true).await?;
@@ -365,7 +375,7 @@ impl Bss {
     /// Something happened of which events do not say enough.
     async fn look_again(&self, requests: &Socket, reply: &mut Vec<u8>) -> io::Result<()> {
         if self.anew.take() {
-            self.given.take();
+            self.given.borrow_mut().forget();
             self.stale.passwords.set(true);
             self.stale.file.set(true);
             self.walk(requests, reply, true).await?;

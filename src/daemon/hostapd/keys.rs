@@ -44,7 +44,8 @@ impl Bss {
         } else if reply.starts_with(b"UNKNOWN") {
             self.say(true, "hostapd is too old to read keys while it runs: 2.8 and later can".into());
         } else {
-            // It has no keys at all now.
+            // It has no keys at all now, or only some: it is told again in a while.
+            self.stale.file.set(true);
             self.say(
                 true,
                 format!(
@@ -77,7 +78,7 @@ impl Bss {
             requests.ask(request, reply).await?;
             if !is_ok(reply) {
                 // What it has is not known any more: with the next change all is set anew.
-                self.given.take();
+                self.given.borrow_mut().forget();
                 self.say(true, "hostapd takes no WPA3 passwords: it is built without SAE".into());
                 return Ok(());
             }

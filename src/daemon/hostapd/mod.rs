@@ -15,6 +15,7 @@ use super::{Daemon, now};
 use crate::mac::MacAddr;
 use crate::service::Core;
 use crate::service::arrivals::Arrival;
+use crate::service::keyfile::SaeGiven;
 use crate::service::revocation::Order;
 use bss::Command;
 use std::cell::{Cell, RefCell};
@@ -46,6 +47,8 @@ pub struct Hostapd {
     open: RefCell<BTreeMap<Arc<str>, Followed>>,
     /// What went wrong with a BSS last, so that it is said once.
     troubles: RefCell<BTreeMap<Arc<str>, String>>,
+    /// The SAE passwords given, by BSS.
+    told: RefCell<BTreeMap<Arc<str>, Told>>,
     /// Counts the tasks: the sockets of each have names of their own.
     serial: Cell<u32>,
 }
@@ -67,11 +70,18 @@ struct Stale {
     passwords: Cell<bool>,
 }
 
+/// The SAE passwords that a hostapd was given, which remembers them for longer than a task may live.
+struct Told {
+    /// Of its socket: that of another hostapd has another one.
+    inode: u64,
+    given: Rc<RefCell<SaeGiven>>,
+}
+
 impl Daemon {
     /// hostapd let a station in by a key it read: what follows from it.
     fn arrived(self: &Rc<Self>, arrival: Arrival) {
         let core = &mut *self.core.borrow_mut();
-        let changes = core.arrived(&arrival, now());
+        let changes = core.arrived(&arrival, false, now());
         self.hostapd.execute(core);
         if !changes.is_empty() {
             tokio::task::spawn_local(store_arrival(self.clone(), arrival));
@@ -83,7 +93,7 @@ impl Daemon {
 async fn store_arrival(daemon: Rc<Daemon>, arrival: Arrival) {
     let _writer = daemon.writer.lock().await;
     // Somebody else may have been faster, or the administrator.
-    let changes = daemon.core.borrow_mut().arrived(&arrival, now());
+    let changes = daemon.core.borrow_mut().arrived(&arrival, true, now());
     if !changes.is_empty() {
         let stored = daemon.commit(changes.clone()).await;
         if let Err(why) = &stored {
@@ -144,7 +154,10 @@ impl Hostapd {
             {
                 tracing::info!("{device} ({mac}) is taken off the air: {why}");
             }
-            for bss in &served {
+            // An address is taken off the list of a BSS also when its SSID has left the configuration meanwhile.
+            let all: Vec<&Followed> = open.values().collect();
+            let concerned = if matches!(order, Order::Lift(_)) { &all } else { &served };
+            for bss in concerned {
                 if bss.commands.try_send(Command::Carry(order.clone())).is_err() {
                     tracing::warn!("more stations have to go than hostapd takes: {order:?} is given up");
                 }
@@ -178,12 +191,16 @@ impl Hostapd {
             keep
         });
         self.troubles.borrow_mut().retain(|name, _| there.contains_key(name));
+        self.told.borrow_mut().retain(|name, told| there.get(name) == Some(&told.inode));
         for (name, inode) in there {
             if !open.contains_key(name) {
                 let (commands, receiver) = mpsc::channel(COMMANDS);
                 self.serial.set(self.serial.get().wrapping_add(1));
                 let stale = Rc::new(Stale { file: Cell::new(true), passwords: Cell::new(true) });
+                let mut told = self.told.borrow_mut();
+                let told = told.entry(name.clone()).or_insert_with(|| Told { inode: *inode, given: Rc::default() });
                 let place = bss::Place {
+                    given: told.given.clone(),
                     name: name.clone(),
                     dir: dir.to_owned(),
                     serial: self.serial.get(),

@@ -67,7 +67,7 @@ impl Scene {
         let arrival = self.arrival(last, keyid);
         self.core.stations.connected("wlan0", mac(last));
         self.core.stations.described("wlan0", &Connected { mac: mac(last), keyid, vlan: None });
-        let changes = self.core.arrived(&arrival, self.now(0));
+        let changes = self.core.arrived(&arrival, true, self.now(0));
         if !changes.is_empty() {
             self.core.apply(&changes);
             self.core.arrival_stored(&arrival, &changes, true, self.now(0));
@@ -122,7 +122,7 @@ fn the_first_proof_binds_and_the_second_is_refused() {
 fn a_key_that_cannot_be_bound_lets_nobody_in() {
     let mut scene = Scene::new(CONFIG);
     let arrival = scene.arrival(1, LAMP);
-    let changes = scene.core.arrived(&arrival, scene.now(0));
+    let changes = scene.core.arrived(&arrival, true, scene.now(0));
     assert!(scene.events().is_empty() && !changes.is_empty());
     scene.core.arrival_stored(&arrival, &changes, false, scene.now(0));
     assert_eq!(scene.events(), [(Outcome::Refused, "not_stored")]);
@@ -198,10 +198,10 @@ fn who_was_there_before_makes_no_event_if_all_is_well() {
     let there = |scene: &Scene, last, keyid| Arrival { fresh: false, ..scene.arrival(last, keyid) };
     let first = there(&scene, 1, PHONE);
     scene.comes(1, PHONE);
-    assert!(scene.core.arrived(&first, scene.now(0)).is_empty());
+    assert!(scene.core.arrived(&first, true, scene.now(0)).is_empty());
     assert_eq!(scene.events().len(), 1);
     let wrong = there(&scene, 3, Some(KeyId::Device { id: 1, serial: 0 }));
-    scene.core.arrived(&wrong, scene.now(0));
+    scene.core.arrived(&wrong, true, scene.now(0));
     assert_eq!(scene.events()[1], (Outcome::Refused, "unknown_device"));
 }
 
@@ -212,7 +212,7 @@ fn with_sae_the_address_says_which_device_it_is() {
     let came = |last, akm| Arrival { akm: Some(akm), ..scene.arrival(last, None) };
     let (lamp, stranger, other_key) = (came(1, 0x000f_ac08), came(2, 0x000f_ac08), came(3, 0x000f_ac02));
     for arrival in [lamp, stranger, other_key] {
-        scene.core.arrived(&arrival, scene.now(0));
+        scene.core.arrived(&arrival, true, scene.now(0));
     }
     let expected =
         [(Outcome::Joined, "proved_key"), (Outcome::Joined, "quarantined"), (Outcome::Refused, "unknown_device")];
