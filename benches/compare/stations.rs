@@ -169,6 +169,13 @@ pub fn run(devices: &[Device], home: &Home, latchkey: &Latchkey, table: &mut Tab
 }
 
 fn listed(home: &Home) -> Result<usize, String> {
-    let list = home.call("stations", &json!({}))?;
-    Ok(list["stations"].as_array().map_or(0, Vec::len))
+    let mut seen = 0;
+    loop {
+        let list = home.call("stations", &json!({ "offset": seen }))?;
+        let page = list["stations"].as_array().map_or(0, Vec::len);
+        seen += page;
+        if page == 0 || list["total"].as_u64().is_none_or(|total| seen as u64 >= total) {
+            return Ok(seen);
+        }
+    }
 }

@@ -133,7 +133,8 @@ impl Context<'_> {
             let end = more.is_empty();
             all.extend(more);
             if end || all.len() as u64 >= total {
-                return Ok(json!({ field: all, "total": total }));
+                page[field] = Value::Array(all);
+                return Ok(page);
             }
         }
     }

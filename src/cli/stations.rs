@@ -6,7 +6,7 @@ use super::client::Failure;
 use super::reply::Part;
 use super::table::{Cell, Table};
 use super::text::{Look, Paint, bytes, clean, count, duration};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Understands the arguments.
 pub fn parse(words: &mut Words) -> Result<(), Stop> {
@@ -15,7 +15,7 @@ pub fn parse(words: &mut Words) -> Result<(), Stop> {
 
 /// Asks and prints.
 pub fn run(context: &mut Context<'_>) -> Result<(), Failure> {
-    let reply = context.call("stations", json!({}))?;
+    let reply = context.pages("stations", "stations")?;
     context.finish(&reply, render)
 }
 
@@ -94,6 +94,7 @@ fn megabits(kilobits: u64) -> String {
 mod tests {
     use super::super::tests::{COLOUR, PLAIN};
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn stations_are_a_table() {

@@ -54,7 +54,7 @@ fn requests_are_what_the_daemon_expects() {
         ),
         ("log --mac a", json!({ "method": "log", "params": { "mac": "a", "limit": null, "follow": false } })),
         ("sessions", json!({ "method": "sessions", "params": { "offset": 0 } })),
-        ("stations", json!({ "method": "stations", "params": {} })),
+        ("stations", json!({ "method": "stations", "params": { "offset": 0 } })),
         ("qr tv --ssid Home", json!({ "method": "qr", "params": { "name": "tv", "ssid": "Home" } })),
     ];
     for (line, expected) in table {

@@ -156,7 +156,13 @@ pub static METHODS: &[Method] = &[
     write("pending_unignore", &[("mac", Kind::Text)], pending::unignore),
     read("log", &[("mac", Kind::Text), ("limit", Kind::Number), ("follow", Kind::Flag)], status::log),
     read("sessions", &[("offset", Kind::Number), ("limit", Kind::Number)], status::sessions),
-    Method { name: "stations", params: &[], writes: false, stations: true, run: status::stations },
+    Method {
+        name: "stations",
+        params: &[("offset", Kind::Number), ("limit", Kind::Number)],
+        writes: false,
+        stations: true,
+        run: status::stations,
+    },
     read(FIREWALL_SHOW, &[], firewall::show),
     read("qr", &[("name", Kind::Text), ("ssid", Kind::Text)], device::qr),
 ];
@@ -203,7 +209,8 @@ impl Call {
 
     /// True when the table of stations is to be brought up to date before the call is run.
     pub fn tells_of_stations(&self) -> bool {
-        self.method.stations
+        // Once for all pages of the list.
+        self.method.stations && matches!(self.params.number("offset", 0, u32::MAX), Ok(None | Some(0)))
     }
 
     /// True when the firewall's table is to be looked at before the call is run.
