@@ -15,9 +15,15 @@ const LAMP: &str = "00:00:5e:00:53:01";
 
 /// The stations as latchkey tells of them: address and the field.
 fn stations(home: &Home, field: &str) -> Vec<(String, Value)> {
-    let reply = home.call("stations", json!({})).unwrap();
-    let list = reply["stations"].as_array().unwrap().iter();
-    list.map(|station| (station["mac"].as_str().unwrap().to_owned(), station[field].clone())).collect()
+    let mut all = Vec::new();
+    loop {
+        let reply = home.call("stations", json!({ "offset": all.len() })).unwrap();
+        let page = reply["stations"].as_array().unwrap();
+        all.extend(page.iter().map(|station| (station["mac"].as_str().unwrap().to_owned(), station[field].clone())));
+        if page.is_empty() || all.len() as u64 >= reply["total"].as_u64().unwrap() {
+            return all;
+        }
+    }
 }
 
 fn bsses(home: &Home) -> usize {
