@@ -62,11 +62,6 @@ impl Arrival {
     pub fn found(bss: &Arc<str>, station: &Station, fresh: bool, at: Instant) -> Arrival {
         Arrival { bss: bss.clone(), mac: station.mac, keyid: station.key(), akm: station.akm, fresh, at }
     }
-
-    /// True when only the AKM tells what it is that the station proved: with SAE, hostapd names no key.
-    pub fn is_unclear(&self, ssid: &Ssid) -> bool {
-        self.keyid.is_none() && self.akm.is_none() && ssid.has_sae_passwords()
-    }
 }
 
 impl Core {
@@ -97,7 +92,15 @@ impl Core {
     pub fn arrival_stored(&mut self, arrival: &Arrival, changes: &[Change], stored: bool, now: Now) {
         let now = self.time.effective(now);
         self.pairing.admit(None);
-        let Some((ssid, evidence)) = self.evidence_of(arrival) else { return };
+        let Some((ssid, evidence)) = self.evidence_of(arrival) else {
+            // Its BSS vanished meanwhile: it is registered all the same, and the window was for one.
+            if let ([Change::Put(devices)], true) = (changes, stored) {
+                for device in devices {
+                    self.paired(device, arrival.mac, &Arc::from([]), &arrival.bss, now.wall);
+                }
+            }
+            return;
+        };
         let mut decided = self.decide(arrival.mac, &ssid, evidence, now);
         match &mut decided {
             Ok(grant) if stored => match changes {

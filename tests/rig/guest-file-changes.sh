@@ -38,18 +38,11 @@ last_off() {
 off_since() { last_off "$1"; [ "$at" -ge "$2" ]; }
 bridged() { [ "$(bridge_of "$1")" = "$2" ]; }
 on_air_as() { [ "$(on_air "$1")" = "$2" ]; }
-eventually() { # WHAT SECONDS EXPECTED COMMAND...
-    local what=$1 seconds=$2 expected=$3
-    shift 3
-    is_expected() { [ "$("$@")" = "$expected" ]; }
-    wait_for "$seconds" is_expected "$@"
-    result "$what" "$expected" "$("$@")"
-}
 
 registered_with() { lk --json device list | jq -r --arg mac "$1" '[.devices[] | select(any(.macs[]?; .mac == $mac))] | length'; }
 reload_daemon() {
     kill -HUP $daemon
-    pause 1
+    pause 2
     if lk --json status | jq -e '.config.error == null' >/dev/null; then echo running; else lk --json status | jq -r .config.error; fi
 }
 
@@ -64,11 +57,11 @@ reaches() {
     [ "$(echoes_at "$2")" -gt "$before" ] && echo yes || echo no
 }
 answers_to() { ip netns exec "$1" ping -n -q -c 3 -i 0.2 -W 1 "$2" >/dev/null 2>&1 && echo yes || echo no; }
-result "tv reaches phone: same VLAN, isolate is off" yes "$(reaches tv phone)"
+eventually "tv reaches phone: same VLAN, isolate is off" 10 yes reaches tv phone
 result "lamp reaches safecam: same VLAN on another BSS, isolate is on" no "$(reaches lamp safecam)"
 result "safecam reaches lamp: same VLAN on another BSS, isolate is on" no "$(reaches safecam lamp)"
 result "safecam reaches aircam: same VLAN, isolate is on" no "$(reaches safecam aircam)"
-result "safecam reaches the gateway" yes "$(answers_to safecam 10.77.0.1)"
+eventually "safecam reaches the gateway" 10 yes answers_to safecam 10.77.0.1
 result "lamp reaches tv: another VLAN" no "$(reaches lamp tv)"
 
 # ---- taken off the air: WPA2 by the key file, WPA3 by SAE passwords, WPA3 by RADIUS ----
@@ -80,7 +73,7 @@ comes_to phone 20 "other profile"
 goes safetv "other profile" device set safetv profile=iot
 comes_to safetv 20 "other profile"
 result "safecam reaches safetv: same VLAN on the same BSS, isolate is on" no "$(reaches safecam safetv)"
-result "safetv reaches the gateway" yes "$(answers_to safetv 10.77.0.1)"
+eventually "safetv reaches the gateway" 10 yes answers_to safetv 10.77.0.1
 goes safecam "blocked" device block safecam
 goes safetv "new key" device rotate safetv
 goes aircam "blocked" device block aircam
@@ -129,17 +122,17 @@ result "a reload with a schedule is accepted" running "$(reload_daemon)"
 
 # ---- somebody else's hands ----
 bridge_flag() { cat "/sys/class/net/$1/brport/$2" 2>/dev/null || echo none; }
-result "wlan0.20 does not flood unknown addresses to the air" 0 "$(bridge_flag wlan0.20 unicast_flood)"
-result "wlan0.20 is an isolated port" 1 "$(bridge_flag wlan0.20 isolated)"
-result "wlan0.30 is not, as its profile says" 0 "$(bridge_flag wlan0.30 isolated)"
+eventually "wlan0.20 does not flood unknown addresses to the air" 5 0 bridge_flag wlan0.20 unicast_flood
+eventually "wlan0.20 is an isolated port" 5 1 bridge_flag wlan0.20 isolated
+eventually "wlan0.30 is not, as its profile says" 5 0 bridge_flag wlan0.30 isolated
 master_of() { basename "$(readlink -f "/sys/class/net/$1/master")" 2>/dev/null; }
 ip link set wlan0.20 nomaster
-eventually "wlan0.20 is put back into its bridge" 5 brvlan20 master_of wlan0.20
+eventually "wlan0.20 is put back into its bridge" 15 brvlan20 master_of wlan0.20
 bridge link set dev wlan0.20 flood on
-eventually "wlan0.20's flooding is put back" 5 0 bridge_flag wlan0.20 unicast_flood
+eventually "wlan0.20's flooding is put back" 15 0 bridge_flag wlan0.20 unicast_flood
 address_of() { ip -4 -o addr show dev "$1" | awk '{ print $4 }'; }
 ip addr del 10.77.0.1/24 dev brvlan20
-eventually "the bridge's address is put back" 5 10.77.0.1/24 address_of brvlan20
+eventually "the bridge's address is put back" 15 10.77.0.1/24 address_of brvlan20
 
 # ---- kill -9 in the middle, and a change while it is down is not lost ----
 ping_begin
@@ -151,7 +144,7 @@ serve
 wait_for 60 answers || abandon "latchkey does not answer after kill -9"
 all_known() { lk --json stations | jq -e '[.stations[] | select(.device != null)] | length >= 6' >/dev/null; }
 wait_for 20 all_known
-result "after kill -9: lamp is known" "lamp on wlan0 in VLAN 20, WPA2-PSK" "$(on_air lamp)"
+eventually "after kill -9: lamp is known" 20 "lamp on wlan0 in VLAN 20, WPA2-PSK" on_air lamp
 goes lamp "blocked, after kill -9" device block lamp
 pause 3
 stays_off lamp "blocked, after kill -9"

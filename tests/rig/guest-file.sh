@@ -91,7 +91,7 @@ CONF
 }
 network Home 0 WPA-PSK wpa_psk_file=$psk_dir/home >$run/home.conf
 # An interface for each station: only so does the kernel keep the stations of a VLAN from each other.
-network Safe 1 SAE ieee80211w=2 sae_pwe=1 per_sta_vif=1 >$run/safe.conf
+network Safe 1 SAE ieee80211w=2 sae_pwe=1 disable_pmksa_caching=1 per_sta_vif=1 >$run/safe.conf
 network Air 2 SAE ieee80211w=2 sae_pwe=0 macaddr_acl=2 wpa_psk_radius=2 own_ip_addr=127.0.0.1 nas_identifier=ap-air \
     auth_server_addr=127.0.0.1 auth_server_port=1812 auth_server_shared_secret="$secret" \
     acct_server_addr=127.0.0.1 acct_server_port=1813 acct_server_shared_secret="$secret" >$run/air.conf
@@ -181,6 +181,18 @@ for name in "${names[@]}" newcomer; do
 done
 arrive copycat
 
+# eventually WHAT SECONDS EXPECTED COMMAND...: a row, when the command says what is expected or the time is over.
+eventually() {
+    local what=$1 seconds=$2 expected=$3 got
+    shift 3
+    is_expected() {
+        got=$("$@")
+        [ "$got" = "$expected" ]
+    }
+    wait_for "$seconds" is_expected "$@"
+    result "$what" "$expected" "$got"
+}
+
 # What latchkey says of a station: "lamp on wlan0 in VLAN 20, WPA2-PSK".
 on_air() {
     lk --json stations | jq -r --arg mac "${mac[$1]}" \
@@ -197,8 +209,8 @@ bridge_of() {
     echo none
 }
 expect_air() {
-    result "$1 among the stations" "$2" "$(on_air "$1")"
-    result "$1 is in bridge" "$3" "$(bridge_of "$1")"
+    eventually "$1 among the stations" 30 "$2" on_air "$1"
+    eventually "$1 is in bridge" 10 "$3" bridge_of "$1"
 }
 expect_air lamp "lamp on wlan0 in VLAN 20, WPA2-PSK" brvlan20
 expect_air sensor "sensor on wlan0 in VLAN 20, WPA2-PSK" brvlan20
@@ -212,10 +224,9 @@ expect_air newcomer "unknown on wlan0 in VLAN 40, WPA2-PSK" brvlan40
 expect_air copycat nothing none
 
 bound() { lk --json device show "$1" | jq -r --arg mac "${mac[$1]}" '[.device.macs[]? | select(.mac == $mac) | .proved] | tostring'; }
-for name in sensor tv; do result "$name is bound to the address that proved its key" "[true]" "$(bound $name)"; done
-pending() { lk --json pending list | jq -e --arg mac "${mac[$1]}" 'any(.pending[]; .mac == $mac and .quarantined)' >/dev/null; }
-pending newcomer && got=yes || got=no
-result "newcomer is in the pending list, quarantined" yes $got
+for name in sensor tv; do eventually "$name is bound to the address that proved its key" 10 "[true]" bound $name; done
+pending() { lk --json pending list | jq -r --arg mac "${mac[$1]}" 'any(.pending[]; .mac == $mac and .quarantined)'; }
+eventually "newcomer is in the pending list, quarantined" 10 true pending newcomer
 
 save
 . $rig/guest-file-changes.sh

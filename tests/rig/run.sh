@@ -86,6 +86,8 @@ done <"$results"
 say "mode $mode: $rows rows in $((SECONDS - started)) s, ${#problems[@]} not as expected"
 [ ${#problems[@]} -gt 0 ] || exit 0
 
+# First, and after the logs again: whoever reads this may have only one end of it.
+for problem in "${problems[@]}"; do say "FAIL $problem"; done
 for log in "$out/console.log" "$out"/guest/log/*; do
     [ -s "$log" ] || continue
     echo "--- ${log#"$out/"} (last lines)"

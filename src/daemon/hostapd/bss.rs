@@ -137,7 +137,7 @@ impl Bss {
             tokio::select! {
                 received = events.receive(&mut datagram) => received?,
                 _ = renew.tick() => {
-                    // There is no asking whether one is attached, and attaching twice means every event twice. But
+                    // There is no asking whether one is attached, and what a second ATTACH does depends on the version. But
                     // DETACH fails when one is not. What happens in between shows in the next walk.
                     events.send("DETACH").await?;
                     events.send("ATTACH").await?;

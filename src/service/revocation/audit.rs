@@ -25,6 +25,9 @@ const RARELY: Duration = Duration::from_secs(300);
 /// ... up to this.
 const MOST_RARELY: Duration = Duration::from_secs(3600);
 
+/// Seconds after which the interface that hostapd made for a station must be in a bridge.
+const TO_BE_BRIDGED: u64 = 5;
+
 /// That a station was taken off.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Taken {
@@ -162,6 +165,7 @@ impl Core {
             return finding(&device.name, why, Some(format!("{why}, but hostapd let it in as before")));
         }
         let vlan = self.config.profile(&device.profile)?.vlan;
+        let in_vlan = in_vlan.or_else(|| self.is_nowhere(station).then_some(None));
         let in_vlan = in_vlan.filter(|in_vlan| *in_vlan != vlan)?;
         let words = |vlan: Option<u16>| vlan.map_or("no VLAN".to_owned(), |vlan| format!("VLAN {vlan}"));
         let wrong = format!(
@@ -183,6 +187,17 @@ impl Core {
                 Some(terms) => !terms.pairing && terms.vlan != in_vlan,
                 None => true,
             })
+    }
+}
+
+impl Core {
+    /// The interface that hostapd made for a station is in no bridge: with `per_sta_vif` that is where one is left that came
+    /// back by a cached PMKSA, of which hostapd remembers no VLAN.
+    fn is_nowhere(&self, station: &Station) -> bool {
+        // No bridges at all: nobody looked.
+        station.own_interface.is_some()
+            && station.connected.is_some_and(|seconds| seconds >= TO_BE_BRIDGED)
+            && !self.network.ports.is_empty()
     }
 }
 

@@ -242,6 +242,16 @@ fn what_is_wrong_with_a_station_is_found() {
     assert_eq!(at_once(|scene| scene.found(1, None)), [(1, Why::NewProfile)]);
     assert_eq!(at_once(|scene| scene.found(5, Some(20))), [(5, Why::NewProfile)]);
     assert_eq!(at_once(|scene| scene.core.stations.connected("wlan0", mac(1))), []);
+    // On an interface of its own: of which no bridge is known, where others are; just made, or not looked at.
+    fn own(scene: &mut Scene, n: u8, seconds: u64) {
+        let station = Station { authorized: true, connected: Some(seconds), ..Station::new(mac(n)) };
+        scene.core.stations.found("wlan0", Station { own_interface: Some(4097), ..station });
+        scene.core.network.ports.insert("wlan0.4096".into(), "brvlan20".into());
+    }
+    assert_eq!(at_once(|scene| own(scene, 1, 9)), [(1, Why::NewProfile)]);
+    assert_eq!(at_once(|scene| own(scene, 5, 9)), []);
+    assert_eq!(at_once(|scene| own(scene, 1, 1)), []);
+    assert_eq!(at_once(|scene| (own(scene, 1, 9), scene.core.network.ports.clear()).1), []);
     // With an older key; unbound; of a device that is gone; with one of several keys.
     assert_eq!(at_once(|scene| (scene.found(1, Some(20)), scene.granted(1, &[(1, 0)], "iot")).0), [(1, Why::NewKey)]);
     assert_eq!(at_once(|scene| (scene.found(9, Some(20)), scene.granted(9, &[(1, 1)], "iot")).0), [(9, Why::Unbound)]);
