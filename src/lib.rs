@@ -6,6 +6,7 @@
 //! wire, wpa          what stands on the wire, and the key search: no I/O, no clock
 //! config, registry   what the administrator said: settings and devices
 //! firewall           what profiles may reach, as an nftables ruleset: text in, text out
+//! eap, pki           EAP conversations and methods; certificates: no I/O
 //! decision           one pure function: may this device in, and on what terms
 //! store              the registry on flash (SQLite)
 //! network            what the kernel has of the network, and what is to be done about it: no I/O
@@ -17,9 +18,11 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod decision;
+pub mod eap;
 pub mod firewall;
 pub mod mac;
 pub mod network;
+pub mod pki;
 pub mod registry;
 pub mod secret;
 pub mod service;

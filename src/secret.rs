@@ -78,6 +78,62 @@ impl Drop for Pmk {
     }
 }
 
+/// An EAP-PSK key: 16 octets (RFC 4764, 3).
+#[derive(Clone, PartialEq, Eq)]
+pub struct EapPskKey([u8; 16]);
+redacted!(EapPskKey);
+
+impl EapPskKey {
+    /// Takes the octets of a key.
+    pub fn new(octets: [u8; 16]) -> EapPskKey {
+        EapPskKey(octets)
+    }
+
+    /// The octets, for the key derivation and for whoever feeds them into the device.
+    pub fn expose(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl Drop for EapPskKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// What an EAP method exports (RFC 5247, 1.4). The EMSK is not kept: nothing uses it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EapKeys {
+    /// Master session key: its halves are MS-MPPE-Recv-Key and MS-MPPE-Send-Key.
+    msk: [u8; 64],
+    /// Session-Id, 33 to 65 octets: EAP-Key-Name (RFC 7268, 2.2). No secret.
+    session_id: Box<[u8]>,
+}
+redacted!(EapKeys);
+
+impl EapKeys {
+    /// Takes what a method exports.
+    pub fn new(msk: [u8; 64], session_id: &[u8]) -> EapKeys {
+        EapKeys { msk, session_id: session_id.into() }
+    }
+
+    /// The master session key, for the NAS.
+    pub fn msk(&self) -> &[u8; 64] {
+        &self.msk
+    }
+
+    /// The Session-Id.
+    pub fn session_id(&self) -> &[u8] {
+        &self.session_id
+    }
+}
+
+impl Drop for EapKeys {
+    fn drop(&mut self) {
+        self.msk.zeroize();
+    }
+}
+
 /// The secret shared with a RADIUS client (RFC 2865, 3): any octets, at least one. The state of its HMAC is kept
 /// beside it: a third of what a Message-Authenticator costs.
 #[derive(Clone)]

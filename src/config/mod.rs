@@ -206,6 +206,17 @@ pub enum Security {
     Wpa3,
     /// WPA2/WPA3 transition: PSK and SAE.
     Mixed,
+    /// WPA2 or WPA3 Enterprise (802.1X): EAP, and no Wi-Fi keys.
+    Enterprise,
+    /// 802.1X on a cable: no SSID, EAP only.
+    Wired,
+}
+
+impl Security {
+    /// True when devices join with Wi-Fi keys; else only with EAP.
+    pub fn has_keys(self) -> bool {
+        matches!(self, Security::Wpa2 | Security::Wpa3 | Security::Mixed)
+    }
 }
 
 /// What becomes of devices that are not registered.
@@ -266,7 +277,7 @@ words!(Bridges: Leave = "leave", Manage = "manage");
 words!(Firewall: On = "on", Off = "off");
 words!(Isolate: Yes = "1", No = "0");
 words!(Backend: Radius = "radius", PskFile = "psk-file");
-words!(Security: Wpa2 = "wpa2", Wpa3 = "wpa3", Mixed = "mixed");
+words!(Security: Wpa2 = "wpa2", Wpa3 = "wpa3", Mixed = "mixed", Enterprise = "enterprise", Wired = "wired");
 
 impl Config {
     /// Checks and types a configuration. UCI values are octets (an SSID need not be UTF-8), so text or octets do.

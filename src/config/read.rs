@@ -618,7 +618,7 @@ impl<'d> Scope<'_, 'd> {
     fn backend_fits(&mut self, backend: Backend, security: Security) {
         let message = match (backend, security) {
             // What that means depends on hostapd, and is said when it is there.
-            (_, Security::Wpa2) | (Backend::Radius, _) => return,
+            (_, Security::Wpa2 | Security::Enterprise | Security::Wired) | (Backend::Radius, _) => return,
             // hostapd_ctrl_iface_kick_mismatch_psk_sta_iter (ctrl_iface.c) looks for their PMKs in the file.
             (Backend::PskFile, Security::Mixed) => {
                 "with backend 'psk-file', hostapd drops the devices that joined with WPA3 whenever a key changes, and they join \

@@ -61,6 +61,8 @@ impl Case<'_> {
             expires: None,
             blocked: false,
             created: self.now,
+            eap: None,
+            places: Vec::new(),
         }
     }
 }

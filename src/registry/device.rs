@@ -1,5 +1,7 @@
 //! A device as the administrator registered it, and the changes that are made to devices.
 
+use super::credential::{EapCredentials, Place};
+use super::maker::Maker;
 use crate::mac::MacAddr;
 use crate::secret::Passphrase;
 use crate::time::UnixTime;
@@ -77,7 +79,8 @@ pub struct Device {
     pub name: Arc<str>,
     /// The profile that gives VLAN and access; a name in the configuration.
     pub profile: Arc<str>,
-    /// Its own Wi-Fi key. `None`: an approved device that still uses the SSID's onboarding key.
+    /// Its own Wi-Fi key. `None`: it has other credentials; or none, and still uses the SSID's onboarding key
+    /// ([`Device::uses_onboarding_key`]).
     pub key: Option<Passphrase>,
     /// Counts the keys this device has had, so that a PMK of an older key is never taken for the present one.
     pub key_serial: u32,
@@ -93,6 +96,10 @@ pub struct Device {
     pub blocked: bool,
     /// When it was registered.
     pub created: UnixTime,
+    /// What it proves itself with over EAP; most devices have only a Wi-Fi key.
+    pub eap: Option<Box<EapCredentials>>,
+    /// Where it may be; anywhere if empty.
+    pub places: Vec<Place>,
 }
 
 /// One durable change of the registry: all of it is stored, or nothing.
@@ -106,6 +113,10 @@ pub enum Change {
     Bind(DeviceId, BoundMac),
     /// Hides an unknown address from the pending list (true), or shows it again (false).
     Ignore(MacAddr, bool),
+    /// Inserts a maker, or replaces the one of that name.
+    PutMaker(Box<Maker>),
+    /// Removes the maker of this name; its devices stay, with the credentials they have.
+    RemoveMaker(Arc<str>),
 }
 
 /// What is counted of a device. Kept in memory, written a few times a day.

@@ -1,14 +1,19 @@
 //! The devices: what they are, which changes there can be, and which secrets are refused.
 
+pub mod credential;
 pub mod device;
 pub mod generate;
+pub mod maker;
 pub mod similar;
 pub mod weak;
 
 use crate::mac::MacAddr;
+use crate::pki::{CertificateInfo, Voucher};
 use crate::secret::Passphrase;
 use crate::time::UnixTime;
+use credential::KnownBy;
 use device::{Bind, BoundMac, Change, Device, DeviceId, Seen};
+use maker::Maker;
 use similar::{Signature, Similarity};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -25,6 +30,9 @@ pub struct Registry {
     by_mac: HashMap<MacAddr, DeviceId>,
     /// Devices whose key may be used by an address that is not bound yet, by profile.
     open: BTreeMap<Arc<str>, BTreeSet<DeviceId>>,
+    by_nai: HashMap<Arc<str>, DeviceId>,
+    by_certificate: HashMap<KnownBy, DeviceId>,
+    makers: BTreeMap<Arc<str>, Maker>,
     ignored: BTreeSet<MacAddr>,
     next_id: u32,
     /// Counts the changes.
@@ -108,6 +116,43 @@ impl Registry {
     /// The device an address is bound to.
     pub fn by_mac(&self, mac: MacAddr) -> Option<&Device> {
         self.get(*self.by_mac.get(&mac)?)
+    }
+
+    /// The device whose EAP-PSK identity this is, octet for octet.
+    pub fn by_nai(&self, nai: &str) -> Option<&Device> {
+        self.get(*self.by_nai.get(nai)?)
+    }
+
+    /// The device that is known by a certificate: by exactly this one first, then by what its maker vouches for.
+    pub fn by_certificate(&self, info: &CertificateInfo, voucher: &Voucher) -> Option<&Device> {
+        let find = |known_by: KnownBy| self.by_certificate.get(&known_by);
+        let serial = KnownBy::Serial { issuer: info.issuer_hash, serial: info.serial.clone() };
+        let exact = [KnownBy::Fingerprint(info.fingerprint), KnownBy::PublicKey(info.public_key), serial];
+        let exact = exact.into_iter().find_map(find);
+        let vouched = || {
+            let Voucher::Maker(maker) = voucher else { return None };
+            let serial = info.subject_serial.iter().cloned();
+            let serial = serial.map(|serial| KnownBy::SubjectSerial { maker: maker.clone(), serial });
+            let names = info.alt_names.iter().map(|name| name.to_ascii_lowercase().into());
+            let names = names.map(|name| KnownBy::AltName { maker: maker.clone(), name });
+            serial.chain(names).find_map(find)
+        };
+        self.get(*exact.or_else(vouched)?)
+    }
+
+    /// The device that is known by a raw public key (SHA-256 of the SubjectPublicKeyInfo).
+    pub fn by_public_key(&self, key: [u8; 32]) -> Option<&Device> {
+        self.get(*self.by_certificate.get(&KnownBy::PublicKey(key))?)
+    }
+
+    /// The makers, by name.
+    pub fn makers(&self) -> impl ExactSizeIterator<Item = &Maker> {
+        self.makers.values()
+    }
+
+    /// A maker by its name.
+    pub fn maker(&self, name: &str) -> Option<&Maker> {
+        self.makers.get(name)
     }
 
     /// True when an address is bound to a device.
@@ -235,6 +280,12 @@ impl Registry {
                     self.index(&device);
                 }
             }
+            Change::PutMaker(maker) => {
+                self.makers.insert(maker.name.clone(), (**maker).clone());
+            }
+            Change::RemoveMaker(name) => {
+                self.makers.remove(name);
+            }
             Change::Ignore(mac, true) => {
                 self.ignored.insert(*mac);
             }
@@ -249,7 +300,15 @@ impl Registry {
         for bound in &device.macs {
             self.by_mac.insert(bound.mac, device.id);
         }
-        if device.has_room() {
+        if let Some(eap) = &device.eap {
+            if let Some(psk) = &eap.psk {
+                self.by_nai.insert(psk.nai.clone(), device.id);
+            }
+            for certificate in &eap.certificates {
+                self.by_certificate.insert(certificate.known_by.clone(), device.id);
+            }
+        }
+        if device.key.is_some() && device.has_room() {
             self.open.entry(device.profile.clone()).or_default().insert(device.id);
         }
     }
@@ -260,6 +319,14 @@ impl Registry {
         for bound in &device.macs {
             if self.by_mac.get(&bound.mac) == Some(&id) {
                 self.by_mac.remove(&bound.mac);
+            }
+        }
+        if let Some(eap) = &device.eap {
+            if let Some(psk) = &eap.psk {
+                self.by_nai.remove(&psk.nai);
+            }
+            for certificate in &eap.certificates {
+                self.by_certificate.remove(&certificate.known_by);
             }
         }
         if let Some(ids) = self.open.get_mut(&device.profile) {
@@ -277,10 +344,15 @@ fn folded(name: &Arc<str>) -> Arc<str> {
 }
 
 impl Device {
+    /// True when the device has no credential of its own: an approved one that still uses the SSID's onboarding key.
+    pub fn uses_onboarding_key(&self) -> bool {
+        self.key.is_none() && self.eap.is_none()
+    }
+
     /// True when an address that is not bound yet may use this device's key.
     /// A blocked device has no room; whether it is expired is a question of the time asked.
     pub fn has_room(&self) -> bool {
-        self.key.is_some()
+        !self.uses_onboarding_key()
             && !self.blocked
             && match self.bind {
                 Bind::First => {
@@ -327,6 +399,8 @@ pub(crate) mod tests {
             expires: None,
             blocked: false,
             created: UnixTime(1_700_000_000),
+            eap: None,
+            places: Vec::new(),
         }
     }
 

@@ -2,7 +2,6 @@
 //! it is decided upon as after any handshake; a key is bound, or the station is taken off again, and kept off.
 
 use super::{Core, Now};
-use crate::config::Ssid;
 use crate::decision::event::{Event, Method, Outcome};
 use crate::decision::reason::Reason;
 use crate::decision::{Evidence, Grant, Proof, Refusal};

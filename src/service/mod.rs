@@ -225,7 +225,7 @@ impl Core {
                 Change::Ignore(mac, true) => {
                     self.pending.remove(*mac);
                 }
-                Change::Ignore(_, false) => {}
+                Change::Ignore(_, false) | Change::PutMaker(_) | Change::RemoveMaker(_) => {}
             }
         }
     }

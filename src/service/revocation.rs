@@ -243,7 +243,7 @@ impl Core {
                     self.revoke(&before, None);
                 }
             }
-            Change::Bind(..) | Change::Ignore(..) => {}
+            Change::Bind(..) | Change::Ignore(..) | Change::PutMaker(_) | Change::RemoveMaker(_) => {}
         }
     }
 

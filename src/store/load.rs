@@ -103,6 +103,8 @@ fn devices(conn: &Connection) -> Result<Vec<Device>, LoadError> {
             expires: row.get::<_, Option<i64>>(5)?.map(UnixTime),
             blocked: flag(row, 6)?,
             created: UnixTime(row.get(7)?),
+            eap: None,
+            places: Vec::new(),
         })
     })?;
     devices.shrink_to_fit();

@@ -47,6 +47,7 @@ fn apply_change(conn: &Connection, change: &Change) -> Result<(), WriteError> {
         Change::Put(devices) => put_devices(conn, devices),
         Change::Remove(id) => Ok(remove(conn, *id)?),
         Change::Bind(id, bound) => bind(conn, *id, bound),
+        Change::PutMaker(_) | Change::RemoveMaker(_) => Ok(()),
         Change::Ignore(mac, true) => Ok(run(conn, "INSERT OR IGNORE INTO ignored_mac (mac) VALUES (?1)", [mac.0])?),
         Change::Ignore(mac, false) => Ok(run(conn, "DELETE FROM ignored_mac WHERE mac = ?1", [mac.0])?),
     }

@@ -138,6 +138,8 @@ impl Bss {
             Security::Wpa2 => psk && !sae,
             Security::Wpa3 => sae && !psk,
             Security::Mixed => psk && sae,
+            Security::Enterprise => !psk && !sae,
+            Security::Wired => true,
         };
         if !fits {
             tracing::warn!(

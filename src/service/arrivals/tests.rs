@@ -33,6 +33,8 @@ fn device(id: u32, name: &str, bind: Bind, macs: &[MacAddr]) -> Device {
         expires: None,
         blocked: false,
         created: UnixTime(1),
+        eap: None,
+        places: Vec::new(),
     }
 }
 

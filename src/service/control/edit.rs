@@ -63,6 +63,8 @@ pub fn create(
         expires,
         blocked: false,
         created: now.wall,
+        eap: None,
+        places: Vec::new(),
     };
     check_binding(&device)?;
     device.key = Some(match wanted.key.filter(|text| !text.is_empty()) {

@@ -88,6 +88,8 @@ fn register(core: &mut Core, kinds: &[Kind]) {
             expires: kind.expires.map(UnixTime),
             blocked: kind.blocked,
             created: UnixTime(1),
+            eap: None,
+            places: Vec::new(),
         };
         core.apply(&[Change::Put(vec![device])]);
         if kind.has_key && kind.ready {

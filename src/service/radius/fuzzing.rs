@@ -51,6 +51,8 @@ pub fn fuzz(data: &[u8]) {
         expires: None,
         blocked: false,
         created: UnixTime(1),
+        eap: None,
+        places: Vec::new(),
     };
     let registry = Registry::load(vec![device(1, vec![bound]), device(2, vec![])], vec![], vec![], DeviceId(3));
     let (random, secret) = (Box::new(|octets: &mut [u8]| octets.fill(7)), RadiusSecret::new(SECRET));

@@ -29,6 +29,8 @@ fn device(id: u32, name: &str, macs: &[MacAddr]) -> Device {
         expires: None,
         blocked: false,
         created: UnixTime(1),
+        eap: None,
+        places: Vec::new(),
     }
 }
 

@@ -35,6 +35,8 @@ fn device(id: u32, name: &str) -> Device {
         expires: None,
         blocked: false,
         created: UnixTime(1_700_000_000),
+        eap: None,
+        places: Vec::new(),
     }
 }
 

@@ -42,6 +42,7 @@ impl Model {
                         return None;
                     }
                 }
+                Change::PutMaker(_) | Change::RemoveMaker(_) => {}
                 Change::Remove(id) => {
                     next.devices.remove(&id.0);
                     next.seen.remove(&id.0);
@@ -110,6 +111,8 @@ fn any_device() -> impl Strategy<Value = Device> {
             expires: expires.map(UnixTime),
             blocked,
             created: UnixTime(created),
+            eap: None,
+            places: Vec::new(),
         },
     )
 }

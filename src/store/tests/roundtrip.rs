@@ -35,6 +35,8 @@ fn every_field() {
         expires: Some(UnixTime(-1)),
         blocked: true,
         created: UnixTime(i64::MIN),
+        eap: None,
+        places: Vec::new(),
     };
     let mut long = device(3, &"x".repeat(300));
     long.key = Some(Passphrase::new(&" ~".repeat(31)).unwrap());

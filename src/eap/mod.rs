@@ -1,0 +1,78 @@
+//! The EAP server (RFC 3748): conversations and methods, without I/O, clock or randomness of their own.
+//!
+//! A [`Method`] is one exchange of one device. To add one: a folder here, and a line in [`METHODS`].
+
+pub mod problem;
+pub mod psk;
+pub mod tls;
+
+use crate::pki::{CertificateInfo, Voucher};
+use crate::registry::device::DeviceId;
+use crate::secret::{EapKeys, EapPskKey};
+use crate::time::UnixTime;
+use problem::Problem;
+use std::sync::Arc;
+
+/// What the server has to know, handed in with each packet.
+pub struct Context<'a> {
+    /// Looks up EAP-PSK keys.
+    pub credentials: &'a dyn Credentials,
+    /// Fills a buffer with unpredictable octets.
+    pub random: &'a mut dyn FnMut(&mut [u8]),
+    /// The time to judge certificates by.
+    pub wall: UnixTime,
+    /// How many octets an EAP packet may have on its way to the supplicant (Framed-MTU of the request, within 500 to 1400).
+    pub mtu: usize,
+    /// ID_S of EAP-PSK: the server's name.
+    pub server_id: &'a [u8],
+    /// Our certificate, whom we trust, and what is kept for resumption. `None`: there is no EAP-TLS.
+    pub tls: Option<&'a tls::Server>,
+}
+
+/// Who has which key.
+pub trait Credentials {
+    /// The key of the device with this NAI (octet for octet), whether the device is blocked or not.
+    fn eap_psk(&self, nai: &[u8]) -> Option<(DeviceId, EapPskKey)>;
+}
+
+/// Who a device has proved to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proved {
+    /// It has the EAP-PSK key of this device.
+    Psk(DeviceId),
+    /// It has the private key of this certificate, and the certificate is good.
+    Certificate(Arc<CertificateInfo>, Voucher),
+    /// It has the private key of this registered raw public key (SHA-256 of the SubjectPublicKeyInfo).
+    PublicKey([u8; 32]),
+}
+
+/// What a method makes of a response.
+#[derive(Debug)]
+pub enum Progress {
+    /// Send this as type-data of the next request.
+    Request(Vec<u8>),
+    /// The device proved who it is: decide, then [`Method::decided`].
+    Proved(Proved),
+    /// It is over, with an EAP-Success.
+    Success(EapKeys),
+    /// It is over, with an EAP-Failure.
+    Failure(Problem),
+    /// The response counts as if it had never come (RFC 3748, 2.1): the last request still stands.
+    Discard(&'static str),
+}
+
+/// One exchange of a method. Each call takes the type-data of a response, which is what follows the Type octet.
+pub trait Method {
+    /// The type-data of the first request.
+    fn begin(&mut self, context: &mut Context<'_>) -> Vec<u8>;
+    /// Takes the type-data of a response.
+    fn receive(&mut self, data: &[u8], context: &mut Context<'_>) -> Progress;
+    /// Goes on after [`Progress::Proved`]: the device may in, or not. A refusal is said within the method if it can.
+    fn decided(&mut self, admitted: bool, context: &mut Context<'_>) -> Progress;
+    /// Octets of memory it holds at present, about.
+    fn octets(&self) -> usize;
+    /// What is to be known of it beside its name in the log ("1.3, resumed"); empty if nothing.
+    fn detail(&self) -> &'static str {
+        ""
+    }
+}
