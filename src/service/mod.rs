@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::decision::event::{Event, EventRing};
 use crate::decision::hours::{Moment, check_standing};
 use crate::decision::reason::Reason;
-use crate::decision::{Evidence, Grant, Refusal, Request, View, Window, decide};
+use crate::decision::{Grant, Refusal, Request, View, Window, decide};
 use crate::mac::MacAddr;
 use crate::registry::Registry;
 use crate::registry::device::{Change, Device, DeviceId};
@@ -313,24 +313,17 @@ impl Core {
         u32::try_from(addresses.len()).unwrap_or(u32::MAX)
     }
 
-    fn decide(&self, mac: MacAddr, ssid: &[u8], evidence: Evidence, now: Now) -> Result<Grant, Refusal> {
-        self.decide_in(mac, ssid, evidence, self.pairing.current(now.mono).map(|open| &open.window), now)
+    fn decide(&self, request: &Request<'_>, now: Now) -> Result<Grant, Refusal> {
+        self.decide_in(request, self.pairing.current(now.mono).map(|open| &open.window), now)
     }
 
     /// Decides as if this were the pairing window.
-    fn decide_in(
-        &self,
-        mac: MacAddr,
-        ssid: &[u8],
-        evidence: Evidence,
-        pairing: Option<&Window>,
-        now: Now,
-    ) -> Result<Grant, Refusal> {
+    fn decide_in(&self, request: &Request<'_>, pairing: Option<&Window>, now: Now) -> Result<Grant, Refusal> {
         let in_use = |device, except| self.in_use(device, except, now.wall);
         let (config, registry) = (&*self.config, &self.registry);
         let (zone, clock_set) = (&self.zone, self.time.is_set());
         let view = View { config, registry, pairing, in_use: &in_use, zone, clock_set };
-        decide(&Request { mac, ssid, evidence }, &view, now.wall)
+        decide(request, &view, now.wall)
     }
 
     fn record(&mut self, event: Event) {
