@@ -5,8 +5,13 @@
 pub mod conversation;
 #[cfg(test)]
 mod conversation_tests;
+pub mod fuzzing;
+#[cfg(test)]
+mod net_tests;
 pub mod problem;
 pub mod psk;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 
 use crate::pki::{CertificateInfo, Voucher};
