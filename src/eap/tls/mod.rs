@@ -5,9 +5,23 @@
 //! devices may resume (`sessions`), and words for what goes wrong (`words`).
 
 pub mod fragment;
+mod hello;
+mod method;
+#[doc(hidden)]
+pub mod peer;
 mod server;
 mod sessions;
 mod verifier;
+mod words;
 
 pub use server::{Server, Settings};
 pub use verifier::Judge;
+
+use super::{Context, Entry, Method};
+
+/// EAP-TLS in the method table.
+pub const ENTRY: Entry = Entry { kind: 13, name: "EAP-TLS", begin };
+
+fn begin(context: &mut Context<'_>) -> Option<Box<dyn Method + Send>> {
+    context.tls.map(|server| Box::new(method::Tls::new(server)) as Box<dyn Method + Send>)
+}

@@ -76,7 +76,7 @@ impl Server {
             config(&x509, true, &[&TLS13])?,
             config(&raw, true, &[&TLS13])?,
         ];
-        Ok(Server(Arc::new(Shared { configs, desk, turn: Mutex::new(()) })))
+        Ok(Server(Arc::new(Shared { configs, desk, turn: Mutex::new(()), tls13_only: settings.tls13_only })))
     }
 
     /// From now on these are trusted. Sessions stay: whoever resumes one is judged anew.
@@ -143,6 +143,7 @@ pub struct Shared {
     desk: Arc<Mutex<Desk>>,
     /// Held while one connection is at work, as rustls calls back without saying for which.
     turn: Mutex<()>,
+    tls13_only: bool,
 }
 
 /// Where rustls's callbacks meet the connection that is at work.
@@ -207,6 +208,11 @@ impl Shared {
             (desk.judge.clone(), desk.generation)
         };
         (Verdict::of(&*judge, raw, chain, now).0, generation)
+    }
+
+    /// TLS 1.2 is not taken.
+    pub fn tls13_only(&self) -> bool {
+        self.tls13_only
     }
 
     /// Counts the changes of whom we trust.
