@@ -22,7 +22,7 @@ use problem::Problem;
 use std::sync::Arc;
 
 /// The methods there are, in the order in which they are proposed to a device nobody knows anything of.
-pub static METHODS: &[Entry] = &[psk::ENTRY];
+pub static METHODS: &[Entry] = &[tls::ENTRY, psk::ENTRY];
 
 /// A line of the method table.
 #[derive(Debug, Clone, Copy)]
