@@ -11,6 +11,7 @@ pub mod keyring;
 pub mod network;
 pub mod pairing;
 pub mod pending;
+pub mod pki;
 pub mod present;
 pub mod radius;
 pub mod revocation;
@@ -101,6 +102,8 @@ pub struct Core {
     pub grants: grants::Grants,
     /// Unknown devices.
     pub pending: pending::PendingList,
+    /// Our own CA, our certificate, and whose certificates count.
+    pub pki: pki::Pki,
     /// The window in which the next one is registered.
     pub pairing: pairing::Pairing,
     /// Whom hostapd must not keep or let in again.
@@ -150,6 +153,7 @@ impl Core {
             sessions: sessions::Sessions::default(),
             grants: grants::Grants::default(),
             pending: pending::PendingList::default(),
+            pki: pki::Pki::default(),
             pairing: pairing::Pairing::default(),
             revocation: revocation::Revocation::default(),
             disconnects: disconnect::Disconnects::default(),
