@@ -255,7 +255,8 @@ fn build_core(
     report: &OpenReport,
     events: broadcast::Sender<Arc<Event>>,
 ) -> Core {
-    let registry = Registry::load(loaded.devices, loaded.ignored, loaded.seen, DeviceId(loaded.next_id));
+    let registry = Registry::load(loaded.devices, loaded.ignored, loaded.seen, DeviceId(loaded.next_id))
+        .with_makers(loaded.makers);
     let random = Box::new(|buffer: &mut [u8]| {
         if let Err(why) = getrandom::fill(buffer) {
             // Without randomness there are no keys to give; the system cannot come to this after boot.
