@@ -240,6 +240,11 @@ impl Conversation {
         &self.identity
     }
 
+    /// The request that waits for its response, as it was sent.
+    pub fn last_request(&self) -> Option<&[u8]> {
+        self.sent().map(|sent| &*sent.packet)
+    }
+
     /// The method that is proposed or was agreed upon.
     pub fn method(&self) -> Option<&'static Entry> {
         self.agreed
