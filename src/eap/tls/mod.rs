@@ -11,6 +11,8 @@ mod method;
 pub mod peer;
 mod server;
 mod sessions;
+#[cfg(test)]
+mod tests;
 mod verifier;
 mod words;
 
