@@ -369,6 +369,7 @@ impl Conversation {
         same: fn(Exchange, Sent) -> State,
         context: &mut Context<'_>,
     ) -> Step {
+        exchange.method.identifiers(packet.identifier(), packet.identifier().wrapping_add(1));
         let progress = exchange.method.receive(packet.data(), context);
         match self.follow(exchange, packet.identifier(), progress) {
             Ok(step) => {

@@ -5,8 +5,13 @@
 pub mod conversation;
 #[cfg(test)]
 mod conversation_tests;
+pub mod fuzzing;
+#[cfg(test)]
+mod net_tests;
 pub mod problem;
 pub mod psk;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 
 use crate::pki::{CertificateInfo, Voucher};
@@ -90,6 +95,9 @@ pub enum Progress {
 
 /// One exchange of a method. Each call takes the type-data of a response, which is what follows the Type octet.
 pub trait Method {
+    /// Told before each response: its identifier, and that of the request that would follow. For methods whose proofs
+    /// cover the header of the packet.
+    fn identifiers(&mut self, _response: u8, _request: u8) {}
     /// The type-data of the first request.
     fn begin(&mut self, context: &mut Context<'_>) -> Vec<u8>;
     /// Takes the type-data of a response.
