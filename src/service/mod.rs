@@ -11,6 +11,7 @@ pub mod keyring;
 pub mod network;
 pub mod pairing;
 pub mod pending;
+pub mod pki;
 pub mod present;
 pub mod radius;
 pub mod revocation;
@@ -101,6 +102,8 @@ pub struct Core {
     pub grants: grants::Grants,
     /// Unknown devices.
     pub pending: pending::PendingList,
+    /// Our own CA, our certificate, and whose certificates count.
+    pub pki: pki::Pki,
     /// The window in which the next one is registered.
     pub pairing: pairing::Pairing,
     /// Whom hostapd must not keep or let in again.
@@ -150,6 +153,7 @@ impl Core {
             sessions: sessions::Sessions::default(),
             grants: grants::Grants::default(),
             pending: pending::PendingList::default(),
+            pki: pki::Pki::default(),
             pairing: pairing::Pairing::default(),
             revocation: revocation::Revocation::default(),
             disconnects: disconnect::Disconnects::default(),
@@ -331,6 +335,11 @@ impl Core {
         let (zone, clock_set) = (&self.zone, self.time.is_set());
         let view = View { config, registry, pairing, in_use: &in_use, zone, clock_set };
         decide(&Request { mac, ssid, evidence }, &view, now.wall)
+    }
+
+    /// Fills a buffer with unpredictable octets.
+    pub fn fill_random(&mut self, buffer: &mut [u8]) {
+        (self.random)(buffer);
     }
 
     fn record(&mut self, event: Event) {
