@@ -5,6 +5,7 @@
 //! devices may resume (`sessions`), and words for what goes wrong (`words`).
 
 pub mod fragment;
+mod fuzzing;
 mod hello;
 mod method;
 #[doc(hidden)]
@@ -16,6 +17,8 @@ mod tests;
 mod verifier;
 mod words;
 
+#[doc(hidden)]
+pub use fuzzing::fuzz;
 pub use server::{Server, Settings};
 pub use verifier::Judge;
 
