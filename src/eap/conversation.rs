@@ -23,6 +23,8 @@ pub const MAX_IDENTITY_OCTETS: usize = 253;
 /// How many of the methods a device asks for are named in the log.
 const MAX_NAMED: usize = 6;
 
+const NO_RESPONSE: &str = "not an EAP-Response";
+
 /// What is known before the device has said anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Hint {
@@ -283,7 +285,10 @@ impl Conversation {
         let after = match &self.state {
             State::Asked(_) => "the question who it is",
             State::Proposed(exchange, _) | State::Running(exchange, _) | State::Deciding(exchange, _) => {
-                exchange.method.last_sent()
+                match exchange.method.failed() {
+                    Some(problem) => return problem,
+                    None => exchange.method.last_sent(),
+                }
             }
             State::Over => "the end of the conversation",
         };
@@ -434,8 +439,6 @@ impl Conversation {
         self.detail = self.detail();
     }
 }
-
-const NO_RESPONSE: &str = "not an EAP-Response";
 
 /// A method, if it is wanted and set up.
 fn start(entry: &Entry, context: &mut Context<'_>) -> Option<Box<dyn Method + Send>> {
