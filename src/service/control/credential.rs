@@ -3,7 +3,7 @@
 
 use super::edit::{self, Other};
 use super::params::Params;
-use super::{ApiError, Done, Then, device, maker, view};
+use super::{ApiError, Done, Then, device, maker, supplicant, view};
 use crate::pki::authority::Issued;
 use crate::pki::certificate::sha256;
 use crate::pki::{CertificateInfo, file};
@@ -496,10 +496,11 @@ pub fn put(core: &mut Core, device: Device, given: Given, params: &Params) -> Re
                 result["key"] = device.key.as_ref().map(|key| key.expose()).into();
             }
             if given.psk {
-                result["eap_psk"] = view::eap_psk(device);
+                result["eap_psk"] = view::eap_psk(core, device);
             }
         }
-        if let Some(issued) = issued {
+        if let Some(mut issued) = issued {
+            issued["wpa_supplicant"] = device.map(|device| supplicant::tls(core, device, true)).into();
             result["issued"] = issued;
         }
         result

@@ -3,7 +3,7 @@
 use super::credential::{Given, WantedEap};
 use super::edit::{self, Wanted};
 use super::params::{Params, parse_mac};
-use super::{ApiError, Done, Then, credential, place, view};
+use super::{ApiError, Done, Then, credential, place, supplicant, view};
 use crate::registry::credential::EapPsk;
 use crate::registry::device::{BoundMac, Change, Device, DeviceId};
 use crate::service::{Core, Now};
@@ -47,7 +47,11 @@ pub fn show(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError
     let mut result = json!({ "device": view::device(core, device, now) });
     if params.flag("secret") {
         result["key"] = device.key.as_ref().map(|key| key.expose()).into();
-        result["eap_psk"] = view::eap_psk(device);
+        result["eap_psk"] = view::eap_psk(core, device);
+        let certificates = device.eap.as_ref().map(|eap| eap.certificates.as_slice()).unwrap_or_default();
+        if !certificates.is_empty() {
+            result["eap_tls"] = supplicant::tls(core, device, certificates.iter().any(|c| c.issued)).into();
+        }
     }
     Ok(Done::Value(result))
 }

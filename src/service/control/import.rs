@@ -120,7 +120,9 @@ impl Import {
                 let key = device.key.as_ref().filter(|_| given.key).map(|key| key.expose());
                 let mut shown = json!({ "name": &*device.name, "key": key });
                 if given.psk {
-                    shown["eap_psk"] = view::eap_psk(device);
+                    let psk = device.eap.as_ref().and_then(|eap| eap.psk.as_ref());
+                    let psk = psk.map(|psk| json!({ "identity": &*psk.nai, "key": view::hex(psk.key.expose()) }));
+                    shown["eap_psk"] = psk.into();
                 }
                 shown
             })

@@ -11,6 +11,7 @@ mod params;
 mod pending;
 mod place;
 mod status;
+mod supplicant;
 mod view;
 
 pub use import::Import;

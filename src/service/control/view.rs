@@ -1,5 +1,6 @@
 //! The things of the registry as clients see them, in JSON.
 
+use super::supplicant;
 use crate::decision::event::Event;
 use crate::decision::reason::Reason;
 use crate::mac::MacAddr;
@@ -58,7 +59,11 @@ pub fn device(core: &Core, device: &Device, now: Now) -> Value {
         "name": &*device.name,
         "profile": &*device.profile,
         "vlan": core.config.profile(&device.profile).and_then(|profile| profile.vlan),
-        "state": state(device, now.wall),
+        "state": match state(device, now.wall) {
+            // Nothing tells that it was ever there but this.
+            "active" if device.key.is_none() && device.eap.is_some() && seen.accepted == 0 => "waiting",
+            state => state,
+        },
         "bind": device.bind.as_str(),
         "max_devices": device.max_devices,
         "macs": device.macs.iter().map(bound).collect::<Value>(),
@@ -129,9 +134,14 @@ pub fn hex(octets: &[u8]) -> String {
 }
 
 /// What is fed into a device for EAP-PSK: null if it has no such key. A secret.
-pub fn eap_psk(device: &Device) -> Value {
+pub fn eap_psk(core: &Core, device: &Device) -> Value {
     let Some(psk) = device.eap.as_ref().and_then(|eap| eap.psk.as_ref()) else { return Value::Null };
-    json!({ "identity": &*psk.nai, "key": hex(psk.key.expose()) })
+    let key = hex(psk.key.expose());
+    json!({
+        "identity": &*psk.nai,
+        "key": key,
+        "wpa_supplicant": supplicant::psk(core, device, &psk.nai, &key),
+    })
 }
 
 /// A certificate that was just made, with its private key: shown this once.
