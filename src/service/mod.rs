@@ -337,6 +337,11 @@ impl Core {
         decide(&Request { mac, ssid, evidence }, &view, now.wall)
     }
 
+    /// Fills a buffer with unpredictable octets.
+    pub fn fill_random(&mut self, buffer: &mut [u8]) {
+        (self.random)(buffer);
+    }
+
     fn record(&mut self, event: Event) {
         (self.sink)(self.events.record(event));
     }

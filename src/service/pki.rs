@@ -1,5 +1,6 @@
 //! Our own CA, the certificate devices see, and whom we trust: what the shell has read from files, and the registry.
 
+use super::Core;
 use crate::pki::CertificateInfo;
 use crate::pki::authority::{Authority, Issued, Random};
 use crate::pki::crl::Crls;
@@ -81,6 +82,8 @@ struct Ending {
 /// Something that ends soon, or has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
+    /// What ends.
+    pub about: String,
     /// In words with the mend.
     pub text: String,
     /// 90, 30 or 7: the days that are left, rounded up to one of these; 0 when none is left. It is told again when this changes.
@@ -204,6 +207,14 @@ impl Pki {
     }
 }
 
+impl Core {
+    /// Puts whose certificates count into force: after changes of makers, of devices with certificates, of revocation lists, and of
+    /// the files.
+    pub fn refresh_pki(&mut self) {
+        self.pki.refresh(&self.registry);
+    }
+}
+
 impl Ending {
     fn warning(&self, left: i64) -> Warning {
         let (what, mend) = (&self.what, &self.mend);
@@ -217,6 +228,6 @@ impl Ending {
             ..0 => 0,
             _ => WARN.into_iter().rev().find(|stage| days < *stage).unwrap_or(self.early),
         };
-        Warning { text, stage }
+        Warning { about: what.clone(), text, stage }
     }
 }
