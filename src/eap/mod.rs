@@ -5,8 +5,13 @@
 pub mod conversation;
 #[cfg(test)]
 mod conversation_tests;
+pub mod fuzzing;
+#[cfg(test)]
+mod net_tests;
 pub mod problem;
 pub mod psk;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 
 use crate::pki::{CertificateInfo, Voucher};
@@ -17,7 +22,7 @@ use problem::Problem;
 use std::sync::Arc;
 
 /// The methods there are, in the order in which they are proposed to a device nobody knows anything of.
-pub static METHODS: &[Entry] = &[psk::ENTRY];
+pub static METHODS: &[Entry] = &[tls::ENTRY, psk::ENTRY];
 
 /// A line of the method table.
 #[derive(Debug, Clone, Copy)]
@@ -90,6 +95,9 @@ pub enum Progress {
 
 /// One exchange of a method. Each call takes the type-data of a response, which is what follows the Type octet.
 pub trait Method {
+    /// Told before each response: its identifier, and that of the request that would follow. For methods whose proofs
+    /// cover the header of the packet.
+    fn identifiers(&mut self, _response: u8, _request: u8) {}
     /// The type-data of the first request.
     fn begin(&mut self, context: &mut Context<'_>) -> Vec<u8>;
     /// Takes the type-data of a response.
@@ -101,6 +109,10 @@ pub trait Method {
     /// What it has sent last, if the device does not go on; in words that follow "after" ("our certificate").
     fn last_sent(&self) -> &'static str {
         "our last message"
+    }
+    /// Why it failed, when the device only has yet to hear of it; `None` before.
+    fn failed(&self) -> Option<Problem> {
+        None
     }
     /// What is to be known of it beside its name in the log ("1.3, resumed"); empty if nothing.
     fn detail(&self) -> &'static str {

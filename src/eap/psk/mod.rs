@@ -1,6 +1,14 @@
 //! EAP-PSK (RFC 4764): four messages, mutual proof of a 16-octet key, AES-128 for everything.
 
+mod crypto;
+mod message;
+#[doc(hidden)]
+pub mod peer;
 mod server;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod vectors;
 
 use super::{Context, Entry, Method};
 
