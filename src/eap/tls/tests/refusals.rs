@@ -192,7 +192,6 @@ fn after_the_end() {
     }
 }
 
-
 #[test]
 fn a_device_that_does_not_answer_an_alert_is_told_of_by_the_alert() {
     let rig = Rig::new();
