@@ -32,8 +32,8 @@ fn what_is_wrong_with_a_certificate_is_said_by_alert_and_in_words() {
 
 #[test]
 fn a_refused_device_learns_it_by_failure_and_gets_no_session() {
-    let rig = Rig::new();
     for (versions, full, _) in BOTH {
+        let rig = Rig::new();
         let supplicant = rig.supplicant(versions);
         for _ in 0..2 {
             let end = rig.run_with(Peer::new(&supplicant).unwrap(), false, |_, data| data);
