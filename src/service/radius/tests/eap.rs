@@ -564,10 +564,7 @@ fn listed_and_pending_devices_of_a_maker() {
         if let Some(proved) = proved {
             let Proved::Certificate { info, maker } = proved else { panic!("{proved:?}") };
             assert_eq!((info.fingerprint, &*maker), (issued.info.fingerprint, "acme"));
-            let line = format!(
-                r#"{{"method":"pending_approve","params":{{"mac":"{}","name":"front-cam"}}}}"#,
-                mac(9)
-            );
+            let line = format!(r#"{{"method":"pending_approve","params":{{"mac":"{}","name":"front-cam"}}}}"#, mac(9));
             let done = Call::parse(line.as_bytes()).and_then(|call| call.run(&mut rig.core, rig.now));
             let Ok(Done::Commit { changes, .. }) = done else { panic!("not approved") };
             rig.core.apply(&changes);
