@@ -25,7 +25,7 @@ fn core() -> Core {
     let config = "config profile 'iot'\n\toption vlan '20'\nconfig profile 'media'\n\toption vlan '30'\nconfig ssid\n\
                   \toption ssid 'Home;1'\nconfig ssid\n\toption ssid 'Corp'\n\toption security 'enterprise'\n";
     core.reconfigure(Config::parse(config).expect("valid").into(), now());
-    core.pki.set_files(Files { own: OwnCa::Whole(authority()), ..Files::default() });
+    core.pki.set_files(Files { own: OwnCa::Whole(Box::new(authority())), ..Files::default() });
     core
 }
 
