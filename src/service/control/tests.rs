@@ -1,5 +1,7 @@
 //! The methods, from request line to reply, without a socket and with the changes applied at once.
 
+mod eap;
+
 use super::*;
 use crate::config::Config;
 use crate::decision::event::Outcome;
