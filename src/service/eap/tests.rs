@@ -9,8 +9,14 @@ fn open(n: u16, known: bool, at: Instant) -> Open {
     let registry = Registry::default();
     let credentials = Known { registry: &registry, methods: &[EapMethod::Psk] };
     let mut random = |octets: &mut [u8]| octets.fill(7);
-    let mut context =
-        Context { credentials: &credentials, random: &mut random, wall: UnixTime(1), mtu: 1400, server_id: b"s", tls: None };
+    let mut context = Context {
+        credentials: &credentials,
+        random: &mut random,
+        wall: UnixTime(1),
+        mtu: 1400,
+        server_id: b"s",
+        tls: None,
+    };
     let response = crate::wire::eap::response(1, 1, b"somebody");
     let (conversation, _) = Conversation::begin(&response, Hint::default(), &mut context);
     let [high, low] = n.to_be_bytes();
@@ -37,7 +43,8 @@ fn the_oldest_of_the_unknown_make_room() {
     for n in 1..=5 {
         let id = id(&mut eap);
         let gone = eap.put(id, open(5000 + n, false, start + Duration::from_secs(10)));
-        let gone: Vec<u16> = gone.iter().map(|open| u16::from_be_bytes([open.station.mac.0[4], open.station.mac.0[5]])).collect();
+        let gone: Vec<u16> =
+            gone.iter().map(|open| u16::from_be_bytes([open.station.mac.0[4], open.station.mac.0[5]])).collect();
         assert_eq!(gone, [n], "the known one stays although it is older");
     }
     assert_eq!((eap.len(), eap.stats.evicted), (CONVERSATIONS, 5));
