@@ -184,7 +184,7 @@ impl Open {
 
 /// Every third device proves itself with EAP-PSK, in one place only.
 fn has_eap(name: &str) -> bool {
-    name.split('-').nth(1).and_then(|number| number.parse().ok()).is_some_and(|number: u32| number % 3 == 0)
+    name.split('-').nth(1).and_then(|number| number.parse().ok()).is_some_and(|number: u32| number.is_multiple_of(3))
 }
 
 /// The key of a device in an answer, with the name that goes with it.

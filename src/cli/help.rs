@@ -25,7 +25,7 @@ pub static TOPICS: &[Topic] = &[
     topic("device", "COMMAND ...", "Register devices and look after them", ""),
     topic(
         "device add",
-        "NAME [--profile P] [--mac MAC]... [--generate | --psk-stdin] [CREDENTIAL]... [--bind first|mac|any] \
+        "NAME [--profile P] [--mac MAC]... [--generate | --psk-stdin] [CREDENTIAL]... [--bind HOW] \
          [--max-devices N] [--expires TIME] [PLACE]...",
         "Register a device with credentials of its own",
         "\
@@ -33,7 +33,8 @@ pub static TOPICS: &[Topic] = &[
   --mac MAC          an address it has, in any usual notation; may be given several times
   --generate         have a key made (this is what happens without --psk-stdin, too)
   --psk-stdin        read its key from standard input: one line
-  --bind first       the first address that proves the key gets it for good (this is the default)
+  --bind HOW         which addresses may use its key:
+         first       the first address that proves the key gets it for good (this is the default)
          mac         only the addresses given with --mac
          any         any address: for phones that change theirs
   --max-devices N    how many addresses may use the key, 0 for any number

@@ -34,7 +34,7 @@ const SETTABLE: [&str; 14] = [
 #[derive(Debug, PartialEq, Eq)]
 pub enum Command {
     /// Register one.
-    Add(Add),
+    Add(Box<Add>),
     /// Show all.
     List,
     /// Show one.
@@ -115,7 +115,7 @@ pub fn parse(words: &mut Words) -> Result<Command, Stop> {
             Ok(Command::Simple { method, done, name })
         };
         match command {
-            Some("add") => parse_add(words).map(Command::Add),
+            Some("add") => parse_add(words).map(|add| Command::Add(Box::new(add))),
             Some("list") => words.none("device list").map(|()| Command::List),
             Some("show") => {
                 let (name, secret) = name_and_flag(words, "device show", "--secret")?;

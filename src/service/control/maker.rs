@@ -179,7 +179,7 @@ fn crls(params: &Params) -> Result<Vec<PathBuf>, ApiError> {
 }
 
 fn shown(core: &Core, maker: &Maker) -> Value {
-    let authority = |der: &Box<[u8]>| {
+    let authority = |der: &[u8]| {
         let info = CertificateInfo::parse(der).ok();
         json!({
             "subject": info.as_ref().map(|info| &*info.subject),
@@ -196,7 +196,7 @@ fn shown(core: &Core, maker: &Maker) -> Value {
         "vlan": core.config.profile(&maker.profile).and_then(|profile| profile.vlan),
         "profile_missing": core.config.profile(&maker.profile).is_none(),
         "admit": maker.admit.as_str(),
-        "authorities": maker.authorities.iter().map(authority).collect::<Value>(),
+        "authorities": maker.authorities.iter().map(|der| authority(der)).collect::<Value>(),
         "crls": maker.crls.iter().map(|path| path.to_string_lossy()).collect::<Value>(),
         "devices": devices,
     })
