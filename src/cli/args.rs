@@ -1,6 +1,6 @@
 //! What was typed: the options every command takes, and the command.
 
-use super::{device, firewall, help, log, pair, pending, qr, serve, sessions, stations, status};
+use super::{ca, device, firewall, help, log, maker, pair, pending, qr, serve, sessions, stations, status};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -31,6 +31,8 @@ pub enum Command {
     Status,
     /// Something about devices.
     Device(device::Command),
+    /// Something about makers.
+    Maker(maker::Command),
     /// Something about unknown devices.
     Pending(pending::Command),
     /// The pairing window.
@@ -45,6 +47,8 @@ pub enum Command {
     Qr(qr::Query),
     /// What profiles may reach.
     Firewall(firewall::Command),
+    /// `ca ...`.
+    Ca(ca::Command),
 }
 
 /// Why there is no command to run.
@@ -95,6 +99,7 @@ fn command(words: &mut Words, name: Option<&str>) -> Result<Command, Stop> {
         Some("check") => serve::parse(words, "check").map(Command::Serve),
         Some("status") => status::parse(words).map(|()| Command::Status),
         Some("device") => device::parse(words).map(Command::Device),
+        Some("maker") => maker::parse(words).map(Command::Maker),
         Some("pending") => pending::parse(words).map(Command::Pending),
         Some("pair") => pair::parse(words).map(Command::Pair),
         Some("log") => log::parse(words).map(Command::Log),
@@ -102,6 +107,7 @@ fn command(words: &mut Words, name: Option<&str>) -> Result<Command, Stop> {
         Some("stations") => stations::parse(words).map(|()| Command::Stations),
         Some("qr") => qr::parse(words).map(Command::Qr),
         Some("firewall") => firewall::parse(words).map(Command::Firewall),
+        Some("ca") => ca::parse(words).map(Command::Ca),
         Some(other) => Err(words.unknown_command(other)),
     }
 }

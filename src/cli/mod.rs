@@ -1,11 +1,13 @@
 //! The command line: a thin client of the daemon's control socket, one file for each group of commands.
 
 mod args;
+mod ca;
 mod client;
 mod device;
 mod firewall;
 mod help;
 mod log;
+mod maker;
 mod pair;
 mod pending;
 mod qr;
@@ -93,6 +95,7 @@ fn run(args: impl IntoIterator<Item = OsString>, socket: Option<OsString>, conte
         Command::Serve(command) => return serve::run(command),
         Command::Status => status::run(context),
         Command::Device(command) => device::run(context, command),
+        Command::Maker(command) => maker::run(context, command),
         Command::Pending(command) => pending::run(context, command),
         Command::Pair(command) => pair::run(context, command),
         Command::Log(query) => log::run(context, query),
@@ -100,6 +103,7 @@ fn run(args: impl IntoIterator<Item = OsString>, socket: Option<OsString>, conte
         Command::Stations => stations::run(context),
         Command::Qr(query) => qr::run(context, query),
         Command::Firewall(command) => firewall::run(context, command),
+        Command::Ca(command) => ca::run(context, command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

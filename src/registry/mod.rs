@@ -5,11 +5,12 @@ pub mod device;
 pub mod generate;
 pub mod maker;
 pub mod similar;
+pub mod similar_octets;
 pub mod weak;
 
 use crate::mac::MacAddr;
 use crate::pki::{CertificateInfo, Voucher};
-use crate::secret::Passphrase;
+use crate::secret::{EapPskKey, Passphrase};
 use crate::time::UnixTime;
 use credential::KnownBy;
 use device::{Bind, BoundMac, Change, Device, DeviceId, Seen};
@@ -43,6 +44,7 @@ pub struct Registry {
 struct Entry {
     device: Device,
     signature: Option<Signature>,
+    octets: similar_octets::Signature,
     seen: Seen,
     /// `seen` differs from what the store has.
     unsaved: bool,
@@ -68,7 +70,8 @@ impl Registry {
             .into_iter()
             .map(|device| {
                 let signature = device.key.as_ref().map(Signature::of);
-                (device.id, Entry { device, signature, seen: Seen::default(), unsaved: false })
+                let octets = similar_octets::Signature::of(&device);
+                (device.id, Entry { device, signature, octets, seen: Seen::default(), unsaved: false })
             })
             .collect();
         for (id, seen) in seen {
@@ -77,6 +80,12 @@ impl Registry {
             }
         }
         registry
+    }
+
+    /// The same registry with these makers.
+    pub fn with_makers(mut self, makers: Vec<Maker>) -> Registry {
+        self.makers = makers.into_iter().map(|maker| (maker.name.clone(), maker)).collect();
+        self
     }
 
     /// How many devices there are.
@@ -252,6 +261,32 @@ impl Registry {
         })
     }
 
+    /// Finds a device whose EAP-PSK key is equal or similar to this one, other than `except`; or whose Wi-Fi key this one
+    /// comes from, `except` included.
+    pub fn find_similar_octets(
+        &self,
+        key: &EapPskKey,
+        except: Option<DeviceId>,
+    ) -> Option<(&Device, similar_octets::Similarity)> {
+        self.entries.values().find_map(|Entry { device, octets, .. }| {
+            let other = Some(device.id) != except;
+            let similar = other.then(|| similar_octets::similar(key, device, octets)).flatten();
+            Some((device, similar.or_else(|| similar_octets::derived(key, device, octets))?))
+        })
+    }
+
+    /// Finds a device whose EAP-PSK key comes from this Wi-Fi key.
+    pub fn find_derived_octets(&self, key: &Passphrase) -> Option<(&Device, similar_octets::Similarity)> {
+        let hashes = similar_octets::Hashes::of(key);
+        self.devices().find_map(|device| Some((device, similar_octets::derives(key, &hashes, device)?)))
+    }
+
+    /// The device that is known by a certificate or key in this way, other than `except`.
+    pub fn holder(&self, known_by: &KnownBy, except: Option<DeviceId>) -> Option<&Device> {
+        let id = self.by_certificate.get(known_by).filter(|id| Some(**id) != except)?;
+        self.get(*id)
+    }
+
     /// Makes a change that is durable already. Changes of devices that are gone are no-ops.
     pub fn apply(&mut self, change: &Change) {
         self.version += 1;
@@ -263,7 +298,8 @@ impl Registry {
                     self.unindex(device.id);
                     self.index(device);
                     let signature = device.key.as_ref().map(Signature::of);
-                    self.entries.insert(device.id, Entry { device: device.clone(), signature, seen, unsaved });
+                    let octets = similar_octets::Signature::of(device);
+                    self.entries.insert(device.id, Entry { device: device.clone(), signature, octets, seen, unsaved });
                     self.next_id = self.next_id.max(device.id.0.saturating_add(1));
                 }
             }
@@ -322,11 +358,15 @@ impl Registry {
             }
         }
         if let Some(eap) = &device.eap {
-            if let Some(psk) = &eap.psk {
+            if let Some(psk) = &eap.psk
+                && self.by_nai.get(&psk.nai) == Some(&id)
+            {
                 self.by_nai.remove(&psk.nai);
             }
             for certificate in &eap.certificates {
-                self.by_certificate.remove(&certificate.known_by);
+                if self.by_certificate.get(&certificate.known_by) == Some(&id) {
+                    self.by_certificate.remove(&certificate.known_by);
+                }
             }
         }
         if let Some(ids) = self.open.get_mut(&device.profile) {
@@ -441,6 +481,47 @@ pub(crate) mod tests {
         assert!(registry.is_ignored(mac(9)));
         registry.apply(&Change::Ignore(mac(9), false));
         assert!(!registry.is_ignored(mac(9)));
+    }
+
+    #[test]
+    fn nai_and_certificates_follow_every_change() {
+        use credential::{Certificate, EapCredentials, EapPsk};
+        let certificate = |hash| Certificate {
+            known_by: KnownBy::Fingerprint([hash; 32]),
+            subject: "".into(),
+            not_after: None,
+            mud_url: None,
+            issued: false,
+            since: UnixTime(1),
+        };
+        let with = |id, name: &str, nai: &str, hashes: &[u8]| Device {
+            eap: Some(Box::new(EapCredentials {
+                psk: Some(EapPsk { nai: nai.into(), key: EapPskKey::new([id as u8; 16]) }),
+                certificates: hashes.iter().map(|hash| certificate(*hash)).collect(),
+                serial: 1,
+            })),
+            ..device(id, name, "iot", "")
+        };
+        let holders = |registry: &Registry| {
+            let nais = ["a@x", "b@x", "A@x"].map(|nai| registry.by_nai(nai).map(|d| d.id.0));
+            let hashes = [1, 2, 3].map(|n| registry.holder(&KnownBy::Fingerprint([n; 32]), None).map(|d| d.id.0));
+            (nais, hashes)
+        };
+        let devices = vec![with(1, "a", "a@x", &[1, 2]), with(2, "b", "b@x", &[3])];
+        let mut registry = Registry::load(devices, vec![], vec![], DeviceId(3));
+        assert_eq!(holders(&registry), ([Some(1), Some(2), None], [Some(1), Some(1), Some(2)]), "octet for octet");
+        assert!(registry.holder(&KnownBy::Fingerprint([1; 32]), Some(DeviceId(1))).is_none(), "its own");
+        // Another name of the device, another NAI, one certificate less.
+        registry.apply(&Change::Put(vec![with(1, "c", "A@x", &[2])]));
+        assert_eq!(holders(&registry), ([None, Some(2), Some(1)], [None, Some(1), Some(2)]));
+        // All of one change hands, in one step.
+        registry.apply(&Change::Put(vec![with(2, "b", "A@x", &[2]), with(1, "c", "b@x", &[3])]));
+        assert_eq!(holders(&registry), ([None, Some(1), Some(2)], [None, Some(2), Some(1)]));
+        registry.apply(&Change::Bind(DeviceId(1), BoundMac { mac: mac(1), proved: true, since: UnixTime(2) }));
+        registry.apply(&Change::Remove(DeviceId(2)));
+        assert_eq!(holders(&registry), ([None, Some(1), None], [None, None, Some(1)]));
+        registry.apply(&Change::Put(vec![device(1, "c", "iot", "k7m3p-xw9tq-rrdfg")]));
+        assert_eq!(holders(&registry), ([None; 3], [None; 3]));
     }
 
     #[test]

@@ -5,12 +5,14 @@ pub mod arrivals;
 pub mod clock;
 pub mod control;
 pub mod disconnect;
+pub mod eap;
 pub mod grants;
 pub mod keyfile;
 pub mod keyring;
 pub mod network;
 pub mod pairing;
 pub mod pending;
+pub mod pki;
 pub mod present;
 pub mod radius;
 pub mod revocation;
@@ -21,7 +23,7 @@ use crate::config::Config;
 use crate::decision::event::{Event, EventRing};
 use crate::decision::hours::{Moment, check_standing};
 use crate::decision::reason::Reason;
-use crate::decision::{Evidence, Grant, Refusal, Request, View, Window, decide};
+use crate::decision::{Grant, Refusal, Request, View, Window, decide};
 use crate::mac::MacAddr;
 use crate::registry::Registry;
 use crate::registry::device::{Change, Device, DeviceId};
@@ -101,6 +103,10 @@ pub struct Core {
     pub grants: grants::Grants,
     /// Unknown devices.
     pub pending: pending::PendingList,
+    /// EAP, and the conversations that are under way.
+    pub eap: eap::Eap,
+    /// Our own CA, our certificate, and whose certificates count.
+    pub pki: pki::Pki,
     /// The window in which the next one is registered.
     pub pairing: pairing::Pairing,
     /// Whom hostapd must not keep or let in again.
@@ -150,6 +156,8 @@ impl Core {
             sessions: sessions::Sessions::default(),
             grants: grants::Grants::default(),
             pending: pending::PendingList::default(),
+            eap: eap::Eap::default(),
+            pki: pki::Pki::default(),
             pairing: pairing::Pairing::default(),
             revocation: revocation::Revocation::default(),
             disconnects: disconnect::Disconnects::default(),
@@ -168,6 +176,7 @@ impl Core {
             sink,
         };
         core.radius.configure(&core.config, now.mono);
+        core.refresh_pki();
         core
     }
 
@@ -183,6 +192,7 @@ impl Core {
         self.disconnects.reconfigured();
         self.keyring.configure(&self.config.ssids, &self.registry);
         self.radius.configure(&self.config, now.mono);
+        self.refresh_pki();
         self.config_state.loaded_at = now.wall;
         self.config_state.error = None;
     }
@@ -203,7 +213,9 @@ impl Core {
 
     /// Applies changes that are durable already.
     pub fn apply(&mut self, changes: &[Change]) {
+        let mut trust = false;
         for change in changes {
+            trust |= self.touches_trust(change);
             self.revoke_for(change);
             self.registry.apply(change);
             match change {
@@ -228,6 +240,22 @@ impl Core {
                 Change::Ignore(_, false) | Change::PutMaker(_) | Change::RemoveMaker(_) => {}
             }
         }
+        if trust {
+            self.refresh_pki();
+        }
+    }
+
+    /// True when a change makes certificates or raw public keys count that did not, or the other way round.
+    fn touches_trust(&self, change: &Change) -> bool {
+        let has = |device: &Device| device.eap.as_ref().is_some_and(|eap| !eap.certificates.is_empty());
+        match change {
+            Change::Put(devices) => {
+                devices.iter().any(|device| has(device) || self.registry.get(device.id).is_some_and(has))
+            }
+            Change::Remove(id) => self.registry.get(*id).is_some_and(has),
+            Change::PutMaker(_) | Change::RemoveMaker(_) => true,
+            Change::Bind(..) | Change::Ignore(..) => false,
+        }
     }
 
     /// Concludes what only time can tell: devices that were sent their key and never proved it, and those whose time is
@@ -241,6 +269,7 @@ impl Core {
         }
         let now = self.time.effective(now);
         radius::conclude_unproved(self, now);
+        radius::conclude_abandoned(self, now);
         self.tick_pairing(now);
         self.tick_revocation(now.wall, now.mono);
         self.tick_disconnects(now);
@@ -313,24 +342,22 @@ impl Core {
         u32::try_from(addresses.len()).unwrap_or(u32::MAX)
     }
 
-    fn decide(&self, mac: MacAddr, ssid: &[u8], evidence: Evidence, now: Now) -> Result<Grant, Refusal> {
-        self.decide_in(mac, ssid, evidence, self.pairing.current(now.mono).map(|open| &open.window), now)
+    fn decide(&self, request: &Request<'_>, now: Now) -> Result<Grant, Refusal> {
+        self.decide_in(request, self.pairing.current(now.mono).map(|open| &open.window), now)
     }
 
     /// Decides as if this were the pairing window.
-    fn decide_in(
-        &self,
-        mac: MacAddr,
-        ssid: &[u8],
-        evidence: Evidence,
-        pairing: Option<&Window>,
-        now: Now,
-    ) -> Result<Grant, Refusal> {
+    fn decide_in(&self, request: &Request<'_>, pairing: Option<&Window>, now: Now) -> Result<Grant, Refusal> {
         let in_use = |device, except| self.in_use(device, except, now.wall);
         let (config, registry) = (&*self.config, &self.registry);
         let (zone, clock_set) = (&self.zone, self.time.is_set());
         let view = View { config, registry, pairing, in_use: &in_use, zone, clock_set };
-        decide(&Request { mac, ssid, evidence }, &view, now.wall)
+        decide(request, &view, now.wall)
+    }
+
+    /// Fills a buffer with unpredictable octets.
+    pub fn fill_random(&mut self, buffer: &mut [u8]) {
+        (self.random)(buffer);
     }
 
     fn record(&mut self, event: Event) {

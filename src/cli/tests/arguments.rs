@@ -2,7 +2,7 @@
 
 use super::latchkey;
 use crate::cli::args::{Command, Invocation, SOCKET, Stop};
-use crate::cli::{device, firewall, help, log, pair, pending, qr, serve};
+use crate::cli::{ca, device, firewall, help, log, pair, pending, qr, serve};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -85,6 +85,9 @@ fn good_arguments() {
         ("firewall show", Command::Firewall(firewall::Command::Show { rules: false })),
         ("firewall show --rules", Command::Firewall(firewall::Command::Show { rules: true })),
         ("firewall remove", Command::Firewall(firewall::Command::Remove)),
+        ("ca show", Command::Ca(ca::Command::Show)),
+        ("ca export", Command::Ca(ca::Command::Export { out: None })),
+        ("ca export --out ca.pem", Command::Ca(ca::Command::Export { out: Some("ca.pem".into()) })),
         ("qr tv --ssid Home", Command::Qr(qr::Query { name: name(), ssid: "Home".into() })),
     ];
     for (line, command) in table {
@@ -127,12 +130,45 @@ fn bad_arguments() {
             "device add",
             "--generate makes a key, --psk-stdin reads one: give only one of them",
         ),
+        (
+            "device add tv --eap-psk --eap-psk-key-file f",
+            "device add",
+            "--eap-psk makes a key, --eap-psk-key-file reads one: give only one of them",
+        ),
+        (
+            "device add tv --psk-stdin --eap-psk-key-file -",
+            "device add",
+            "two keys cannot come from standard input: give --eap-psk-key-file a file",
+        ),
+        ("device add tv --out d", "device add", "--out and --p12-password-file go with --certificate"),
+        ("device add tv --alt-name n", "device add", "--maker is missing: whose serial number or name it is"),
+        (
+            "device add tv --maker acme",
+            "device add",
+            "--serial-number or --alt-name is missing: which device of the maker it is",
+        ),
+        (
+            "device rotate tv --eap-psk --psk-stdin",
+            "device rotate",
+            "one key at a time: give only one of --psk-stdin, --eap-psk and --eap-psk-key-file",
+        ),
+        ("device credential", "device credential", "say what to do: add or remove"),
+        ("device credential add tv", "device credential add", "say which credential it gets: --eap-psk, for example"),
+        (
+            "device credential remove tv",
+            "device credential remove",
+            "say which one goes: --wifi-key, --eap-psk or --certificate WHICH",
+        ),
+        ("maker", "maker", "say what to do: add, list, show, set or remove"),
+        ("maker add acme", "maker add", "--ca FILE is missing: the maker's CA certificate, which it publishes"),
+        ("maker add acme --ca f", "maker add", "--profile P is missing: the profile its devices get"),
+        ("maker set acme --admit some", "maker set", "--admit must be listed, pending or all"),
         ("device set tv", "device set", "KEY=VALUE is missing"),
         ("device set tv profile", "device set", "what to set is written KEY=VALUE"),
         (
             "device set tv colour=red",
             "device set",
-            "what can be set: name, profile, bind, max-devices, expires, mac, mac+ and mac-",
+            "what can be set: name, profile, bind, max-devices, expires, mac, mac+, mac-, ssid, ssid+, ssid-, ap, ap+ and ap-",
         ),
         ("device set tv name=a name=b", "device set", "name is set twice"),
         ("pending", "pending", "say what to do: list, approve, ignore or unignore"),
@@ -159,6 +195,9 @@ fn bad_arguments() {
 #[test]
 fn a_key_among_the_arguments_is_refused_and_not_repeated() {
     for line in [
+        "device add tv --eap-psk=open-sesame",
+        "device add tv --eap-psk open-sesame",
+        "device rotate tv --eap-psk open-sesame",
         "device add tv --psk open-sesame",
         "device add tv --key=open-sesame",
         "device add tv --psk-stdin=open-sesame",

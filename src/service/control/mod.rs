@@ -1,13 +1,18 @@
 //! The method table: everything an administrator can ask for. The control socket serves it, ubus will.
 
+mod ca;
+mod credential;
 mod device;
 mod edit;
 mod firewall;
 mod import;
+mod maker;
 mod pair;
 mod params;
 mod pending;
+mod place;
 mod status;
+mod supplicant;
 mod view;
 
 pub use import::Import;
@@ -115,6 +120,9 @@ const fn write(name: &'static str, params: &'static [(&'static str, Kind)], run:
 /// The method before which the shell looks at the table in the kernel.
 const FIREWALL_SHOW: &str = "firewall_show";
 
+/// The method before which the shell makes a CA, if there is none.
+const CA_EXPORT: &str = "ca_export";
+
 /// All methods.
 pub static METHODS: &[Method] = &[
     read("status", &[], status::status),
@@ -129,19 +137,84 @@ pub static METHODS: &[Method] = &[
             ("bind", Kind::Text),
             ("max_devices", Kind::Number),
             ("expires", Kind::Text),
+            ("eap_psk", Kind::Flag),
+            ("eap_psk_key", Kind::Text),
+            ("nai", Kind::Text),
+            ("certificate", Kind::Flag),
+            ("p12_password", Kind::Text),
+            ("certificates", Kind::Texts),
+            ("public_keys", Kind::Texts),
+            ("maker", Kind::Text),
+            ("serial_number", Kind::Text),
+            ("alt_name", Kind::Text),
+            ("ssids", Kind::Texts),
+            ("aps", Kind::Texts),
         ],
         device::add,
+    ),
+    write(
+        "device_credential_add",
+        &[
+            ("name", Kind::Text),
+            ("key", Kind::Text),
+            ("generate", Kind::Flag),
+            ("eap_psk", Kind::Flag),
+            ("eap_psk_key", Kind::Text),
+            ("nai", Kind::Text),
+            ("certificate", Kind::Flag),
+            ("p12_password", Kind::Text),
+            ("certificates", Kind::Texts),
+            ("public_keys", Kind::Texts),
+            ("maker", Kind::Text),
+            ("serial_number", Kind::Text),
+            ("alt_name", Kind::Text),
+        ],
+        credential::add,
+    ),
+    write(
+        "device_credential_remove",
+        &[("name", Kind::Text), ("key", Kind::Flag), ("eap_psk", Kind::Flag), ("certificate", Kind::Text)],
+        credential::remove,
     ),
     read("device_list", &[("offset", Kind::Number), ("limit", Kind::Number)], device::list),
     read("device_show", &[("name", Kind::Text), ("secret", Kind::Flag)], device::show),
     write("device_set", &[("name", Kind::Text), ("set", Kind::Table)], device::set),
-    write("device_rotate", &[("name", Kind::Text), ("key", Kind::Text)], device::rotate),
+    write(
+        "device_rotate",
+        &[("name", Kind::Text), ("key", Kind::Text), ("eap_psk", Kind::Flag), ("eap_psk_key", Kind::Text)],
+        device::rotate,
+    ),
     write("device_block", &[("name", Kind::Text)], device::block),
     write("device_unblock", &[("name", Kind::Text)], device::unblock),
     write("device_remove", &[("name", Kind::Text)], device::remove),
     // Takes the lock itself, late.
     read("device_import", &[("csv", Kind::Text)], import::start),
     read("device_export", &[("secrets", Kind::Flag)], import::export),
+    write(
+        "maker_add",
+        &[
+            ("name", Kind::Text),
+            ("ca", Kind::Text),
+            ("profile", Kind::Text),
+            ("admit", Kind::Text),
+            ("crls", Kind::Texts),
+        ],
+        maker::add,
+    ),
+    read("maker_list", &[], maker::list),
+    read("maker_show", &[("name", Kind::Text)], maker::show),
+    write(
+        "maker_set",
+        &[
+            ("name", Kind::Text),
+            ("ca", Kind::Text),
+            ("profile", Kind::Text),
+            ("admit", Kind::Text),
+            ("crls", Kind::Texts),
+        ],
+        maker::set,
+    ),
+    write("maker_remove", &[("name", Kind::Text)], maker::remove),
     // These take the lock, too: the window is not closed or opened while a device is being registered in it.
     write(
         "pair_open",
@@ -164,6 +237,9 @@ pub static METHODS: &[Method] = &[
         run: status::stations,
     },
     read(FIREWALL_SHOW, &[], firewall::show),
+    read("ca_show", &[], ca::show),
+    // Takes the lock although it changes nothing: a CA may be made before it.
+    write(CA_EXPORT, &[], ca::export),
     read("qr", &[("name", Kind::Text), ("ssid", Kind::Text)], device::qr),
 ];
 
@@ -221,6 +297,11 @@ impl Call {
     /// True when the table of neighbours is to be brought up to date before the call is run.
     pub fn tells_of_addresses(&self) -> bool {
         matches!(self.method.name, "stations" | "sessions")
+    }
+
+    /// True when there has to be a CA of our own before the call is run: it exports it, or issues a certificate.
+    pub fn needs_ca(&self) -> bool {
+        self.method.name == CA_EXPORT || self.params.flag("certificate")
     }
 
     /// True when the call may change the registry: the caller runs one such call at a time, from here until the

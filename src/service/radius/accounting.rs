@@ -2,12 +2,12 @@
 //! starts is the proof that the device had the key it was sent.
 
 use super::answer;
-use super::ask::configured_ssid;
+use super::ask::{NO_BSSID, configured_ssid};
 use super::auth::Verdict;
 use super::{Exchange, Incoming, Next, admit, check_message_authenticator, nas_name, note_drop, repeated, request_key};
 use crate::decision::event::{Event, Method, Outcome};
 use crate::decision::reason::Reason;
-use crate::decision::{Evidence, Grant, Proof};
+use crate::decision::{Evidence, Grant, Proof, Request};
 use crate::mac::MacAddr;
 use crate::registry::device::{BoundMac, Change, Device, DeviceId};
 use crate::service::grants::{Asked, Onboarding};
@@ -68,6 +68,7 @@ pub fn receive(core: &mut Core, from: SocketAddr, datagram: &[u8], now: Now, out
             proof: None,
             started: now.mono,
             accounting: true,
+            eap: None,
         });
     }
     respond(core, &incoming, out);
@@ -172,10 +173,11 @@ fn came_too_late(core: &Core, incoming: &Incoming<'_>, mac: MacAddr, now: Now) -
 
 /// The answer that a report is about: of the same NAS, BSS and network.
 fn answer_for(core: &Core, incoming: &Incoming<'_>, mac: MacAddr) -> Option<Asked> {
-    let called = incoming.packet.find(AttributeType::CALLED_STATION_ID).and_then(CalledStationId::parse)?;
-    let asked = (mac, called.bssid);
+    let called = incoming.packet.find(AttributeType::CALLED_STATION_ID).and_then(CalledStationId::parse);
+    let asked = (mac, called.map_or(NO_BSSID, |called| called.bssid));
     let grant = core.grants.get(asked)?;
-    let same_ssid = called.ssid.is_none_or(|ssid| configured_ssid(&core.config, ssid) == grant.ssid);
+    let same_ssid =
+        called.and_then(|called| called.ssid).is_none_or(|ssid| configured_ssid(&core.config, ssid) == grant.ssid);
     (grant.client == incoming.client.name && same_ssid).then_some(asked)
 }
 
@@ -243,7 +245,7 @@ fn onboarding_proved(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, now
     let age = incoming.packet.find_u32(AttributeType::ACCT_DELAY_TIME).unwrap_or(0);
     if core.pairing.covers(age, now.mono)
         && let Ok(Grant { register: Some(device), .. }) =
-            core.decide(mac, &ssid, Evidence::Handshake(Proof::Onboarding), now)
+            core.decide(&Request::new(mac, &ssid, Some(asked.1), Evidence::Handshake(Proof::Onboarding)), now)
     {
         return Some(Proved::Onboarding(mac, device));
     }
