@@ -5,6 +5,7 @@
 //!
 //! `cargo bench --bench compare -- search`, `-- mac` and `-- stations` do a part of it.
 
+mod eap;
 mod fleet;
 mod freeradius;
 #[allow(dead_code, reason = "the tests use the rest")]
@@ -79,6 +80,10 @@ fn run() -> Result<usize, String> {
     let dir = tempfile::tempdir().map_err(|e| format!("a temporary directory: {e}"))?;
     let mut table = Table::default();
 
+    if parts.iter().any(|part| part == "eap-peers") {
+        eap::run(dir.path(), &mut table)?;
+        return Ok(0);
+    }
     eprintln!("deriving the PMKs of {} devices ...", fleet::DEVICES);
     let devices = fleet::make(SEED);
 
