@@ -131,12 +131,14 @@ impl<'a> Target<'a> {
         maker: Maker<'a>,
         most: Option<usize>,
     ) -> Result<Target<'a>, String> {
-        Ok(Target { server, load: Load::new(address, secret)?, maker, most, rested: Instant::now() })
+        // It may still keep the sessions of other work.
+        let rested = Instant::now() + if most.is_some() { HOSTAPD_PAUSE } else { Duration::ZERO };
+        Ok(Target { server, load: Load::new(address, secret)?, maker, most, rested })
     }
 
     fn round(&mut self, work: Work, time: Duration, warm: bool) -> Result<Figures, String> {
         std::thread::sleep(self.rested.saturating_duration_since(Instant::now()));
-        let most = if warm { 2 * IN_FLIGHT } else { self.most.unwrap_or(usize::MAX) };
+        let most = if warm { IN_FLIGHT } else { self.most.unwrap_or(usize::MAX) };
         let cpu = self.server.cpu()?;
         let through = self.load.run(Until::Through { most, time }, &mut self.maker);
         let outcome = through.map_err(|e| format!("{} with {}: {e}", work.name(), self.server.name()))?;
@@ -200,7 +202,7 @@ pub fn run(dir: &Path, table: &mut Table) -> Result<(), String> {
         let b = if resuming { &hostapd_resuming } else { &hostapd };
         let a = Target::new(&a.server, a.address, SECRET, devices.maker(work)?, None)?;
         let b = Target::new(&b.server, b.address, SECRET, devices.maker(work)?, Some(HOSTAPD_ROUND))?;
-        let mut targets = [(work != Work::Psk).then_some(a), Some(b)];
+        let mut targets = [(work != Work::Psk && !resuming).then_some(a), Some(b)];
         for figures in measure(work, &mut targets)? {
             eprintln!("{} {:?}", work.name(), figures.map(|f| (f.rate, f.cost)));
         }
