@@ -35,6 +35,8 @@ pub struct Config {
     pub profiles: Vec<Profile>,
     /// The networks, in the order of the file.
     pub ssids: Vec<Ssid>,
+    /// Authentication with EAP.
+    pub eap: Eap,
     /// What is allowed but doubtful, ready for the log: with line, and with the file's name after [`Config::load`].
     pub warnings: Vec<String>,
 }
@@ -170,12 +172,58 @@ pub enum Access {
     Full,
 }
 
+/// `config eap`: authentication with EAP (IEEE 802.1X). The section may be left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Eap {
+    /// The realm of the network access identifiers that are made up for devices (RFC 7542): 1 to 200 octets;
+    /// `latchkey.home.arpa` by default.
+    pub realm: Arc<str>,
+    /// Our name: the dNSName of our certificate, and ID_S of EAP-PSK. 1 to 253 octets; `latchkey.home.arpa` by default.
+    pub server_name: Arc<str>,
+    /// The files of our certificate with its chain, and of its private key (PEM); absolute paths. `None`: both are made,
+    /// under a CA of our own.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    /// The oldest TLS that is spoken; `1.2` by default.
+    pub tls_min: TlsVersion,
+    /// Whether a maker's certificate counts only while there is a revocation list for it; `0` by default.
+    pub crl_required: CrlRequired,
+    /// The methods that are offered, the first to be proposed first; never empty. All by default.
+    pub methods: Vec<EapMethod>,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    V1_2,
+    /// TLS 1.3 (RFC 8446).
+    V1_3,
+}
+
+/// Whether certificates need a revocation list to be checked against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CrlRequired {
+    /// They are checked where there is one.
+    No,
+    /// Without one they do not count.
+    Yes,
+}
+
+/// An EAP method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EapMethod {
+    /// EAP-TLS (RFC 5216, RFC 9190).
+    Tls,
+    /// EAP-PSK (RFC 4764).
+    Psk,
+}
+
 /// `config ssid`: a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ssid {
     /// The section's name, or `@ssid[N]` as `uci show` writes it.
     pub section: Arc<str>,
-    /// The SSID: 1 to 32 octets (IEEE 802.11-2020, 9.4.2.2), by convention UTF-8.
+    /// The SSID: 1 to 32 octets (IEEE 802.11-2020, 9.4.2.2), by convention UTF-8. Empty for the security `wired`.
     pub ssid: Arc<[u8]>,
     /// Which security the network offers; decides between PMK and passphrase in the answer.
     pub security: Security,
@@ -276,6 +324,9 @@ words!(Access: Internet = "internet", Isolated = "isolated", Full = "full");
 words!(Bridges: Leave = "leave", Manage = "manage");
 words!(Firewall: On = "on", Off = "off");
 words!(Isolate: Yes = "1", No = "0");
+words!(TlsVersion: V1_2 = "1.2", V1_3 = "1.3");
+words!(CrlRequired: No = "0", Yes = "1");
+words!(EapMethod: Tls = "tls", Psk = "psk");
 words!(Backend: Radius = "radius", PskFile = "psk-file");
 words!(Security: Wpa2 = "wpa2", Wpa3 = "wpa3", Mixed = "mixed", Enterprise = "enterprise", Wired = "wired");
 
@@ -326,7 +377,7 @@ impl Config {
         self.profiles.first()
     }
 
-    /// The network of this SSID, compared octet for octet.
+    /// The network of this SSID, compared octet for octet; of the empty one, what is on a cable.
     pub fn ssid(&self, ssid: &[u8]) -> Option<&Ssid> {
         self.ssids.iter().find(|s| *s.ssid == *ssid)
     }

@@ -1,15 +1,12 @@
 //! From the words of a UCI file to the typed configuration.
 
 use super::error::{ConfigError, quoted, suggest};
-use super::{
-    Backend, Bridges, Client, Config, Firewall, LogLevel, Main, MessageAuthenticator, Prefix, Security, Ssid, Unknown,
-};
-use crate::secret::RadiusSecret;
+use super::{Backend, Bridges, Config, Firewall, LogLevel, Main, Security, Ssid, Unknown};
 use crate::time::zone::Zone;
 use crate::wire::uci::{Document, Entry, Section};
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Every section type with its options.
@@ -34,16 +31,16 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("client", &["address", "secret", "message_authenticator", "disconnect_port"]),
     ("profile", &["vlan", "access", "allow", "isolate", "hours", "bridge", "address"]),
     ("ssid", &["ssid", "security", "unknown", "quarantine_profile", "onboarding_key", "backend", "psk_file"]),
+    ("eap", &["realm", "server_name", "certificate", "private_key", "tls_min", "crl_required", "methods"]),
 ];
 
 /// Options that may be given several times, as `list`, and in which sections.
-const LISTS: &[(&str, &[&str])] =
-    &[("latchkey", &["auth_listen", "acct_listen", "wan"]), ("profile", &["allow", "hours", "address"])];
+const LISTS: &[(&str, &[&str])] = &[
+    ("latchkey", &["auth_listen", "acct_listen", "wan"]),
+    ("profile", &["allow", "hours", "address"]),
+    ("eap", &["methods"]),
+];
 
-/// A RADIUS secret has at least so many octets (RFC 2865, 3 asks for 16; it can be searched offline).
-const MIN_SECRET: usize = 16;
-/// And at least so many different ones.
-const MIN_SECRET_DIFFERENT: usize = 6;
 /// Sockets cost descriptors: nobody needs more addresses than this.
 const MAX_LISTEN: usize = 16;
 /// `sun_path` of Linux, less its NUL.
@@ -51,10 +48,6 @@ const MAX_SOCKET_PATH: usize = 107;
 /// A control directory of hostapd: room for the names of sockets of our own in it.
 const MAX_HOSTAPD_DIR: usize = 80;
 
-/// Where key files are by default: on a tmpfs.
-const PSK_DIR: &str = "/var/run/latchkey/psk";
-/// Octets of a key file's path: it has to fit into a line of hostapd.conf.
-const MAX_PSK_FILE: usize = 255;
 /// IFNAMSIZ of Linux, less its NUL.
 const MAX_INTERFACE: usize = 15;
 /// Interfaces towards the Internet.
@@ -63,7 +56,10 @@ const MAX_WAN: usize = 8;
 /// After so many errors or warnings the rest is only counted.
 const MAX_REPORTED: usize = 100;
 
+mod client;
+mod eap;
 mod profile;
+mod ssid;
 mod unknown;
 
 type Warnings = Vec<ConfigError>;
@@ -170,9 +166,10 @@ impl Reader {
             clients: Vec::new(),
             profiles: Vec::new(),
             ssids: Vec::new(),
+            eap: eap::default(),
             warnings: Vec::new(),
         };
-        let mut main_line = None;
+        let (mut main_line, mut eap_line) = (None, None);
         let mut places = HashMap::new();
         let (mut client_lines, mut ssid_lines, mut profile_lines) = (Vec::new(), Vec::new(), Vec::new());
         for section in &document.sections {
@@ -189,17 +186,16 @@ impl Reader {
             let mut scope = Scope { title: title(section), reader: self, section };
             scope.check_names(options);
             match *kind {
-                "latchkey" => match main_line {
-                    Some(first) => scope.error(
-                        section.line,
-                        None,
-                        format!("there is such a section on line {first} already: put their options into one"),
-                    ),
-                    None => {
-                        main_line = Some(section.line);
+                "latchkey" => {
+                    if scope.only_one(&mut main_line) {
                         config.main = scope.main();
                     }
-                },
+                }
+                "eap" => {
+                    if scope.only_one(&mut eap_line) {
+                        config.eap = scope.eap();
+                    }
+                }
                 "client" => {
                     if let Some(client) = scope.client(place) {
                         config.clients.push(client);
@@ -244,7 +240,15 @@ impl Reader {
                 self.push(line, title(section), Some(option), message);
             };
             if let Some(first) = names.insert(&ssid.ssid, section.line) {
-                error("ssid", format!("the section on line {first} has this SSID already: remove one"));
+                match ssid.security {
+                    Security::Wired => error(
+                        "security",
+                        format!(
+                            "the section on line {first} is for the cable already: one is for all ports, remove one"
+                        ),
+                    ),
+                    _ => error("ssid", format!("the section on line {first} has this SSID already: remove one")),
+                }
             }
             if let Unknown::Quarantine { profile, .. } = &ssid.unknown
                 && config.profile(profile).is_none()
@@ -331,6 +335,17 @@ impl<'d> Scope<'_, 'd> {
 
     fn warn(&mut self, line: u32, option: &str, message: String) {
         self.reader.warn(line, self.title.clone(), Some(option), message);
+    }
+
+    /// Notes the line of a section of which there can be one only; false, with an error, when there is one already.
+    fn only_one(&mut self, line: &mut Option<u32>) -> bool {
+        if let Some(first) = *line {
+            let message = format!("there is such a section on line {first} already: put their options into one");
+            self.error(self.section.line, None, message);
+            return false;
+        }
+        *line = Some(self.section.line);
+        true
     }
 
     /// Reports a missing option, unless it may be there in a line that could not be read.
@@ -513,123 +528,5 @@ impl<'d> Scope<'_, 'd> {
             Some(name) => (&**name).into(),
             None => format!("@{}[{place}]", self.section.kind).into(),
         }
-    }
-
-    fn client(&mut self, place: usize) -> Option<Client> {
-        let address = match self.entry("address") {
-            None => {
-                self.missing("address", "add option address '192.0.2.7', or a block such as '192.0.2.0/24'");
-                None
-            }
-            Some(entry) => self.text(entry).and_then(|text| match text.parse::<Prefix>() {
-                Ok(prefix) => {
-                    if prefix.length() == 0 {
-                        let message = "lets every host in the world ask: give the address of the NAS";
-                        self.warn(entry.line, "address", message.into());
-                    }
-                    Some(prefix)
-                }
-                Err(e) => {
-                    self.error(entry.line, Some("address"), format!("{} {e}", quoted(text)));
-                    None
-                }
-            }),
-        };
-        let secret = self.radius_secret(address);
-        let message_authenticator =
-            self.word("message_authenticator", MessageAuthenticator::WORDS, MessageAuthenticator::Required);
-        let disconnect_port = self.entry("disconnect_port").and_then(|entry| {
-            let text = self.text(entry)?;
-            let port = text.parse::<u16>().ok().filter(|port| *port > 0 && !text.starts_with('+'));
-            if port.is_none() {
-                let message = format!("{} is no UDP port: give a number from 1 to 65535", quoted(text));
-                self.error(entry.line, Some("disconnect_port"), message);
-            }
-            port
-        });
-        Some(Client {
-            name: self.name(place),
-            address: address?,
-            secret: secret?,
-            message_authenticator,
-            disconnect_port,
-        })
-    }
-
-    fn radius_secret(&mut self, address: Option<Prefix>) -> Option<RadiusSecret> {
-        let Some(entry) = self.entry("secret") else {
-            self.missing("secret", "add option secret '...' with at least 16 characters");
-            return None;
-        };
-        let octets = entry.value.octets();
-        if octets.iter().any(u8::is_ascii_control) {
-            self.error(entry.line, Some("secret"), "has control characters: write it anew in plain text".into());
-            return None;
-        }
-        let mut different = [false; 256];
-        octets.iter().for_each(|b| different[usize::from(*b)] = true);
-        let different = different.iter().filter(|d| **d).count();
-        let message = if octets.len() < MIN_SECRET {
-            format!("has {} characters, which can be searched: give at least {MIN_SECRET} random ones", octets.len())
-        } else if different < MIN_SECRET_DIFFERENT {
-            format!("has only {different} different characters: give at least {MIN_SECRET} random ones")
-        } else {
-            return Some(RadiusSecret::new(octets));
-        };
-        // Who can listen on the loopback interface can read this file.
-        if address.is_none_or(|a| a.is_loopback()) {
-            self.warn(entry.line, "secret", message);
-        } else {
-            self.error(entry.line, Some("secret"), message);
-        }
-        Some(RadiusSecret::new(octets))
-    }
-
-    fn ssid(&mut self, place: usize) -> Option<Ssid> {
-        let ssid = match self.entry("ssid") {
-            None => {
-                self.missing("ssid", "add option ssid '...' with the network's name");
-                None
-            }
-            Some(entry) if entry.value.octets().len() > 32 => {
-                let message = format!("has {} octets, an SSID has 1 to 32: shorten it", entry.value.octets().len());
-                self.error(entry.line, Some("ssid"), message);
-                None
-            }
-            Some(entry) => Some(entry.value.octets()),
-        };
-        let security = self.word("security", Security::WORDS, Security::Wpa2);
-        let unknown = self.unknown(ssid);
-        let backend = self.word("backend", Backend::WORDS, Backend::Radius);
-        if backend == Backend::Radius
-            && let Some(entry) = self.entry("psk_file")
-        {
-            let message = "has no effect while backend is 'radius': remove it, or write option backend 'psk-file'";
-            self.warn(entry.line, "psk_file", message.into());
-        }
-        self.backend_fits(backend, security);
-        let section = self.name(place);
-        let file_name = self.section.name.as_deref().map_or_else(|| format!("ssid{place}"), str::to_owned);
-        let psk_file = self.path("psk_file", Path::new(PSK_DIR).join(file_name), MAX_PSK_FILE);
-        Some(Ssid { section, ssid: ssid?.into(), security, unknown: unknown?, backend, psk_file })
-    }
-
-    /// What a backend cannot do.
-    fn backend_fits(&mut self, backend: Backend, security: Security) {
-        let message = match (backend, security) {
-            // What that means depends on hostapd, and is said when it is there.
-            (_, Security::Wpa2 | Security::Enterprise | Security::Wired) | (Backend::Radius, _) => return,
-            // hostapd_ctrl_iface_kick_mismatch_psk_sta_iter (ctrl_iface.c) looks for their PMKs in the file.
-            (Backend::PskFile, Security::Mixed) => {
-                "with backend 'psk-file', hostapd drops the devices that joined with WPA3 whenever a key changes, and they join \
-                 again: where that matters, make an SSID with 'wpa3' and one with 'wpa2'"
-            }
-            (Backend::PskFile, Security::Wpa3) => {
-                "with backend 'psk-file', a device joins with WPA3 only from an address that is registered: keys alone (bind \
-                 first or any) are not enough; 'mixed' lets WPA2 bind the address"
-            }
-        };
-        let line = self.entry("security").map_or(self.section.line, |entry| entry.line);
-        self.warn(line, "security", message.into());
     }
 }

@@ -184,6 +184,9 @@ impl Client {
         if call.tells_of_addresses() {
             daemon.network.refresh_neighbours(daemon).await;
         }
+        if call.needs_ca() {
+            daemon.pki.need_ca(&mut daemon.core.borrow_mut());
+        }
         let done = {
             let core = &mut *daemon.core.borrow_mut();
             let health = daemon.store.health();

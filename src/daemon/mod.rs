@@ -10,6 +10,7 @@ mod hostapd;
 mod keyfile;
 mod logging;
 mod network;
+mod pki;
 mod reload;
 mod udp;
 mod work;
@@ -60,6 +61,7 @@ struct Daemon {
     firewall: firewall::Firewall,
     network: network::Network,
     keyfiles: keyfile::KeyFiles,
+    pki: pki::Files,
     config_path: PathBuf,
     logging: Logging,
 }
@@ -70,6 +72,9 @@ impl Daemon {
         self.store.commit(changes.clone()).await?;
         let core = &mut *self.core.borrow_mut();
         core.apply(&changes);
+        if changes.iter().any(|change| matches!(change, Change::PutMaker(_))) {
+            self.pki.follow_lists(core);
+        }
         self.keyfiles.changed.notify_one();
         self.carry_out(core);
         self.keys_missing.notify_one();
@@ -198,9 +203,11 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
             firewall: firewall::Firewall::default(),
             network: network::Network::start()?,
             keyfiles: keyfile::KeyFiles::default(),
+            pki: pki::Files::default(),
             config_path: path.to_owned(),
             logging,
         });
+        daemon.pki.load(&mut daemon.core.borrow_mut());
         // Before anybody is told that the daemon is there: hostapd may be started next.
         daemon.keyfiles.write(&daemon, &mut daemon.core.borrow_mut());
         tokio::task::spawn_local(keyfile::keep(daemon.clone()));
@@ -212,6 +219,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
         tokio::task::spawn_local(control.serve(daemon.clone()));
         tokio::task::spawn_local(work::derive_keys(daemon.clone()));
         tokio::task::spawn_local(disconnect::run(daemon.clone()));
+        tokio::task::spawn_local(pki::watch(daemon.clone()));
         let firewall = tokio::task::spawn_local(firewall::watch(daemon.clone()));
         let hostapd = tokio::task::spawn_local(hostapd::watch(daemon.clone()));
         let network = tokio::task::spawn_local(network::watch(daemon.clone()));
@@ -247,7 +255,8 @@ fn build_core(
     report: &OpenReport,
     events: broadcast::Sender<Arc<Event>>,
 ) -> Core {
-    let registry = Registry::load(loaded.devices, loaded.ignored, loaded.seen, DeviceId(loaded.next_id));
+    let registry = Registry::load(loaded.devices, loaded.ignored, loaded.seen, DeviceId(loaded.next_id))
+        .with_makers(loaded.makers);
     let random = Box::new(|buffer: &mut [u8]| {
         if let Err(why) = getrandom::fill(buffer) {
             // Without randomness there are no keys to give; the system cannot come to this after boot.

@@ -29,6 +29,7 @@ async fn try_reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<()
     daemon.logging.set(config.main.log_level);
     super::zone::follow(&mut daemon.core.borrow_mut(), &config);
     daemon.core.borrow_mut().reconfigure(config.clone(), now());
+    daemon.pki.load(&mut daemon.core.borrow_mut());
     for conflict in daemon.core.borrow().conflicts() {
         tracing::warn!("{conflict}");
     }

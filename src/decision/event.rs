@@ -20,6 +20,13 @@ pub enum Method {
     Address,
     /// By the handshake (hostapd's `wpa_psk_radius=3`); WLAN-AKM-Suite, when known (RFC 7268, 2.14).
     Handshake(Option<u32>),
+    /// By EAP (RFC 3748).
+    Eap {
+        /// What people call the method; "EAP" as long as there is none.
+        name: &'static str,
+        /// What else is to be known of it ("1.3, resumed"); empty if nothing.
+        detail: &'static str,
+    },
     /// Something latchkey does not answer yes to.
     Other,
 }
@@ -30,6 +37,10 @@ impl fmt::Display for Method {
             Method::Address => f.write_str("mac"),
             Method::Handshake(None) => f.write_str("handshake"),
             Method::Handshake(Some(akm)) => write!(f, "handshake/akm{}", akm & 0xff),
+            Method::Eap { name, detail } => {
+                let space = if detail.is_empty() { "" } else { " " };
+                write!(f, "{}{space}{detail}", name.to_ascii_lowercase())
+            }
             Method::Other => f.write_str("other"),
         }
     }

@@ -4,17 +4,21 @@
 
 pub mod event;
 pub mod hours;
+pub mod maker;
 mod pairing;
+mod place;
 pub mod reason;
 
 use crate::config::{Config, Security, Ssid, Unknown};
 use crate::mac::MacAddr;
+use crate::pki::{CertificateInfo, Voucher};
 use crate::registry::Registry;
 use crate::registry::device::{Bind, BoundMac, Device, DeviceId};
 use crate::time::UnixTime;
 use crate::time::zone::Zone;
 use hours::{Moment, check_hours, check_standing, next_change};
 pub use pairing::Window;
+pub use place::{fits, may_be_on};
 use reason::Reason;
 use std::sync::Arc;
 
@@ -33,8 +37,19 @@ pub struct Request<'a> {
     pub mac: MacAddr,
     /// The network it wants to join, in octets.
     pub ssid: &'a [u8],
+    /// The access point, as its BSSID. `None`: not known, and a place that names an access point is not judged.
+    pub ap: Option<MacAddr>,
     /// What it has proved.
     pub evidence: Evidence,
+    /// The certificate it proved to have the key of, and who vouches for that.
+    pub certificate: Option<(&'a CertificateInfo, &'a Voucher)>,
+}
+
+impl<'a> Request<'a> {
+    /// Without a certificate.
+    pub fn new(mac: MacAddr, ssid: &'a [u8], ap: Option<MacAddr>, evidence: Evidence) -> Request<'a> {
+        Request { mac, ssid, ap, evidence, certificate: None }
+    }
 }
 
 /// What the supplicant has proved when it is decided upon.
@@ -48,6 +63,17 @@ pub enum Evidence {
     },
     /// The handshake was verified against every key (`wpa_psk_radius=3`).
     Handshake(Proof),
+    /// It proved who it is by an EAP method.
+    Eap(Identified),
+}
+
+/// Whom an EAP method has identified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identified {
+    /// This device.
+    Device(DeviceId),
+    /// Nobody who is registered: [`Request::certificate`] is good, and says who it is.
+    Newcomer,
 }
 
 /// Which key the handshake proves.
@@ -89,6 +115,8 @@ pub enum KeyRef {
 /// The keys of an answer: nearly always one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Keys {
+    /// None: EAP makes keys of its own.
+    None,
     /// The key that was proved, or that belongs to the address.
     One(KeyRef),
     /// Keys that wait for their device, the most likely one first.
@@ -140,12 +168,20 @@ pub fn decide(request: &Request<'_>, view: &View<'_>, now: UnixTime) -> Result<G
     if let Some(device) = known {
         case.check_standing(device)?;
     }
+    if !ssid.security.has_keys() && !matches!(request.evidence, Evidence::Eap(_)) {
+        return refuse(known, Reason::EapOnly);
+    }
     match (request.evidence, known) {
+        (Evidence::Eap(Identified::Device(id)), known) => case.proved(id, known),
+        (Evidence::Eap(Identified::Newcomer), known) => case.of_maker(known),
         (Evidence::Address { .. }, Some(device)) => case.known_address(device),
         (Evidence::Address { attempt }, None) => case.offer(attempt),
-        (Evidence::Handshake(Proof::Device(id)), known) => case.proved_key(id, known),
+        (Evidence::Handshake(Proof::Device(id)), known) => case.proved(id, known),
+        (Evidence::Handshake(Proof::Onboarding), Some(device)) if device.uses_onboarding_key() => {
+            case.admit(device, Reason::ProvedKey, Keys::One(KeyRef::Onboarding), None)
+        }
         (Evidence::Handshake(Proof::Onboarding), Some(device)) if device.key.is_none() => {
-            case.admit(device, Reason::ProvedKey, KeyRef::Onboarding, None)
+            refuse(Some(device), Reason::NoWifiKey)
         }
         (Evidence::Handshake(Proof::Onboarding), Some(device)) => refuse(Some(device), Reason::OnboardingKeyInstead),
         (Evidence::Handshake(Proof::Onboarding), None) => case.newcomer(),
@@ -171,36 +207,46 @@ impl Case<'_> {
     fn known_address(&self, device: &Device) -> Result<Grant, Refusal> {
         let key = match (&device.key, self.ssid.unknown.onboarding_key()) {
             (Some(_), _) => KeyRef::Device(device.id),
+            (None, _) if !device.uses_onboarding_key() => return refuse(Some(device), Reason::NoWifiKey),
             (None, Some(_)) => KeyRef::Onboarding,
             (None, None) => return refuse(Some(device), Reason::NoOwnKey),
         };
-        self.admit(device, Reason::KnownAddress, key, None)
+        self.admit(device, Reason::KnownAddress, Keys::One(key), None)
     }
 
-    fn proved_key(&self, id: DeviceId, known: Option<&Device>) -> Result<Grant, Refusal> {
+    /// Somebody proved to be this device: by its Wi-Fi key, or by EAP.
+    fn proved(&self, id: DeviceId, known: Option<&Device>) -> Result<Grant, Refusal> {
+        let eap = matches!(self.request.evidence, Evidence::Eap(_));
         let Some(owner) = self.view.registry.get(id) else {
             // Removed while the search was running.
             let reason = if known.is_some() { Reason::WrongKey } else { Reason::UnknownDevice };
             return refuse(known, reason);
         };
         self.check_standing(owner)?;
+        let (proved, first) = match self.request.certificate {
+            Some(_) => (Reason::ProvedCertificate, Reason::FirstCertificate),
+            None => (Reason::ProvedKey, Reason::FirstProof),
+        };
+        let keys = if eap { Keys::None } else { Keys::One(KeyRef::Device(id)) };
         if owner.has_mac(self.request.mac) {
-            return self.admit(owner, Reason::ProvedKey, KeyRef::Device(id), None);
+            return self.admit(owner, proved, keys, None);
         }
         match (owner.bind, known) {
             (Bind::Any, _) => {
                 if self.is_full(owner) {
                     return refuse(Some(owner), Reason::TooMany { max: owner.max_devices });
                 }
-                self.admit(owner, Reason::ProvedKey, KeyRef::Device(id), None)
+                self.admit(owner, proved, keys, None)
             }
             (Bind::First, None) if owner.has_room() => {
                 let bind = owner.binding(self.request.mac, self.now).map(|bound| (id, bound));
-                self.admit(owner, Reason::FirstProof, KeyRef::Device(id), bind)
+                self.admit(owner, first, keys, bind)
             }
             (Bind::First, Some(other)) if owner.has_room() => {
                 refuse(Some(other), Reason::AddressOfOther { key_of: owner.name.clone() })
             }
+            // EAP leaves no doubt who it is, only at another address.
+            _ if eap => refuse(Some(owner), Reason::OtherAddress { device: owner.name.clone() }),
             _ => refuse(known, Reason::KeyOfOther { owner: owner.name.clone() }),
         }
     }
@@ -233,7 +279,8 @@ impl Case<'_> {
         for turn in 0..choices {
             let turn = (attempt as usize).wrapping_add(turn) % choices;
             if let (0, Some(window)) = (turn, pairing) {
-                return self.grant(None, &window.profile, Reason::PairingOffered, KeyRef::Onboarding, None, None);
+                let keys = Keys::One(KeyRef::Onboarding);
+                return self.grant(None, &window.profile, Reason::PairingOffered, keys, None, None);
             }
             match turns.get(turn - first) {
                 Some((_, profile, devices)) => {
@@ -251,15 +298,15 @@ impl Case<'_> {
     fn grant_offer(&self, profile: &Arc<str>, keys: &[&Device]) -> Result<Grant, Refusal> {
         let reason = Reason::Offered { keys: u16::try_from(keys.len()).unwrap_or(u16::MAX) };
         let expires = keys.iter().filter_map(|device| device.expires).min();
-        let mut grant = self.grant(None, profile, reason, KeyRef::Onboarding, None, expires)?;
-        grant.keys = Keys::Offered(keys.iter().map(|device| device.id).collect());
-        Ok(grant)
+        let keys = Keys::Offered(keys.iter().map(|device| device.id).collect());
+        self.grant(None, profile, reason, keys, None, expires)
     }
 
     /// The devices of a profile whose key an unknown address may use at this time.
     fn valid(&self, profile: &str) -> impl Iterator<Item = &Device> {
         let open = self.view.config.profile(profile).is_some_and(|profile| check_hours(profile, &self.moment).is_ok());
-        self.view.registry.open_devices(profile).filter(move |device| open && !device.is_expired(self.now))
+        let fits = move |device: &&Device| open && !device.is_expired(self.now) && self.fits(device);
+        self.view.registry.open_devices(profile).filter(fits)
     }
 
     fn is_full(&self, device: &Device) -> bool {
@@ -271,17 +318,18 @@ impl Case<'_> {
         let Unknown::Quarantine { profile, .. } = &self.ssid.unknown else {
             return refuse(None, Reason::UnknownDevice);
         };
-        self.grant(None, profile, reason, KeyRef::Onboarding, None, None)
+        self.grant(None, profile, reason, Keys::One(KeyRef::Onboarding), None, None)
     }
 
     fn admit(
         &self,
         device: &Device,
         reason: Reason,
-        key: KeyRef,
+        keys: Keys,
         bind: Option<(DeviceId, BoundMac)>,
     ) -> Result<Grant, Refusal> {
-        self.grant(Some(device), &device.profile, reason, key, bind, device.expires)
+        self.check_place(device)?;
+        self.grant(Some(device), &device.profile, reason, keys, bind, device.expires)
     }
 
     fn grant(
@@ -289,7 +337,7 @@ impl Case<'_> {
         device: Option<&Device>,
         profile: &Arc<str>,
         reason: Reason,
-        key: KeyRef,
+        keys: Keys,
         bind: Option<(DeviceId, BoundMac)>,
         expires: Option<UnixTime>,
     ) -> Result<Grant, Refusal> {
@@ -303,7 +351,7 @@ impl Case<'_> {
             reason,
             profile: profile.clone(),
             vlan: settings.vlan,
-            keys: Keys::One(key),
+            keys,
             session_timeout: self.session_timeout(expires.into_iter().chain(closes).min()),
             bind,
             register: None,

@@ -1,6 +1,6 @@
 //! Devices that come in a pairing window: trust on first use.
 
-use super::{Case, Grant, KeyRef, Refusal, refuse};
+use super::{Case, Grant, KeyRef, Keys, Refusal, refuse};
 use crate::config::Unknown;
 use crate::decision::reason::Reason;
 use crate::mac::MacAddr;
@@ -41,7 +41,7 @@ impl Case<'_> {
         };
         let device = self.register(window);
         let reason = Reason::Paired { name: device.name.clone(), profile: device.profile.clone() };
-        let mut grant = self.grant(None, &window.profile, reason, KeyRef::Onboarding, None, None)?;
+        let mut grant = self.grant(None, &window.profile, reason, Keys::One(KeyRef::Onboarding), None, None)?;
         grant.register = Some(Box::new(device));
         Ok(grant)
     }
@@ -78,6 +78,12 @@ fn free_name(wanted: Option<&str>, mac: MacAddr, registry: &Registry) -> Arc<str
     let numbered = (2u32..).map(|n| numbered(&base, n));
     let mut names = made.chain(std::iter::once(base.clone())).chain(numbered);
     names.find(|name| registry.by_name(name).is_none()).unwrap_or(base).into()
+}
+
+/// The wanted name, or the same with a number, if it is taken.
+pub(super) fn free_or_numbered(wanted: &str, registry: &Registry) -> Arc<str> {
+    let mut names = std::iter::once(wanted.to_owned()).chain((2u32..).map(|n| numbered(wanted, n)));
+    names.find(|name| registry.by_name(name).is_none()).unwrap_or_default().into()
 }
 
 /// A name with a number, within the 32 octets that a name has at most.

@@ -1,5 +1,7 @@
 //! Why a device was let in or refused, whose fault a refusal is, and the plain words for both.
 
+use crate::eap::problem::Problem;
+use crate::pki::CertificateProblem;
 use crate::time::UnixTime;
 use crate::time::zone::Local;
 use crate::wire::radius::error_cause;
@@ -15,6 +17,17 @@ pub enum Reason {
     ProvedKey,
     /// It proved a key that waited for it, and the key is bound to it now.
     FirstProof,
+    /// It proved to have the private key of its certificate.
+    ProvedCertificate,
+    /// The same for the first time, and this address is bound to it now.
+    FirstCertificate,
+    /// Its maker vouches for it, and all devices of this maker are let in: it was registered.
+    MakerAdmitted {
+        /// The name it got.
+        name: Arc<str>,
+        /// The maker.
+        maker: Arc<str>,
+    },
     /// Nobody knows the address; the NAS got keys that wait for their device.
     Offered {
         /// How many.
@@ -48,6 +61,43 @@ pub enum Reason {
         ms: u32,
     },
 
+    /// EAP failed.
+    Eap(Arc<Problem>),
+    /// EAP cannot succeed here; in words with the mend.
+    EapOff {
+        /// What is missing.
+        what: Arc<str>,
+    },
+    /// It goes on with a conversation that is not known, or not any more.
+    ConversationGone,
+    /// The network has EAP only, and was asked for something else.
+    EapOnly,
+    /// It has no Wi-Fi key, only credentials for EAP.
+    NoWifiKey,
+    /// A maker vouches for it, but only registered devices of that maker are let in.
+    NotListed {
+        /// The maker.
+        maker: Arc<str>,
+        /// The subject of its certificate.
+        subject: Arc<str>,
+    },
+    /// A maker vouches for it, and it waits for the administrator's approval.
+    NotApproved {
+        /// The maker.
+        maker: Arc<str>,
+        /// The subject of its certificate.
+        subject: Arc<str>,
+    },
+    /// It may be elsewhere only.
+    WrongPlace {
+        /// Where, in words.
+        places: Arc<str>,
+    },
+    /// It proved to be this device, at an address that is not one of its.
+    OtherAddress {
+        /// The device.
+        device: Arc<str>,
+    },
     /// Neither its address nor its key is registered.
     UnknownDevice,
     /// Its address is registered, its key is another one.
@@ -143,6 +193,8 @@ pub enum Fault {
     None,
     /// The device, or what was typed into it.
     Device,
+    /// Whoever made the device, or its certificate.
+    Manufacturer,
     /// Our configuration or registry.
     Configuration,
     /// The NAS (access point).
@@ -157,10 +209,66 @@ impl Fault {
         match self {
             Fault::None => "none",
             Fault::Device => "device",
+            Fault::Manufacturer => "manufacturer",
             Fault::Configuration => "configuration",
             Fault::Nas => "nas",
             Fault::Latchkey => "latchkey",
         }
+    }
+}
+
+/// The stable word for what went wrong with EAP.
+fn eap_code(problem: &Problem) -> &'static str {
+    match problem {
+        Problem::Refused => "eap_refused",
+        Problem::NoMethod { .. } => "eap_no_method",
+        Problem::UnknownIdentity { .. } => "eap_unknown_identity",
+        Problem::WrongKey { .. } => "eap_wrong_key",
+        Problem::RefusedUs => "eap_refused_us",
+        Problem::Certificate { problem, .. } => match problem {
+            CertificateProblem::Form(_) => "certificate_form",
+            CertificateProblem::UnknownIssuer { .. } => "certificate_unknown_issuer",
+            CertificateProblem::BadSignature => "certificate_bad_signature",
+            CertificateProblem::Expired { .. } => "certificate_expired",
+            CertificateProblem::NotYetValid { .. } => "certificate_not_yet_valid",
+            CertificateProblem::Revoked => "certificate_revoked",
+            CertificateProblem::WrongPurpose => "certificate_wrong_purpose",
+            CertificateProblem::NoRevocationList(_) => "certificate_no_crl",
+        },
+        Problem::NoCertificate => "eap_no_certificate",
+        Problem::Alert(_) => "eap_alert",
+        Problem::Tls(_) => "eap_tls",
+        Problem::Protocol(_) => "eap_protocol",
+        Problem::TooLong => "eap_too_long",
+        Problem::Abandoned { .. } => "eap_abandoned",
+        Problem::NoRoom => "eap_no_room",
+    }
+}
+
+/// Where to look for the mend when EAP failed.
+fn fault_of(problem: &Problem) -> Fault {
+    match problem {
+        Problem::Refused => Fault::None,
+        Problem::NoMethod { ours, .. } if ours.is_empty() => Fault::Configuration,
+        Problem::Certificate { problem, .. } => match problem {
+            CertificateProblem::UnknownIssuer { .. } | CertificateProblem::NoRevocationList(_) => Fault::Configuration,
+            CertificateProblem::Form(_) | CertificateProblem::WrongPurpose => Fault::Manufacturer,
+            CertificateProblem::BadSignature
+            | CertificateProblem::Expired { .. }
+            | CertificateProblem::NotYetValid { .. } => Fault::Device,
+            CertificateProblem::Revoked => Fault::None,
+        },
+        Problem::NoRoom => Fault::Latchkey,
+        Problem::NoMethod { .. }
+        | Problem::UnknownIdentity { .. }
+        | Problem::WrongKey { .. }
+        | Problem::RefusedUs
+        | Problem::NoCertificate
+        | Problem::Alert(_)
+        | Problem::Tls(_)
+        | Problem::Protocol(_)
+        | Problem::TooLong
+        | Problem::Abandoned { .. } => Fault::Device,
     }
 }
 
@@ -171,6 +279,18 @@ impl Reason {
             Reason::KnownAddress => "known_address",
             Reason::ProvedKey => "proved_key",
             Reason::FirstProof => "first_proof",
+            Reason::ProvedCertificate => "proved_certificate",
+            Reason::FirstCertificate => "first_certificate",
+            Reason::MakerAdmitted { .. } => "maker_admitted",
+            Reason::Eap(problem) => eap_code(problem),
+            Reason::EapOff { .. } => "eap_off",
+            Reason::ConversationGone => "eap_conversation_gone",
+            Reason::EapOnly => "eap_only",
+            Reason::NoWifiKey => "no_wifi_key",
+            Reason::NotListed { .. } => "not_listed",
+            Reason::NotApproved { .. } => "not_approved",
+            Reason::WrongPlace { .. } => "wrong_place",
+            Reason::OtherAddress { .. } => "other_address",
             Reason::Offered { .. } => "offered",
             Reason::OneOfSeveral { .. } => "one_of_several",
             Reason::OnboardingOffered => "onboarding_offered",
@@ -229,6 +349,13 @@ impl Reason {
             Reason::KnownAddress
             | Reason::ProvedKey
             | Reason::FirstProof
+            | Reason::ProvedCertificate
+            | Reason::FirstCertificate
+            | Reason::MakerAdmitted { .. }
+            | Reason::NotListed { .. }
+            | Reason::NotApproved { .. }
+            | Reason::WrongPlace { .. }
+            | Reason::ConversationGone
             | Reason::Offered { .. }
             | Reason::OneOfSeveral { .. }
             | Reason::OnboardingOffered
@@ -239,7 +366,9 @@ impl Reason {
             | Reason::Blocked
             | Reason::Expired(_)
             | Reason::OutsideHours { .. } => Fault::None,
+            Reason::Eap(problem) => fault_of(problem),
             Reason::UnknownDevice
+            | Reason::OtherAddress { .. }
             | Reason::WrongKey
             | Reason::NotProved
             | Reason::NoneProved { .. }
@@ -248,10 +377,15 @@ impl Reason {
             | Reason::KeyOfOther { .. }
             | Reason::TooMany { .. }
             | Reason::RateLimited => Fault::Device,
-            Reason::AddressOfOther { .. } | Reason::NoOwnKey | Reason::ProfileMissing { .. } | Reason::SsidMissing => {
-                Fault::Configuration
+            Reason::AddressOfOther { .. }
+            | Reason::NoOwnKey
+            | Reason::NoWifiKey
+            | Reason::EapOff { .. }
+            | Reason::ProfileMissing { .. }
+            | Reason::SsidMissing => Fault::Configuration,
+            Reason::EapOnly | Reason::Unsupported { .. } | Reason::BadRequest { .. } | Reason::Disconnect { .. } => {
+                Fault::Nas
             }
-            Reason::Unsupported { .. } | Reason::BadRequest { .. } | Reason::Disconnect { .. } => Fault::Nas,
             Reason::KeyNotReady | Reason::NotStored | Reason::ClockNotSet { .. } => Fault::Latchkey,
         }
     }
@@ -264,6 +398,40 @@ impl fmt::Display for Reason {
             Reason::KnownAddress => f.write_str("known by its address, key sent to the access point"),
             Reason::ProvedKey => f.write_str("proved its key"),
             Reason::FirstProof => f.write_str("recognised by its key, which is bound to this address now"),
+            Reason::ProvedCertificate => f.write_str("proved its certificate"),
+            Reason::FirstCertificate => f.write_str("recognised by its certificate, which is bound to this address now"),
+            Reason::MakerAdmitted { name, maker } => {
+                write!(f, "registered as {name}: the maker {maker} vouches for it, and all its devices are let in")
+            }
+            Reason::Eap(problem) => write!(f, "{problem}"),
+            Reason::EapOff { what } => f.write_str(what),
+            Reason::ConversationGone => f.write_str(
+                "it goes on with a conversation that is not known any more (latchkey was started anew, or the device was \
+                 silent for more than 30 s): it begins again by itself",
+            ),
+            Reason::EapOnly => f.write_str(
+                "this network is set to EAP only (option security 'enterprise' or 'wired'), and the access point asks for \
+                 something else: set it to WPA-EAP, or write option security 'wpa2'",
+            ),
+            Reason::NoWifiKey => f.write_str(
+                "it has no Wi-Fi key, only credentials for EAP: let it join a network with WPA-Enterprise, or give it a key \
+                 (latchkey device rotate NAME)",
+            ),
+            Reason::NotListed { maker, subject } => write!(
+                f,
+                "the maker {maker} vouches for it ({subject}), but only registered devices of this maker are let in: register \
+                 it with latchkey device add, or latchkey maker set {maker} admit=pending"
+            ),
+            Reason::NotApproved { maker, subject } => write!(
+                f,
+                "the maker {maker} vouches for it ({subject}), and nobody has approved it yet: latchkey pending approve MAC NAME"
+            ),
+            Reason::WrongPlace { places } => write!(f, "it may not be here, only at: {places}"),
+            Reason::OtherAddress { device } => write!(
+                f,
+                "it proved to be '{device}', but this address is not one of its: latchkey device set {device} bind=any lets it \
+                 come with any address, max-devices with more"
+            ),
             Reason::Offered { keys: 1 } => f.write_str("unknown address, the one waiting key offered"),
             Reason::Offered { keys } => write!(f, "unknown address, {keys} waiting keys offered"),
             Reason::OneOfSeveral { names } => write!(
@@ -321,7 +489,7 @@ impl fmt::Display for Reason {
             }
             Reason::AddressOfOther { key_of } => write!(
                 f,
-                "its key is the one that waits for '{key_of}', but its address is registered for another device: \
+                "what it proved is '{key_of}', which waits for its device, but its address is registered for another one: \
                  remove the address there first"
             ),
             Reason::TooMany { max: 1 } => f.write_str("another address uses this key at the moment (max-devices is 1)"),

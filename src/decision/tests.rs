@@ -77,7 +77,7 @@ fn ask_in(registry: &Registry, ssid: &str, from: u8, evidence: Evidence, in_use:
     let config = Config::parse(CONFIG).expect("the configuration of the tests");
     let view =
         View { config: &config, registry, pairing: None, in_use: &|_, _| in_use, zone: &Zone::utc(), clock_set: true };
-    decide(&Request { mac: mac(from), ssid: ssid.as_bytes(), evidence }, &view, NOW)
+    decide(&Request::new(mac(from), ssid.as_bytes(), None, evidence), &view, NOW)
 }
 
 fn ask(ssid: &str, from: u8, evidence: Evidence) -> Result<Grant, Refusal> {
@@ -231,8 +231,7 @@ fn an_offer_asks_for_the_use_of_few_keys_however_many_wait() {
             zone: &Zone::utc(),
             clock_set: true,
         };
-        let request =
-            Request { mac: MacAddr([2, 0, 0, 0, 0, 9]), ssid: b"Home", evidence: Evidence::Address { attempt: 63 } };
+        let request = Request::new(MacAddr([2, 0, 0, 0, 0, 9]), b"Home", None, Evidence::Address { attempt: 63 });
         assert_eq!(decide(&request, &view, UnixTime(1_800_000_000)).is_ok(), expires.is_none());
         assert!(asked.get() <= most, "{} of {most}", asked.get());
     }
@@ -245,7 +244,7 @@ fn in_window(registry: &Registry, window: &Window, ssid: &str, from: u8, evidenc
     let config = Config::parse(config).expect("the configuration of the tests");
     let (in_use, zone) = (|_, _| 0, Zone::utc());
     let view = View { config: &config, registry, pairing: Some(window), in_use: &in_use, zone: &zone, clock_set: true };
-    decide(&Request { mac: mac(from), ssid: ssid.as_bytes(), evidence }, &view, NOW)
+    decide(&Request::new(mac(from), ssid.as_bytes(), None, evidence), &view, NOW)
 }
 
 fn window(ssid: Option<&str>, name: Option<&str>) -> Window {
@@ -371,7 +370,7 @@ fn at_school(
     let view =
         View { config: &config, registry: &registry, pairing: None, in_use: &in_use, zone: &berlin, clock_set: set };
     let now = moment.parse().expect("a time");
-    decide(&Request { mac: mac(from), ssid: b"Home", evidence }, &view, now)
+    decide(&Request::new(mac(from), b"Home", None, evidence), &view, now)
         .map(|grant| grant.session_timeout)
         .map_err(|refusal| (refusal.device.map(|id| id.0), refusal.reason.code()))
 }

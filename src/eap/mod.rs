@@ -2,8 +2,16 @@
 //!
 //! A [`Method`] is one exchange of one device. To add one: a folder here, and a line in [`METHODS`].
 
+pub mod conversation;
+#[cfg(test)]
+mod conversation_tests;
+pub mod fuzzing;
+#[cfg(test)]
+mod net_tests;
 pub mod problem;
 pub mod psk;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 
 use crate::pki::{CertificateInfo, Voucher};
@@ -12,6 +20,20 @@ use crate::secret::{EapKeys, EapPskKey};
 use crate::time::UnixTime;
 use problem::Problem;
 use std::sync::Arc;
+
+/// The methods there are, in the order in which they are proposed to a device nobody knows anything of.
+pub static METHODS: &[Entry] = &[tls::ENTRY, psk::ENTRY];
+
+/// A line of the method table.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// EAP type (RFC 3748, 4.1), one of the IETF's.
+    pub kind: u8,
+    /// What people call it.
+    pub name: &'static str,
+    /// Starts one exchange. `None`: the method is not set up. Must be cheap: it is also called to see what there is.
+    pub begin: fn(&mut Context<'_>) -> Option<Box<dyn Method + Send>>,
+}
 
 /// What the server has to know, handed in with each packet.
 pub struct Context<'a> {
@@ -33,6 +55,16 @@ pub struct Context<'a> {
 pub trait Credentials {
     /// The key of the device with this NAI (octet for octet), whether the device is blocked or not.
     fn eap_psk(&self, nai: &[u8]) -> Option<(DeviceId, EapPskKey)>;
+
+    /// True when the administrator wants this method (its EAP type) to be offered.
+    fn offers(&self, _kind: u8) -> bool {
+        true
+    }
+
+    /// The EAP type to propose first to a device that gives this identity, where the hint does not tell.
+    fn first_method(&self, identity: &[u8]) -> Option<u8> {
+        self.eap_psk(identity).map(|_| psk::ENTRY.kind)
+    }
 }
 
 /// Who a device has proved to be.
@@ -63,6 +95,9 @@ pub enum Progress {
 
 /// One exchange of a method. Each call takes the type-data of a response, which is what follows the Type octet.
 pub trait Method {
+    /// Told before each response: its identifier, and that of the request that would follow. For methods whose proofs
+    /// cover the header of the packet.
+    fn identifiers(&mut self, _response: u8, _request: u8) {}
     /// The type-data of the first request.
     fn begin(&mut self, context: &mut Context<'_>) -> Vec<u8>;
     /// Takes the type-data of a response.
@@ -71,6 +106,10 @@ pub trait Method {
     fn decided(&mut self, admitted: bool, context: &mut Context<'_>) -> Progress;
     /// Octets of memory it holds at present, about.
     fn octets(&self) -> usize;
+    /// What it has sent last, if the device does not go on; in words that follow "after" ("our certificate").
+    fn last_sent(&self) -> &'static str {
+        "our last message"
+    }
     /// What is to be known of it beside its name in the log ("1.3, resumed"); empty if nothing.
     fn detail(&self) -> &'static str {
         ""

@@ -26,7 +26,7 @@ pub enum Problem {
         /// The device whose NAI it is.
         nai: Arc<str>,
     },
-    /// The device found that we do not have the key (DONE_FAILURE, or no answer to our proof).
+    /// The device took our proof and then said DONE_FAILURE: it does not want this network, or found something wrong.
     RefusedUs,
     /// The device's certificate does not count.
     Certificate {
@@ -66,7 +66,7 @@ impl fmt::Display for Problem {
             }
             Problem::UnknownIdentity { nai } => write!(f, "no device has the identity '{nai}'"),
             Problem::WrongKey { nai } => write!(f, "it says it is '{nai}', and has another EAP-PSK key"),
-            Problem::RefusedUs => f.write_str("the device found that latchkey has another key than it"),
+            Problem::RefusedUs => f.write_str("the device proved its key and then refused this network (DONE_FAILURE)"),
             Problem::Certificate { subject, problem } => write!(f, "the certificate of {subject} {problem}"),
             Problem::NoCertificate => f.write_str("the device showed no certificate"),
             Problem::Alert(alert) => write!(f, "the device ended TLS with \"{alert}\""),

@@ -1,6 +1,17 @@
 //! Certificates: our own CA, those of makers, and what a device's certificate says.
 
+pub mod authority;
+mod blame;
+pub mod certificate;
+pub mod crl;
+mod der;
+pub mod file;
+mod pem;
+mod pkcs12;
+pub mod server;
 pub mod trust;
+mod words;
+mod x509;
 
 use crate::time::UnixTime;
 use std::fmt;
@@ -80,7 +91,7 @@ impl fmt::Display for CertificateProblem {
     /// What is wrong, as the end of "its certificate ...".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CertificateProblem::Form(what) => write!(f, "cannot be read: {what}"),
+            CertificateProblem::Form(what) => write!(f, "is not accepted: {what}"),
             CertificateProblem::UnknownIssuer { issuer } => write!(f, "is signed by a CA nobody registered ({issuer})"),
             CertificateProblem::BadSignature => f.write_str("has a wrong signature"),
             CertificateProblem::Expired { since } => write!(f, "expired on {since}"),

@@ -5,11 +5,12 @@ pub mod device;
 pub mod generate;
 pub mod maker;
 pub mod similar;
+pub mod similar_octets;
 pub mod weak;
 
 use crate::mac::MacAddr;
 use crate::pki::{CertificateInfo, Voucher};
-use crate::secret::Passphrase;
+use crate::secret::{EapPskKey, Passphrase};
 use crate::time::UnixTime;
 use credential::KnownBy;
 use device::{Bind, BoundMac, Change, Device, DeviceId, Seen};
@@ -43,6 +44,7 @@ pub struct Registry {
 struct Entry {
     device: Device,
     signature: Option<Signature>,
+    octets: similar_octets::Signature,
     seen: Seen,
     /// `seen` differs from what the store has.
     unsaved: bool,
@@ -68,7 +70,8 @@ impl Registry {
             .into_iter()
             .map(|device| {
                 let signature = device.key.as_ref().map(Signature::of);
-                (device.id, Entry { device, signature, seen: Seen::default(), unsaved: false })
+                let octets = similar_octets::Signature::of(&device);
+                (device.id, Entry { device, signature, octets, seen: Seen::default(), unsaved: false })
             })
             .collect();
         for (id, seen) in seen {
@@ -77,6 +80,12 @@ impl Registry {
             }
         }
         registry
+    }
+
+    /// The same registry with these makers.
+    pub fn with_makers(mut self, makers: Vec<Maker>) -> Registry {
+        self.makers = makers.into_iter().map(|maker| (maker.name.clone(), maker)).collect();
+        self
     }
 
     /// How many devices there are.
@@ -252,6 +261,32 @@ impl Registry {
         })
     }
 
+    /// Finds a device whose EAP-PSK key is equal or similar to this one, other than `except`; or whose Wi-Fi key this one
+    /// comes from, `except` included.
+    pub fn find_similar_octets(
+        &self,
+        key: &EapPskKey,
+        except: Option<DeviceId>,
+    ) -> Option<(&Device, similar_octets::Similarity)> {
+        self.entries.values().find_map(|Entry { device, octets, .. }| {
+            let other = Some(device.id) != except;
+            let similar = other.then(|| similar_octets::similar(key, device, octets)).flatten();
+            Some((device, similar.or_else(|| similar_octets::derived(key, device, octets))?))
+        })
+    }
+
+    /// Finds a device whose EAP-PSK key comes from this Wi-Fi key.
+    pub fn find_derived_octets(&self, key: &Passphrase) -> Option<(&Device, similar_octets::Similarity)> {
+        let hashes = similar_octets::Hashes::of(key);
+        self.devices().find_map(|device| Some((device, similar_octets::derives(key, &hashes, device)?)))
+    }
+
+    /// The device that is known by a certificate or key in this way, other than `except`.
+    pub fn holder(&self, known_by: &KnownBy, except: Option<DeviceId>) -> Option<&Device> {
+        let id = self.by_certificate.get(known_by).filter(|id| Some(**id) != except)?;
+        self.get(*id)
+    }
+
     /// Makes a change that is durable already. Changes of devices that are gone are no-ops.
     pub fn apply(&mut self, change: &Change) {
         self.version += 1;
@@ -263,7 +298,8 @@ impl Registry {
                     self.unindex(device.id);
                     self.index(device);
                     let signature = device.key.as_ref().map(Signature::of);
-                    self.entries.insert(device.id, Entry { device: device.clone(), signature, seen, unsaved });
+                    let octets = similar_octets::Signature::of(device);
+                    self.entries.insert(device.id, Entry { device: device.clone(), signature, octets, seen, unsaved });
                     self.next_id = self.next_id.max(device.id.0.saturating_add(1));
                 }
             }
@@ -322,11 +358,15 @@ impl Registry {
             }
         }
         if let Some(eap) = &device.eap {
-            if let Some(psk) = &eap.psk {
+            if let Some(psk) = &eap.psk
+                && self.by_nai.get(&psk.nai) == Some(&id)
+            {
                 self.by_nai.remove(&psk.nai);
             }
             for certificate in &eap.certificates {
-                self.by_certificate.remove(&certificate.known_by);
+                if self.by_certificate.get(&certificate.known_by) == Some(&id) {
+                    self.by_certificate.remove(&certificate.known_by);
+                }
             }
         }
         if let Some(ids) = self.open.get_mut(&device.profile) {

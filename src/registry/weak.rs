@@ -71,6 +71,11 @@ const COMMON: &str = "\
     secret geheim iloveyou sunshine princess football fussball baseball basketball superman batman starwars \
     dragon monkey shadow master trustno1 whatever computer hunter hello hallo qwerty qwertz azerty";
 
+/// The words every list of guesses begins with.
+pub(super) fn common_words() -> impl Iterator<Item = &'static str> {
+    COMMON.split_ascii_whitespace()
+}
+
 /// Checks a key for a device of this name in these networks.
 pub fn check(key: &Passphrase, device_name: &str, ssids: &[&[u8]]) -> Result<(), Weakness> {
     let plain = without_separators(key.expose().as_bytes(), |b| b.to_ascii_lowercase());
@@ -154,7 +159,7 @@ fn run_along(row: &[u8], text: &[u8], backwards: bool) -> usize {
 /// True when few characters are left beside the common words in the text.
 fn is_common(normal: &[u8]) -> bool {
     let mut in_words = 0u64;
-    for word in COMMON.split_ascii_whitespace() {
+    for word in common_words() {
         let word = without_separators(word.as_bytes(), fold);
         for (start, window) in normal.windows(word.len()).enumerate() {
             if window == word.as_slice() {

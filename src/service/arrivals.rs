@@ -4,7 +4,7 @@
 use super::{Core, Now};
 use crate::decision::event::{Event, Method, Outcome};
 use crate::decision::reason::Reason;
-use crate::decision::{Evidence, Grant, Proof, Refusal};
+use crate::decision::{Evidence, Grant, Proof, Refusal, Request};
 use crate::mac::MacAddr;
 use crate::registry::device::{Change, Device, DeviceId};
 use crate::service::revocation::Why;
@@ -45,6 +45,7 @@ pub struct Arrivals {
 #[derive(Debug)]
 struct Held {
     ssid: Arc<[u8]>,
+    ap: Option<MacAddr>,
     evidence: Evidence,
     until: Instant,
 }
@@ -68,8 +69,8 @@ impl Core {
     /// registry has to be locked and this called again with `locked`.
     pub fn arrived(&mut self, arrival: &Arrival, locked: bool, now: Now) -> Vec<Change> {
         let now = self.time.effective(now);
-        let Some((ssid, evidence)) = self.evidence_of(arrival) else { return Vec::new() };
-        let decided = self.decide(arrival.mac, &ssid, evidence, now);
+        let Some((ssid, ap, evidence)) = self.evidence_of(arrival) else { return Vec::new() };
+        let decided = self.decide(&Request::new(arrival.mac, &ssid, ap, evidence), now);
         match &decided {
             Ok(Grant { bind: Some((id, bound)), .. }) => return vec![Change::Bind(*id, *bound)],
             Ok(Grant { register: Some(device), vlan, .. }) => {
@@ -82,7 +83,7 @@ impl Core {
             }
             _ => {}
         }
-        self.conclude_arrival(arrival, &ssid, evidence, decided, now);
+        self.conclude_arrival(arrival, (&ssid, ap), evidence, decided, now);
         Vec::new()
     }
 
@@ -91,7 +92,7 @@ impl Core {
     pub fn arrival_stored(&mut self, arrival: &Arrival, changes: &[Change], stored: bool, now: Now) {
         let now = self.time.effective(now);
         self.pairing.admit(None);
-        let Some((ssid, evidence)) = self.evidence_of(arrival) else {
+        let Some((ssid, ap, evidence)) = self.evidence_of(arrival) else {
             // Its BSS vanished meanwhile: it is registered all the same, and the window was for one.
             if let ([Change::Put(devices)], true) = (changes, stored) {
                 for device in devices {
@@ -100,7 +101,7 @@ impl Core {
             }
             return;
         };
-        let mut decided = self.decide(arrival.mac, &ssid, evidence, now);
+        let mut decided = self.decide(&Request::new(arrival.mac, &ssid, ap, evidence), now);
         match &mut decided {
             Ok(grant) if stored => match changes {
                 [Change::Bind(..)] => grant.reason = Reason::FirstProof,
@@ -117,11 +118,11 @@ impl Core {
             Err(_) => {}
         }
         let arrival = Arrival { fresh: true, ..arrival.clone() };
-        self.conclude_arrival(&arrival, &ssid, evidence, decided, now);
+        self.conclude_arrival(&arrival, (&ssid, ap), evidence, decided, now);
     }
 
     /// What a station proved; nothing when its BSS does not read keys from a file, or hostapd cannot tell.
-    fn evidence_of(&self, arrival: &Arrival) -> Option<(Arc<[u8]>, Evidence)> {
+    fn evidence_of(&self, arrival: &Arrival) -> Option<(Arc<[u8]>, Option<MacAddr>, Evidence)> {
         let (_, bss) = self.stations.bsses().find(|(name, _)| **name == arrival.bss)?;
         let ssid = self.config.ssid(&bss.ssid).filter(|ssid| self.reads_keys(&ssid.ssid))?;
         let has_key = |device: &&Device| device.key.is_some();
@@ -139,7 +140,7 @@ impl Core {
             }
             None => Proof::Nothing,
         };
-        Some((ssid.ssid.clone(), Evidence::Handshake(proof)))
+        Some((ssid.ssid.clone(), bss.bssid, Evidence::Handshake(proof)))
     }
 
     /// In which VLAN a station arrived, as far as it is known.
@@ -151,7 +152,7 @@ impl Core {
     fn conclude_arrival(
         &mut self,
         arrival: &Arrival,
-        ssid: &Arc<[u8]>,
+        (ssid, ap): (&Arc<[u8]>, Option<MacAddr>),
         evidence: Evidence,
         decided: Result<Grant, Refusal>,
         now: Now,
@@ -190,7 +191,7 @@ impl Core {
         let name = device.and_then(|id| self.registry.get(id)).map(|device| device.name.clone());
         if refused {
             let shown = name.clone().unwrap_or_else(|| "a station".into());
-            self.refuse_arrival(mac, &shown, ssid, evidence, &reason, now.mono);
+            self.refuse_arrival(mac, &shown, (ssid, ap), evidence, &reason, now.mono);
         }
         let micros = (self.clock)().saturating_duration_since(arrival.at).as_micros();
         self.record(Event {
@@ -216,7 +217,7 @@ impl Core {
         &mut self,
         mac: MacAddr,
         name: &Arc<str>,
-        ssid: &Arc<[u8]>,
+        (ssid, ap): (&Arc<[u8]>, Option<MacAddr>),
         evidence: Evidence,
         reason: &Reason,
         now: Instant,
@@ -225,7 +226,7 @@ impl Core {
         let proved = evidence != Evidence::Handshake(Proof::Nothing);
         let hold = (proved || standing) && *reason != Reason::NotStored && self.arrivals.held.len() < HELD;
         if hold {
-            let held = Held { ssid: ssid.clone(), evidence, until: now + HELD_FOR };
+            let held = Held { ssid: ssid.clone(), ap, evidence, until: now + HELD_FOR };
             self.arrivals.held.insert(mac, held);
         }
         self.revocation.refuse(mac, name, Why::Refused, hold);
@@ -234,11 +235,13 @@ impl Core {
     /// Lets those come back who may: the device is unblocked, say, or there is room for one more. Who used the wrong key may
     /// try again after a time.
     pub(super) fn tick_arrivals(&mut self, now: Now) {
-        let may_come = |core: &Core, mac: MacAddr, held: &Held| match core.decide(mac, &held.ssid, held.evidence, now) {
-            Ok(_) => true,
-            // On a network that is not ours any more, nothing is ours to keep off.
-            Err(refusal) if refusal.reason == Reason::SsidMissing => true,
-            Err(refusal) => is_of_the_key(&refusal.reason) && held.until <= now.mono,
+        let may_come = |core: &Core, mac: MacAddr, held: &Held| {
+            match core.decide(&Request::new(mac, &held.ssid, held.ap, held.evidence), now) {
+                Ok(_) => true,
+                // On a network that is not ours any more, nothing is ours to keep off.
+                Err(refusal) if refusal.reason == Reason::SsidMissing => true,
+                Err(refusal) => is_of_the_key(&refusal.reason) && held.until <= now.mono,
+            }
         };
         let over: Vec<MacAddr> =
             self.arrivals.held.iter().filter(|(mac, held)| may_come(self, **mac, held)).map(|(mac, _)| *mac).collect();
@@ -259,6 +262,7 @@ fn is_of_the_key(reason: &Reason) -> bool {
             | Reason::WrongKey
             | Reason::UnknownDevice
             | Reason::NoOwnKey
+            | Reason::NoWifiKey
             | Reason::NotStored
     )
 }

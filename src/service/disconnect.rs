@@ -4,12 +4,13 @@
 //! Calling-Station-Id, Acct-Session-Id, NAS-Identifier, Event-Timestamp, Message-Authenticator. Sent again it is the
 //! same to the octet, with its identifier and its time, so that a NAS that has acted on it answers from memory.
 
+use super::grants::Credential;
 use super::sessions::{Session, SessionKey};
 use super::{Core, Now};
 use crate::config::{Client, MessageAuthenticator as Rule};
 use crate::decision::event::{Event, Method, Outcome};
 use crate::decision::reason::{Disconnect, Reason};
-use crate::decision::{Evidence, Proof, Request, View, decide};
+use crate::decision::{Evidence, Identified, Proof, Request, View, decide};
 use crate::mac::MacAddr;
 use crate::secret::RadiusSecret;
 use crate::service::revocation::Why;
@@ -245,21 +246,24 @@ impl Core {
     /// Why a session ought not to be, if so: the same question that is asked when the device comes.
     fn wrong(&self, key: &SessionKey, session: &Session, now: Now) -> Option<Arc<str>> {
         let id = session.device?;
-        self.config.ssid(&session.ssid)?;
+        let ssid = self.config.ssid(&session.ssid)?;
         let device = self.registry.get(id);
-        let proof =
-            if device.is_some_and(|device| device.key.is_none()) { Proof::Onboarding } else { Proof::Device(id) };
         let granted = session.bssid.and_then(|bssid| self.grants.get((key.mac, bssid)));
-        let sent = granted.and_then(|grant| grant.devices.iter().find(|(sent, _)| *sent == id));
-        if let (Some(device), Some((_, serial))) = (device, sent)
-            && device.key_serial != *serial
+        if let Some(device) = device
+            && granted.is_some_and(|grant| grant.has_older_credential_of(device))
         {
             return Some(Why::NewKey.to_string().into());
         }
+        let by_eap = granted.map_or(!ssid.security.has_keys(), |grant| grant.credential == Credential::Eap);
+        let evidence = match device {
+            _ if by_eap => Evidence::Eap(Identified::Device(id)),
+            Some(device) if device.uses_onboarding_key() => Evidence::Handshake(Proof::Onboarding),
+            _ => Evidence::Handshake(Proof::Device(id)),
+        };
         let (config, registry) = (&*self.config, &self.registry);
         let (zone, clock_set) = (&self.zone, self.time.is_set());
         let view = View { config, registry, pairing: None, in_use: &|_, _| 0, zone, clock_set };
-        let request = Request { mac: key.mac, ssid: &session.ssid, evidence: Evidence::Handshake(proof) };
+        let request = Request::new(key.mac, &session.ssid, session.bssid, evidence);
         match decide(&request, &view, now.wall) {
             Ok(grant) if grant.vlan != session.vlan => Some(Why::NewProfile.to_string().into()),
             Ok(_) => None,

@@ -2,7 +2,7 @@
 //! proved its key shows when the NAS accounts for it. Until then an Accept is an offer.
 
 use crate::mac::MacAddr;
-use crate::registry::device::DeviceId;
+use crate::registry::device::{Device, DeviceId};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,8 +17,10 @@ const USED_FOR: Duration = Duration::from_secs(60);
 /// An Accept that was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// The devices it may be, one when it is certain, and which of the keys it has had was sent.
+    /// The devices it may be, one when it is certain, and which of the credentials of this kind it has had.
     pub devices: Vec<(DeviceId, u32)>,
+    /// What kind that is.
+    pub credential: Credential,
     /// The VLAN given.
     pub vlan: Option<u16>,
     /// The profile given.
@@ -39,6 +41,26 @@ pub struct Grant {
     pub attempt: u32,
     /// Whether it was an unknown device that was sent the onboarding key, and nothing else.
     pub onboarding: Onboarding,
+}
+
+/// What an answer rests upon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Credential {
+    /// A Wi-Fi key: numbered by `Device::key_serial`.
+    #[default]
+    WifiKey,
+    /// A credential for EAP: numbered by `EapCredentials::serial`.
+    Eap,
+}
+
+impl Credential {
+    /// Which of the credentials of this kind a device has now; 0 if it has none for EAP.
+    pub fn serial(self, device: &Device) -> u32 {
+        match self {
+            Credential::WifiKey => device.key_serial,
+            Credential::Eap => device.eap.as_ref().map_or(0, |eap| eap.serial),
+        }
+    }
 }
 
 /// Whether an answer had the onboarding key for an unknown device.
@@ -134,6 +156,12 @@ impl Grants {
 }
 
 impl Grant {
+    /// True when what it rests upon is not what the device has now.
+    pub fn has_older_credential_of(&self, device: &Device) -> bool {
+        let sent = self.devices.iter().find(|(id, _)| *id == device.id);
+        sent.is_some_and(|(_, serial)| *serial != self.credential.serial(device))
+    }
+
     /// True when a session that starts now can only have been started with this answer's keys.
     pub fn awaits_proof(&self, now: Instant) -> bool {
         !self.proved && self.is_fresh(now)
@@ -159,6 +187,7 @@ mod tests {
     fn grant(at: Instant, proved: bool) -> Grant {
         Grant {
             devices: vec![(DeviceId(1), 1)],
+            credential: Credential::WifiKey,
             vlan: None,
             profile: "iot".into(),
             client: "ap".into(),

@@ -6,10 +6,10 @@
 
 use super::{Core, Now};
 use crate::config::{Backend, Config, Security, Ssid};
-use crate::decision::KeyRef;
 use crate::decision::hours::{Moment, check_hours};
+use crate::decision::{KeyRef, may_be_on};
 use crate::mac::MacAddr;
-use crate::registry::device::Bind;
+use crate::registry::device::{Bind, Device};
 use crate::secret::{Passphrase, Pmk};
 use crate::wire::pskfile::{KeyId, Line, MAX_LINE, set_sae_password};
 use sha2::{Digest, Sha256};
@@ -176,10 +176,13 @@ impl Core {
         if let (Some(pmk), Some(vlan)) = (onboarding, self.onboarding_vlan(ssid, &moment, now)) {
             open.push(Line { keyid: KeyId::Onboarding, vlan, mac: None, pmk });
         }
-        for device in self.registry.devices().filter(|device| self.admissible_at(device, &moment).is_ok()) {
+        // At which access point, hostapd cannot be told: who is at the wrong one is taken off.
+        let may =
+            |device: &&Device| self.admissible_at(device, &moment).is_ok() && may_be_on(&device.places, &ssid.ssid);
+        for device in self.registry.devices().filter(may) {
             let vlan = self.config.profile(&device.profile).and_then(|profile| profile.vlan);
             let macs = device.macs.iter().map(|bound| Some(bound.mac));
-            if device.key.is_none() {
+            if device.uses_onboarding_key() {
                 let line = |mac, pmk| Line { keyid: KeyId::Onboarding, vlan, mac, pmk };
                 shared.extend(onboarding.into_iter().flat_map(|pmk| macs.clone().map(move |mac| line(mac, pmk))));
                 continue;
@@ -208,13 +211,15 @@ impl Core {
         }
         let mut addresses = 0;
         for device in self.registry.devices() {
-            let admissible = self.admissible_at(device, &moment).is_ok();
+            let admissible = self.admissible_at(device, &moment).is_ok() && may_be_on(&device.places, &ssid.ssid);
             let vlan = self.config.profile(&device.profile).and_then(|profile| profile.vlan);
-            let key = device.key.as_ref().or(onboarding).filter(|_| admissible);
+            let shared = onboarding.filter(|_| device.uses_onboarding_key());
+            let wifi = device.key.is_some() || device.uses_onboarding_key();
+            let key = device.key.as_ref().or(shared).filter(|_| admissible);
             let said = key.is_none_or(|key| set_sae_password(key, None, vlan).is_some());
             if !said {
                 wanted.unsayable.push(device.name.clone());
-            } else if admissible && (device.macs.is_empty() || device.bind == Bind::Any) {
+            } else if admissible && wifi && (device.macs.is_empty() || device.bind == Bind::Any) {
                 wanted.without_address.push(device.name.clone());
             }
             if addresses + device.macs.len() > SAE_ADDRESSES {

@@ -114,7 +114,7 @@ impl KeyRing {
     /// Follows the configuration: new SSIDs get all keys to be computed, others keep what they have.
     pub fn configure(&mut self, ssids: &[Ssid], registry: &Registry) {
         let mut old = std::mem::take(&mut self.rings);
-        for settings in ssids {
+        for settings in ssids.iter().filter(|ssid| ssid.security.has_keys()) {
             let mut known = old.iter().position(|ring| ring.ssid == settings.ssid).map(|at| old.swap_remove(at));
             let onboarding = settings.unknown.onboarding_key().and_then(|key| {
                 // Computed here, which takes a moment, but only when it is another key than before.

@@ -11,6 +11,7 @@ pub mod keyring;
 pub mod network;
 pub mod pairing;
 pub mod pending;
+pub mod pki;
 pub mod present;
 pub mod radius;
 pub mod revocation;
@@ -21,7 +22,7 @@ use crate::config::Config;
 use crate::decision::event::{Event, EventRing};
 use crate::decision::hours::{Moment, check_standing};
 use crate::decision::reason::Reason;
-use crate::decision::{Evidence, Grant, Refusal, Request, View, Window, decide};
+use crate::decision::{Grant, Refusal, Request, View, Window, decide};
 use crate::mac::MacAddr;
 use crate::registry::Registry;
 use crate::registry::device::{Change, Device, DeviceId};
@@ -101,6 +102,8 @@ pub struct Core {
     pub grants: grants::Grants,
     /// Unknown devices.
     pub pending: pending::PendingList,
+    /// Our own CA, our certificate, and whose certificates count.
+    pub pki: pki::Pki,
     /// The window in which the next one is registered.
     pub pairing: pairing::Pairing,
     /// Whom hostapd must not keep or let in again.
@@ -150,6 +153,7 @@ impl Core {
             sessions: sessions::Sessions::default(),
             grants: grants::Grants::default(),
             pending: pending::PendingList::default(),
+            pki: pki::Pki::default(),
             pairing: pairing::Pairing::default(),
             revocation: revocation::Revocation::default(),
             disconnects: disconnect::Disconnects::default(),
@@ -313,24 +317,22 @@ impl Core {
         u32::try_from(addresses.len()).unwrap_or(u32::MAX)
     }
 
-    fn decide(&self, mac: MacAddr, ssid: &[u8], evidence: Evidence, now: Now) -> Result<Grant, Refusal> {
-        self.decide_in(mac, ssid, evidence, self.pairing.current(now.mono).map(|open| &open.window), now)
+    fn decide(&self, request: &Request<'_>, now: Now) -> Result<Grant, Refusal> {
+        self.decide_in(request, self.pairing.current(now.mono).map(|open| &open.window), now)
     }
 
     /// Decides as if this were the pairing window.
-    fn decide_in(
-        &self,
-        mac: MacAddr,
-        ssid: &[u8],
-        evidence: Evidence,
-        pairing: Option<&Window>,
-        now: Now,
-    ) -> Result<Grant, Refusal> {
+    fn decide_in(&self, request: &Request<'_>, pairing: Option<&Window>, now: Now) -> Result<Grant, Refusal> {
         let in_use = |device, except| self.in_use(device, except, now.wall);
         let (config, registry) = (&*self.config, &self.registry);
         let (zone, clock_set) = (&self.zone, self.time.is_set());
         let view = View { config, registry, pairing, in_use: &in_use, zone, clock_set };
-        decide(&Request { mac, ssid, evidence }, &view, now.wall)
+        decide(request, &view, now.wall)
+    }
+
+    /// Fills a buffer with unpredictable octets.
+    pub fn fill_random(&mut self, buffer: &mut [u8]) {
+        (self.random)(buffer);
     }
 
     fn record(&mut self, event: Event) {

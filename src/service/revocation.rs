@@ -9,7 +9,7 @@
 
 mod audit;
 
-use super::grants::Onboarding;
+use super::grants::{Credential, Onboarding};
 use super::stations::Bss;
 use super::{Core, stations};
 use crate::config::Backend;
@@ -46,6 +46,10 @@ pub enum Why {
     Removed,
     /// It has another key.
     NewKey,
+    /// It has other credentials for EAP.
+    NewCredential,
+    /// It may be elsewhere only.
+    WrongPlace,
     /// It has another VLAN or profile.
     NewProfile,
     /// The address is no longer one of its.
@@ -74,6 +78,8 @@ impl fmt::Display for Why {
             Why::ClockNotSet => "its profile has hours, and the clock of this box is not set",
             Why::Removed => "removed",
             Why::NewKey => "it has a new key",
+            Why::NewCredential => "its credentials for EAP changed",
+            Why::WrongPlace => "it may not be at this SSID or access point",
             Why::NewProfile => "its profile or VLAN changed",
             Why::Unbound => "this address is no longer one of its",
             Why::Registered => "it is registered now, and comes back as that",
@@ -137,6 +143,8 @@ pub fn lost(before: &Device, after: Option<&Device>) -> Lost {
         Lost::All(Why::Blocked)
     } else if (after.key_serial, &after.key) != (before.key_serial, &before.key) {
         Lost::All(Why::NewKey)
+    } else if Credential::Eap.serial(after) != Credential::Eap.serial(before) && before.eap.is_some() {
+        Lost::All(Why::NewCredential)
     } else if after.profile != before.profile {
         Lost::All(Why::NewProfile)
     } else {
@@ -270,7 +278,7 @@ impl Core {
             }
             let granted = self.grants.last_of(mac).filter(|grant| grant.onboarding != Onboarding::No);
             // Whoever has no key of its own, and the right profile already, may stay.
-            if device.key.is_none() && granted.is_some_and(|grant| grant.profile == device.profile) {
+            if device.uses_onboarding_key() && granted.is_some_and(|grant| grant.profile == device.profile) {
                 continue;
             }
             let on_air = |(_, bss, station): (_, &Bss, &Station)| {

@@ -2,8 +2,10 @@
 
 use super::StoredPmk;
 use super::error::is_damage;
+use super::{eap, maker};
 use crate::mac::MacAddr;
 use crate::registry::device::{Bind, BoundMac, Device, DeviceId, Seen};
+use crate::registry::maker::Maker;
 use crate::secret::{Passphrase, Pmk};
 use crate::time::UnixTime;
 use rusqlite::{Connection, Row, Rows, types::ValueRef};
@@ -15,6 +17,8 @@ use std::sync::Arc;
 pub struct Loaded {
     /// The devices, by ascending id. Equal profile names share one allocation.
     pub devices: Vec<Device>,
+    /// The makers, by name.
+    pub makers: Vec<Maker>,
     /// The number the next device gets: higher than any given so far.
     pub next_id: u32,
     /// The PMKs derived so far, by ascending device; all rows of an SSID share its name.
@@ -71,11 +75,13 @@ fn essentials(conn: &Connection) -> Result<Loaded, LoadError> {
     let mut devices = devices(conn)?;
     credentials(conn, &mut devices)?;
     macs(conn, &mut devices)?;
+    eap::load(conn, &mut devices)?;
+    let makers = maker::load(conn)?;
     let ignored = collect(conn, "SELECT mac FROM ignored_mac ORDER BY mac", |row| mac(row, 0))?;
     let stored = collect(conn, "SELECT value FROM counter WHERE name = 'next_device_id'", |row| number(row, 0))?;
     let above = devices.last().map_or(1, |last| last.id.0.saturating_add(1));
     let next_id = stored.first().copied().unwrap_or(1).max(above);
-    Ok(Loaded { devices, next_id, ignored, ..Loaded::default() })
+    Ok(Loaded { devices, makers, next_id, ignored, ..Loaded::default() })
 }
 
 fn devices(conn: &Connection) -> Result<Vec<Device>, LoadError> {
@@ -202,7 +208,7 @@ fn seen(conn: &Connection, devices: &[Device]) -> Result<Vec<(DeviceId, Seen)>, 
     Ok(seen)
 }
 
-fn each(
+pub(super) fn each(
     conn: &Connection,
     sql: &str,
     mut take: impl FnMut(&Row<'_>) -> Result<(), LoadError>,
@@ -215,7 +221,7 @@ fn each(
     Ok(())
 }
 
-fn collect<T>(
+pub(super) fn collect<T>(
     conn: &Connection,
     sql: &str,
     mut take: impl FnMut(&Row<'_>) -> Result<T, LoadError>,
@@ -228,29 +234,29 @@ fn collect<T>(
     Ok(all)
 }
 
-fn number<T: TryFrom<i64>>(row: &Row<'_>, column: usize) -> Result<T, LoadError> {
+pub(super) fn number<T: TryFrom<i64>>(row: &Row<'_>, column: usize) -> Result<T, LoadError> {
     let value: i64 = row.get(column)?;
     value.try_into().map_err(|_| content("a table", &format!("the impossible number {value}")))
 }
 
-fn flag(row: &Row<'_>, column: usize) -> Result<bool, LoadError> {
+pub(super) fn flag(row: &Row<'_>, column: usize) -> Result<bool, LoadError> {
     let value: i64 = row.get(column)?;
     Ok(value != 0)
 }
 
-fn text<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r str, LoadError> {
+pub(super) fn text<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r str, LoadError> {
     row.get_ref(column)?.as_str().map_err(|_| content("a device", "a name that is no text"))
 }
 
-fn blob<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r [u8], LoadError> {
+pub(super) fn blob<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r [u8], LoadError> {
     row.get_ref(column)?.as_blob().map_err(|_| content("a table", "a value of a wrong type"))
 }
 
-fn mac(row: &Row<'_>, column: usize) -> Result<MacAddr, LoadError> {
+pub(super) fn mac(row: &Row<'_>, column: usize) -> Result<MacAddr, LoadError> {
     let octets = blob(row, column)?.try_into().map_err(|_| content("a table", "an address that has not 6 octets"))?;
     Ok(MacAddr(octets))
 }
 
-fn content(place: &str, what: &str) -> LoadError {
+pub(super) fn content(place: &str, what: &str) -> LoadError {
     LoadError::Content(format!("{place} holds {what}"))
 }

@@ -29,9 +29,11 @@
 //! copy is made. A good copy is the whole database again (about 160 octets a device), so they are spread to at
 //! most 1 KiB a second in the long run. Counters come a few times a day and cause no copy.
 
+mod eap;
 mod error;
 mod files;
 mod load;
+mod maker;
 mod recover;
 mod schema;
 mod wal;

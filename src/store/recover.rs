@@ -217,6 +217,7 @@ fn build(path: &Path, salvaged: &Loaded) -> Result<(), StoreError> {
     let fail = |e| StoreError::database(path, "write the salvaged registry", e);
     let tx = conn.transaction().map_err(fail)?;
     let mut changes = vec![Change::Put(salvaged.devices.clone())];
+    changes.extend(salvaged.makers.iter().map(|maker| Change::PutMaker(Box::new(maker.clone()))));
     changes.extend(salvaged.ignored.iter().map(|mac| Change::Ignore(*mac, true)));
     for part in [Write::Changes(&changes), Write::Pmks(&salvaged.pmks), Write::Seen(&salvaged.seen)] {
         write::apply(&tx, part).map_err(|e| match e {

@@ -9,7 +9,7 @@ pub(super) const APPLICATION_ID: i64 = 0x4c63_686b;
 
 /// One step each, from an empty database to the present schema; the schema version is how many of
 /// them a database has seen. What stands here was delivered and is never changed: a change is a new step.
-pub(super) const MIGRATIONS: &[&str] = &[VERSION_1];
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// Devices and what hangs on them.
 ///
@@ -78,6 +78,57 @@ CREATE TABLE damage (
     restored TEXT    NOT NULL,
     copy_of  INTEGER
 ) STRICT;
+";
+
+/// What devices prove themselves with over EAP, where they may be, and makers.
+///
+/// - A row of kind `eap` in `credential` stands for all a device has for EAP: its serial counts their changes, `identity`
+///   and `secret` are NAI and key of EAP-PSK, or null. `certificate` has the rest, only for devices with such a row.
+/// - `known_by` says what `scope` and `value` are: `fingerprint` and `public-key` an empty text and a SHA-256; `serial`
+///   the SHA-256 of the issuer and the number's octets; `subject-serial` and `alt-name` the maker's name and a text.
+/// - That a NAI or a certificate belongs to one device is seen to where devices are changed, as for addresses.
+/// - A certificate of `authority` is large: a table with row numbers keeps the keys that are searched together.
+const VERSION_2: &str = "
+ALTER TABLE credential ADD COLUMN identity TEXT;
+CREATE TABLE certificate (
+    device_id INTEGER NOT NULL REFERENCES device (id) ON DELETE CASCADE,
+    place     INTEGER NOT NULL,
+    known_by  TEXT    NOT NULL
+              CHECK (known_by IN ('fingerprint', 'serial', 'subject-serial', 'alt-name', 'public-key')),
+    scope     ANY     NOT NULL,
+    value     ANY     NOT NULL,
+    subject   TEXT    NOT NULL,
+    not_after INTEGER,
+    mud_url   TEXT,
+    issued    INTEGER NOT NULL,
+    since     INTEGER NOT NULL,
+    PRIMARY KEY (device_id, place)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE device_place (
+    device_id INTEGER NOT NULL REFERENCES device (id) ON DELETE CASCADE,
+    place     INTEGER NOT NULL,
+    ssid      BLOB CHECK (length(ssid) <= 32),
+    ap        BLOB CHECK (length(ap) = 6),
+    PRIMARY KEY (device_id, place),
+    CHECK ((ssid IS NULL) <> (ap IS NULL))
+) STRICT, WITHOUT ROWID;
+CREATE TABLE maker (
+    name    TEXT NOT NULL PRIMARY KEY,
+    profile TEXT NOT NULL,
+    admit   TEXT NOT NULL CHECK (admit IN ('listed', 'pending', 'all'))
+) STRICT, WITHOUT ROWID;
+CREATE TABLE authority (
+    maker TEXT    NOT NULL REFERENCES maker (name) ON DELETE CASCADE,
+    place INTEGER NOT NULL,
+    der   BLOB    NOT NULL,
+    PRIMARY KEY (maker, place)
+) STRICT;
+CREATE TABLE revocation_list (
+    maker TEXT    NOT NULL REFERENCES maker (name) ON DELETE CASCADE,
+    place INTEGER NOT NULL,
+    path  BLOB    NOT NULL,
+    PRIMARY KEY (maker, place)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Octets a page has. See the module documentation of the store for the measurements behind it.

@@ -1,7 +1,7 @@
 //! The changes, as SQL. Rows that already say what they should are not touched: an untouched page is
 //! not written to flash.
 
-use super::StoredPmk;
+use super::{StoredPmk, eap, maker};
 use crate::mac::MacAddr;
 use crate::registry::device::{BoundMac, Change, Device, DeviceId, Seen};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Statement, params};
@@ -47,7 +47,8 @@ fn apply_change(conn: &Connection, change: &Change) -> Result<(), WriteError> {
         Change::Put(devices) => put_devices(conn, devices),
         Change::Remove(id) => Ok(remove(conn, *id)?),
         Change::Bind(id, bound) => bind(conn, *id, bound),
-        Change::PutMaker(_) | Change::RemoveMaker(_) => Ok(()),
+        Change::PutMaker(new) => Ok(maker::put(conn, new)?),
+        Change::RemoveMaker(name) => Ok(maker::remove(conn, name)?),
         Change::Ignore(mac, true) => Ok(run(conn, "INSERT OR IGNORE INTO ignored_mac (mac) VALUES (?1)", [mac.0])?),
         Change::Ignore(mac, false) => Ok(run(conn, "DELETE FROM ignored_mac WHERE mac = ?1", [mac.0])?),
     }
@@ -60,6 +61,7 @@ struct Put<'c> {
     old_key: Statement<'c>,
     old_macs: Statement<'c>,
     add_mac: Statement<'c>,
+    eap: eap::Put<'c>,
 }
 
 fn put_devices(conn: &Connection, devices: &[Device]) -> Result<(), WriteError> {
@@ -81,6 +83,7 @@ fn put_devices(conn: &Connection, devices: &[Device]) -> Result<(), WriteError> 
         old_macs: conn.prepare("SELECT mac, proved, since FROM device_mac WHERE device_id = ?1 ORDER BY place")?,
         add_mac: conn
             .prepare("INSERT INTO device_mac (device_id, mac, place, proved, since) VALUES (?1, ?2, ?3, ?4, ?5)")?,
+        eap: eap::Put::prepare(conn)?,
     };
     let mut parked = false;
     for (at, device) in devices.iter().enumerate() {
@@ -95,6 +98,7 @@ fn put_devices(conn: &Connection, devices: &[Device]) -> Result<(), WriteError> 
         result.map_err(|cause| refuse_name(conn, device, cause))?;
         put.key(device)?;
         put.macs(device)?;
+        put.eap.device(device)?;
     }
     Ok(())
 }
@@ -287,10 +291,10 @@ pub(super) fn keep_ssids(conn: &Connection, keep: &[Arc<[u8]>]) -> rusqlite::Res
     Ok(())
 }
 
-fn run(conn: &Connection, sql: &str, params: impl rusqlite::Params) -> rusqlite::Result<()> {
+pub(super) fn run(conn: &Connection, sql: &str, params: impl rusqlite::Params) -> rusqlite::Result<()> {
     conn.execute(sql, params).map(drop)
 }
 
-fn is_constraint(cause: &rusqlite::Error) -> bool {
+pub(super) fn is_constraint(cause: &rusqlite::Error) -> bool {
     cause.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
 }

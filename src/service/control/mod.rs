@@ -1,5 +1,6 @@
 //! The method table: everything an administrator can ask for. The control socket serves it, ubus will.
 
+mod ca;
 mod device;
 mod edit;
 mod firewall;
@@ -115,6 +116,9 @@ const fn write(name: &'static str, params: &'static [(&'static str, Kind)], run:
 /// The method before which the shell looks at the table in the kernel.
 const FIREWALL_SHOW: &str = "firewall_show";
 
+/// The method before which the shell makes a CA, if there is none.
+const CA_EXPORT: &str = "ca_export";
+
 /// All methods.
 pub static METHODS: &[Method] = &[
     read("status", &[], status::status),
@@ -164,6 +168,9 @@ pub static METHODS: &[Method] = &[
         run: status::stations,
     },
     read(FIREWALL_SHOW, &[], firewall::show),
+    read("ca_show", &[], ca::show),
+    // Takes the lock although it changes nothing: a CA may be made before it.
+    write(CA_EXPORT, &[], ca::export),
     read("qr", &[("name", Kind::Text), ("ssid", Kind::Text)], device::qr),
 ];
 
@@ -221,6 +228,11 @@ impl Call {
     /// True when the table of neighbours is to be brought up to date before the call is run.
     pub fn tells_of_addresses(&self) -> bool {
         matches!(self.method.name, "stations" | "sessions")
+    }
+
+    /// True when there has to be a CA of our own before the call is run: it exports it, or issues a certificate.
+    pub fn needs_ca(&self) -> bool {
+        self.method.name == CA_EXPORT || self.params.flag("certificate")
     }
 
     /// True when the call may change the registry: the caller runs one such call at a time, from here until the

@@ -7,7 +7,7 @@ use super::auth::Verdict;
 use super::{Exchange, Incoming, Next, admit, check_message_authenticator, nas_name, note_drop, repeated, request_key};
 use crate::decision::event::{Event, Method, Outcome};
 use crate::decision::reason::Reason;
-use crate::decision::{Evidence, Grant, Proof};
+use crate::decision::{Evidence, Grant, Proof, Request};
 use crate::mac::MacAddr;
 use crate::registry::device::{BoundMac, Change, Device, DeviceId};
 use crate::service::grants::{Asked, Onboarding};
@@ -243,7 +243,7 @@ fn onboarding_proved(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, now
     let age = incoming.packet.find_u32(AttributeType::ACCT_DELAY_TIME).unwrap_or(0);
     if core.pairing.covers(age, now.mono)
         && let Ok(Grant { register: Some(device), .. }) =
-            core.decide(mac, &ssid, Evidence::Handshake(Proof::Onboarding), now)
+            core.decide(&Request::new(mac, &ssid, Some(asked.1), Evidence::Handshake(Proof::Onboarding)), now)
     {
         return Some(Proved::Onboarding(mac, device));
     }

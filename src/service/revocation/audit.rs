@@ -4,12 +4,13 @@
 
 use super::Why;
 use crate::config::{Backend, Ssid};
+use crate::decision::fits;
 use crate::decision::hours::{Moment, check_hours};
 use crate::decision::reason::Reason;
 use crate::mac::MacAddr;
 use crate::registry::device::{Bind, Device, DeviceId};
 use crate::service::Core;
-use crate::service::grants::Grant;
+use crate::service::grants::{Credential, Grant};
 use crate::service::stations::Bss;
 use crate::time::UnixTime;
 use crate::wire::hostapd::Station;
@@ -155,6 +156,9 @@ impl Core {
         if let Err(reason) = self.admissible_at(device, moment) {
             return finding(&device.name, why_of(&reason), None);
         }
+        if !fits(&device.places, &bss.ssid, bss.bssid) {
+            return finding(&device.name, Why::WrongPlace, None);
+        }
         if let Some(KeyId::Device { id, serial }) = station.key().filter(|_| ssid.backend == Backend::PskFile)
             && id == device.id.0
             && serial != device.key_serial
@@ -203,9 +207,12 @@ impl Core {
 
 /// What became wrong about the answer by which a device was let in.
 fn outdated(device: &Device, mac: MacAddr, grant: &Grant) -> Option<Why> {
-    let (_, serial) = grant.devices.iter().find(|(id, _)| *id == device.id).filter(|_| grant.devices.len() == 1)?;
-    if *serial != device.key_serial {
-        return Some(Why::NewKey);
+    grant.devices.iter().find(|(id, _)| *id == device.id).filter(|_| grant.devices.len() == 1)?;
+    if grant.has_older_credential_of(device) {
+        return Some(match grant.credential {
+            Credential::WifiKey => Why::NewKey,
+            Credential::Eap => Why::NewCredential,
+        });
     }
     // Whoever proves the key for the first time is bound before it counts as proved.
     let unbound = grant.proved && device.bind != Bind::Any && !device.has_mac(mac);

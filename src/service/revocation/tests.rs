@@ -186,6 +186,7 @@ fn a_blocked_device_that_came_unnoticed_goes() {
 fn an_address_in_its_handshake_goes() {
     let mut scene = Scene::new();
     let grant = grants::Grant {
+        credential: grants::Credential::WifiKey,
         devices: vec![(DeviceId(1), 1), (DeviceId(2), 1)],
         vlan: Some(20),
         profile: "iot".into(),

@@ -1,5 +1,6 @@
 //! The store against real files.
 
+mod credentials;
 mod damage;
 mod durable;
 mod model;

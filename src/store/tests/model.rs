@@ -1,7 +1,10 @@
 //! Random changes against a plain map, with the registry reopened in between.
 
 use super::*;
+use crate::registry::credential::{Certificate, EapCredentials, EapPsk, KnownBy, Place};
 use crate::registry::device::Seen;
+use crate::registry::maker::{Admit, Maker};
+use crate::secret::EapPskKey;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +23,7 @@ struct Model {
     pmks: BTreeMap<(u32, Vec<u8>), StoredPmk>,
     seen: BTreeMap<u32, Seen>,
     ignored: BTreeSet<[u8; 6]>,
+    makers: BTreeMap<Arc<str>, Maker>,
     next_id: u32,
 }
 
@@ -42,7 +46,12 @@ impl Model {
                         return None;
                     }
                 }
-                Change::PutMaker(_) | Change::RemoveMaker(_) => {}
+                Change::PutMaker(maker) => {
+                    next.makers.insert(maker.name.clone(), (**maker).clone());
+                }
+                Change::RemoveMaker(name) => {
+                    next.makers.remove(name);
+                }
                 Change::Remove(id) => {
                     next.devices.remove(&id.0);
                     next.seen.remove(&id.0);
@@ -80,6 +89,7 @@ impl Model {
             pmks: loaded.pmks.into_iter().map(|p| ((p.0.0, p.2.to_vec()), p)).collect(),
             seen: loaded.seen.into_iter().map(|(id, seen)| (id.0, seen)).collect(),
             ignored: loaded.ignored.into_iter().map(|mac| mac.0).collect(),
+            makers: loaded.makers.into_iter().map(|maker| (maker.name.clone(), maker)).collect(),
             next_id: loaded.next_id,
         }
     }
@@ -97,9 +107,9 @@ fn any_device() -> impl Strategy<Value = Device> {
     let macs = prop::collection::btree_map(0u32..6, any_bound(), 0..4);
     let name = prop::sample::select(vec!["a", "A", "b", "B", "c", "lamp.1", "tv_2", "x-3"]);
     let bind = prop::sample::select(vec![Bind::First, Bind::Mac, Bind::Any]);
-    let rest = (prop::option::of(0i64..9), any::<bool>(), 0i64..9, any::<u16>());
+    let rest = (prop::option::of(0i64..9), any::<bool>(), 0i64..9, any::<u16>(), any_eap(), any_places());
     (1u32..8, name, prop::option::of(0u32..4), 0u32..3, bind, macs, rest).prop_map(
-        |(id, name, key, key_serial, bind, macs, (expires, blocked, created, max_devices))| Device {
+        |(id, name, key, key_serial, bind, macs, (expires, blocked, created, max_devices, eap, places))| Device {
             id: DeviceId(id),
             name: name.into(),
             profile: if id % 2 == 0 { "iot" } else { "guest" }.into(),
@@ -111,8 +121,62 @@ fn any_device() -> impl Strategy<Value = Device> {
             expires: expires.map(UnixTime),
             blocked,
             created: UnixTime(created),
-            eap: None,
-            places: Vec::new(),
+            eap,
+            places,
+        },
+    )
+}
+
+fn any_eap() -> impl Strategy<Value = Option<Box<EapCredentials>>> {
+    let psk = prop::option::of((0u8..3, 0u8..3)).prop_map(|psk| {
+        psk.map(|(name, key)| EapPsk { nai: format!("n{name}@x").into(), key: EapPskKey::new([key; 16]) })
+    });
+    let certificates = prop::collection::vec(any_certificate(), 0..3);
+    let eap = (psk, certificates, 0u32..3)
+        .prop_map(|(psk, certificates, serial)| Box::new(EapCredentials { psk, certificates, serial }));
+    prop::option::of(eap)
+}
+
+fn any_certificate() -> impl Strategy<Value = Certificate> {
+    let known_by = (0u8..5, 0u8..2, "[0-9a-z]{0,2}").prop_map(|(kind, n, text)| {
+        let (maker, text) = (Arc::<str>::from(format!("m{n}")), Arc::<str>::from(text));
+        match kind {
+            0 => KnownBy::Fingerprint([n; 32]),
+            1 => KnownBy::PublicKey([n; 32]),
+            2 => KnownBy::Serial { issuer: [n; 32], serial: text.as_bytes().into() },
+            3 => KnownBy::SubjectSerial { maker, serial: text },
+            _ => KnownBy::AltName { maker, name: text },
+        }
+    });
+    (known_by, "[a-z]{0,1}", prop::option::of(0i64..3), prop::option::of("[a-z]{0,1}"), any::<bool>()).prop_map(
+        |(known_by, subject, not_after, mud_url, issued)| Certificate {
+            known_by,
+            subject: subject.into(),
+            not_after: not_after.map(UnixTime),
+            mud_url: mud_url.map(Arc::from),
+            issued,
+            since: UnixTime(7),
+        },
+    )
+}
+
+fn any_places() -> impl Strategy<Value = Vec<Place>> {
+    let place = (any::<bool>(), 0u32..3)
+        .prop_map(|(ssid, n)| if ssid { Place::Ssid(vec![n as u8; n as usize].into()) } else { Place::Ap(mac(n)) });
+    prop::collection::vec(place, 0..3)
+}
+
+fn any_maker() -> impl Strategy<Value = Maker> {
+    let admit = prop::sample::select(vec![Admit::Listed, Admit::Pending, Admit::All]);
+    let octets = prop::collection::vec(prop::collection::vec(0u8..2, 0..4), 0..4);
+    let paths = prop::collection::vec(prop::sample::select(vec!["/a", "/b", "/c d"]), 0..3);
+    (prop::sample::select(vec!["acme", "Acme", "globex"]), any::<bool>(), admit, octets, paths).prop_map(
+        |(name, iot, admit, authorities, crls)| Maker {
+            name: name.into(),
+            authorities: authorities.into_iter().map(Vec::into_boxed_slice).collect(),
+            profile: if iot { "iot" } else { "guest" }.into(),
+            admit,
+            crls: crls.into_iter().map(Into::into).collect(),
         },
     )
 }
@@ -128,6 +192,9 @@ fn any_change() -> impl Strategy<Value = Change> {
         1 => (1u32..9).prop_map(|id| Change::Remove(DeviceId(id))),
         2 => (1u32..9, any_bound()).prop_map(|(id, bound)| Change::Bind(DeviceId(id), bound)),
         1 => (0u32..4, any::<bool>()).prop_map(|(n, hide)| Change::Ignore(mac(n), hide)),
+        2 => any_maker().prop_map(|maker| Change::PutMaker(Box::new(maker))),
+        1 => prop::sample::select(vec!["acme", "Acme", "globex", "other"])
+            .prop_map(|name| Change::RemoveMaker(name.into())),
     ]
 }
 

@@ -121,7 +121,26 @@ fn a_registry_of_version_1_is_read() {
     assert_eq!(lamp.macs.len(), 1);
     assert_eq!((&*tv.name, tv.bind, tv.expires, tv.blocked), ("TV.2", Bind::Any, Some(UnixTime(1_800_000_000)), true));
     assert_eq!((loaded.next_id, loaded.pmks.len(), loaded.ignored.len(), loaded.seen[0].1.refused), (12, 1, 1, 8));
-    store.commit(&[Change::Put(vec![device(12, "new")])]).unwrap();
+    assert!(loaded.makers.is_empty() && loaded.devices.iter().all(|d| d.eap.is_none() && d.places.is_empty()));
+    // It is brought up to date in place, and takes what version 1 had no place for.
+    let new = credentials::with_everything(12, "new");
+    store.commit(&[Change::Put(vec![new.clone()]), Change::PutMaker(Box::new(credentials::maker("acme")))]).unwrap();
+    store.close().unwrap();
+    let (_store, again, _) = open(dir.path());
+    assert_eq!((again.devices[..2].to_vec(), &again.devices[2]), (loaded.devices, &new));
+    assert_eq!((again.pmks.len(), again.ignored.len(), again.makers), (1, 1, vec![credentials::maker("acme")]));
+}
+
+#[test]
+fn the_good_copy_of_version_1_is_as_good() {
+    let dir = tempfile::tempdir().unwrap();
+    write_sql(dir.path(), WRITTEN_BY_VERSION_1);
+    fs::rename(dir.path().join("registry.db"), dir.path().join("registry.db.good")).unwrap();
+    fs::write(dir.path().join("registry.db"), [0x55; 4096]).unwrap();
+    let (mut store, loaded, report) = open(dir.path());
+    assert!(report.found_now, "{report:?}");
+    assert_eq!(loaded.devices.iter().map(|device| &*device.name).collect::<Vec<_>>(), ["lamp", "TV.2"]);
+    store.commit(&[Change::Put(vec![credentials::with_everything(loaded.next_id, "new")])]).unwrap();
 }
 
 #[test]
@@ -154,7 +173,7 @@ fn steps_are_taken_one_by_one() {
 #[test]
 fn a_newer_or_foreign_registry_is_left_alone() {
     for (sql, expected) in [
-        ("PRAGMA user_version = 77;", "written by a newer latchkey (schema 77, this one knows up to 1)"),
+        ("PRAGMA user_version = 77;", "written by a newer latchkey (schema 77, this one knows up to 2)"),
         ("PRAGMA application_id = 0x0f055112;", "a database of another program (application id 0x0f055112)"),
     ] {
         let dir = tempfile::tempdir().unwrap();
@@ -254,7 +273,7 @@ fn the_connection_is_set_up_as_it_should_be() {
             ("secure_delete", "2"),
             ("cell_size_check", "1"),
             ("application_id", "1281583211"),
-            ("user_version", "1"),
+            ("user_version", "2"),
         ] {
             assert_eq!(pragma(name), expected, "{name}");
         }

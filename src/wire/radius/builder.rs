@@ -4,8 +4,8 @@ use super::authenticator::{digest, message_authenticator};
 use super::dictionary::{AttributeType, Code};
 use super::fragments::{FRAGMENT_HEADER_OCTETS, FRAGMENT_OCTETS, MORE, VENDOR_SPECIFIC};
 use super::hidden::{
-    MAX_TUNNEL_PASSWORD_OCTETS, MAX_USER_PASSWORD_OCTETS, SaltSequence, hide_blocks, tunnel_password_octets,
-    user_password_octets,
+    MAX_TUNNEL_PASSWORD_OCTETS, MAX_USER_PASSWORD_OCTETS, MPPE_KEY_OCTETS, MS_MPPE_RECV_KEY, MS_MPPE_SEND_KEY,
+    SaltSequence, VENDOR_MICROSOFT, hide_blocks, tunnel_password_octets, user_password_octets,
 };
 use super::packet::{Authenticator, HEADER_OCTETS, MAX_PACKET_OCTETS, MAX_TAG, MAX_VALUE_OCTETS, Packet};
 use crate::secret::RadiusSecret;
@@ -261,6 +261,35 @@ impl<'a> Builder<'a> {
         self.out.push(tag);
         self.out.extend(salt);
         self.hidden(&[&[length], password], tunnel_password_octets(password), &[&authenticator, &salt]);
+        Ok(())
+    }
+
+    /// Adds MS-MPPE-Recv-Key and MS-MPPE-Send-Key, hidden (RFC 2548, 2.4.3 and 2.4.2): the two halves of a master session
+    /// key (RFC 3748, 7.10; RFC 3580, 3.16). Both or none.
+    pub fn push_mppe_keys(&mut self, msk: &[u8; 64], salts: &mut SaltSequence) -> Result<(), BuildError> {
+        let (receive, send) = msk.split_at(MPPE_KEY_OCTETS);
+        self.all_or_none(|builder| {
+            builder.push_mppe_key(MS_MPPE_RECV_KEY, receive, salts)?;
+            builder.push_mppe_key(MS_MPPE_SEND_KEY, send, salts)
+        })
+    }
+
+    /// `key` has [`MPPE_KEY_OCTETS`] octets.
+    fn push_mppe_key(&mut self, vendor_type: u8, key: &[u8], salts: &mut SaltSequence) -> Result<(), BuildError> {
+        let kind = AttributeType::VENDOR_SPECIFIC;
+        let (Origin::Random(authenticator) | Origin::Response(authenticator)) = self.origin else {
+            return Err(BuildError::NotHideable(kind));
+        };
+        let hidden = tunnel_password_octets(key);
+        // Vendor-Type, Vendor-Length and Salt.
+        let sub_octets = 4 + hidden;
+        self.header(kind, 4 + sub_octets)?;
+        let salt = salts.take();
+        self.out.extend(VENDOR_MICROSOFT.to_be_bytes());
+        // Both lengths are constants that fit.
+        self.out.extend([vendor_type, sub_octets as u8]);
+        self.out.extend(salt);
+        self.hidden(&[&[key.len() as u8], key], hidden, &[&authenticator, &salt]);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! User-Password (RFC 2865, 5.2) and Tunnel-Password (RFC 2868, 3.5): text hidden from a reader of the wire by MD5 of
+//! User-Password (RFC 2865, 5.2), Tunnel-Password (RFC 2868, 3.5) and the MPPE keys (RFC 2548, 2.4): text hidden from a reader of the wire by MD5 of
 //! the shared secret. All of it works in place or in fixed buffers that are wiped.
 
 use super::packet::{Authenticator, MAX_TAG};
@@ -12,6 +12,15 @@ const BLOCK: usize = 16;
 pub const MAX_USER_PASSWORD_OCTETS: usize = 128;
 /// The longest Tunnel-Password, in octets: what one attribute holds in whole blocks, less the length octet.
 pub const MAX_TUNNEL_PASSWORD_OCTETS: usize = 239;
+
+/// Vendor-Id of Microsoft (RFC 2548).
+pub const VENDOR_MICROSOFT: u32 = 311;
+/// Vendor-Type of the key that the NAS encrypts with (RFC 2548, 2.4.2).
+pub const MS_MPPE_SEND_KEY: u8 = 16;
+/// Vendor-Type of the key that the NAS decrypts with (RFC 2548, 2.4.3).
+pub const MS_MPPE_RECV_KEY: u8 = 17;
+/// Octets of each: half of a master session key (RFC 3748, 7.10).
+pub const MPPE_KEY_OCTETS: usize = 32;
 
 /// A password that was hidden on the wire. Wiped on drop, redacted in `Debug`.
 pub struct Revealed {
@@ -96,6 +105,25 @@ pub fn reveal_tunnel_password(
     Ok((if *tag <= MAX_TAG { *tag } else { 0 }, revealed))
 }
 
+/// Reveals the value of a Vendor-Specific attribute that is an MPPE key: its Vendor-Type ([`MS_MPPE_SEND_KEY`] or
+/// [`MS_MPPE_RECV_KEY`]) and the key. Nothing for other attributes; the authenticator is that of the Access-Request.
+pub fn reveal_mppe_key(
+    value: &[u8],
+    secret: &RadiusSecret,
+    request_authenticator: &Authenticator,
+) -> Option<Result<(u8, Revealed), RevealError>> {
+    let (vendor, rest) = value.split_first_chunk()?;
+    let [kind @ (MS_MPPE_SEND_KEY | MS_MPPE_RECV_KEY), length, salted @ ..] = rest else { return None };
+    if u32::from_be_bytes(*vendor) != VENDOR_MICROSOFT || usize::from(*length) != rest.len() {
+        return None;
+    }
+    // The same as a Tunnel-Password without its tag.
+    let mut tagged = Vec::with_capacity(1 + salted.len());
+    tagged.push(0);
+    tagged.extend_from_slice(salted);
+    Some(reveal_tunnel_password(&tagged, secret, request_authenticator).map(|(_, key)| (*kind, key)))
+}
+
 fn copy(hidden: &[u8]) -> Revealed {
     let mut revealed = Revealed { octets: [0; MAX_TUNNEL_PASSWORD_OCTETS + 1], start: 0, end: 0 };
     revealed.octets.iter_mut().zip(hidden).for_each(|(to, from)| *to = *from);
@@ -158,7 +186,7 @@ impl SaltSequence {
 #[cfg(test)]
 mod tests {
     use super::super::vectors::{self, secret};
-    use super::super::{AttributeType, Packet};
+    use super::super::{AttributeType, Builder, Code, Packet};
     use super::*;
     use proptest::prelude::*;
     use std::collections::HashSet;
@@ -256,6 +284,44 @@ mod tests {
         let taken: HashSet<[u8; 2]> = (0..32_768).map(|_| salts.take()).collect();
         assert_eq!(taken.len(), 32_768);
         assert!(taken.iter().all(|salt| salt[0] & 0x80 != 0));
+    }
+
+    #[rustfmt::skip]
+    const MPPE_RECV: [u8; 56] = [
+        0x00, 0x00, 0x01, 0x37, 0x11, 0x34, 0x81, 0x02, 0x69, 0x4e, 0xed, 0xbb, 0xc5, 0x33, 0x03, 0x6c,
+        0xbc, 0x2a, 0xe3, 0x20, 0xcb, 0xab, 0x8f, 0x1d, 0x69, 0x47, 0xf5, 0xf9, 0x3f, 0x4e, 0xad, 0xec,
+        0xff, 0x4f, 0x0f, 0x7e, 0xee, 0x2b, 0xa4, 0xbc, 0xf1, 0xe9, 0x8b, 0x3d, 0xc8, 0x1c, 0xae, 0xc4,
+        0x4e, 0x22, 0xdc, 0x8f, 0xc1, 0xb3, 0x28, 0xc4,
+    ];
+    #[rustfmt::skip]
+    const MPPE_SEND: [u8; 56] = [
+        0x00, 0x00, 0x01, 0x37, 0x10, 0x34, 0x81, 0x03, 0x70, 0xc1, 0x8c, 0x6b, 0x7f, 0xd8, 0x3a, 0xe9,
+        0x47, 0xd8, 0x15, 0x54, 0xb7, 0xd0, 0xc1, 0xef, 0x7b, 0xab, 0xf4, 0x0a, 0x2e, 0xd7, 0xce, 0xe3,
+        0x45, 0x77, 0x8b, 0x17, 0x38, 0x64, 0x76, 0xf4, 0x08, 0x3d, 0x46, 0x58, 0xe2, 0x8e, 0x84, 0x11,
+        0x1b, 0x90, 0x3b, 0x6a, 0x32, 0xa4, 0x1f, 0xf2,
+    ];
+
+    /// Computed with hashlib's MD5 from the text of RFC 2548, 2.4.2.
+    #[test]
+    fn mppe_keys() {
+        let request = [&[1, 7, 0, 20][..], &AUTHENTICATOR].concat();
+        let request = Packet::parse(&request).unwrap();
+        let msk: [u8; 64] = std::array::from_fn(|n| n as u8);
+        let (secret, mut out) = (secret(), Vec::new());
+        let mut builder = Builder::reply(Code::ACCESS_ACCEPT, &request, &secret, &mut out);
+        builder.push_mppe_keys(&msk, &mut SaltSequence::new(0x0102)).unwrap();
+        builder.finish();
+        let reply = Packet::parse(&out).unwrap();
+        let values: Vec<&[u8]> = reply.find_all(AttributeType::VENDOR_SPECIFIC).map(|a| a.value).collect();
+        assert_eq!(values, [&MPPE_RECV[..], &MPPE_SEND[..]]);
+        let revealed = values.iter().map(|value| reveal_mppe_key(value, &secret, &AUTHENTICATOR).unwrap().unwrap());
+        let keys: Vec<(u8, Vec<u8>)> = revealed.map(|(kind, key)| (kind, key.expose().to_vec())).collect();
+        assert_eq!(keys, [(MS_MPPE_RECV_KEY, msk[..32].to_vec()), (MS_MPPE_SEND_KEY, msk[32..].to_vec())]);
+        for other in [&b""[..], &MPPE_RECV[..20], &[0, 0, 1, 55, 18, 2], &[0, 0, 0, 9, 17, 2]] {
+            assert!(reveal_mppe_key(other, &secret, &AUTHENTICATOR).is_none(), "{other:?}");
+        }
+        let short = [0, 0, 1, 55, 17, 4, 0x80, 0];
+        assert!(reveal_mppe_key(&short, &secret, &AUTHENTICATOR).is_some_and(|revealed| revealed.is_err()));
     }
 
     proptest! {

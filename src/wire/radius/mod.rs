@@ -40,8 +40,8 @@ pub use extended::{
 #[doc(hidden)]
 pub use fuzzing::fuzz;
 pub use hidden::{
-    MAX_TUNNEL_PASSWORD_OCTETS, MAX_USER_PASSWORD_OCTETS, RevealError, Revealed, SaltSequence, reveal_tunnel_password,
-    reveal_user_password,
+    MAX_TUNNEL_PASSWORD_OCTETS, MAX_USER_PASSWORD_OCTETS, MPPE_KEY_OCTETS, MS_MPPE_RECV_KEY, MS_MPPE_SEND_KEY,
+    RevealError, Revealed, SaltSequence, reveal_mppe_key, reveal_tunnel_password, reveal_user_password,
 };
 pub use packet::{
     Attribute, Attributes, Authenticator, HEADER_OCTETS, MAX_PACKET_OCTETS, MAX_TAG, MAX_VALUE_OCTETS, Packet,

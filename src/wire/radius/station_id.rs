@@ -11,21 +11,22 @@ pub const MAX_SSID_OCTETS: usize = 32;
 pub struct CalledStationId<'a> {
     /// The BSSID.
     pub bssid: MacAddr,
-    /// What follows the first colon after the BSSID; some NAS send no SSID.
+    /// What follows the first colon after the BSSID; some NAS send no SSID, and on a cable there is none.
     pub ssid: Option<&'a [u8]>,
 }
 
 impl<'a> CalledStationId<'a> {
     /// Splits `AA-BB-CC-DD-EE-FF:SSID`, or the same with small letters or colons. The SSID is any 1 to 32 octets,
-    /// colons among them: hostapd copies it as it is. Nothing comes back for any other form.
+    /// colons among them: hostapd copies it as it is. On a cable (`driver=wired`) it writes the colon and nothing after it.
+    /// Nothing comes back for any other form.
     ///
     /// For a NAS that escapes the SSID (up to 128 octets then) see [`unescape`]; the length is not checked here.
     pub fn parse(value: &'a [u8]) -> Option<CalledStationId<'a>> {
         let (mac, rest) = value.split_at_checked(17)?;
         let bssid = MacAddr::parse_bytes(mac).ok()?;
         let ssid = match rest {
-            [] => None,
-            [b':', ssid @ ..] if !ssid.is_empty() => Some(ssid),
+            [] | [b':'] => None,
+            [b':', ssid @ ..] => Some(ssid),
             _ => return None,
         };
         Some(CalledStationId { bssid, ssid })
@@ -108,14 +109,8 @@ mod tests {
         assert_eq!(parse(b"02-00-00-00-01-FE:a:b: c\\n\xff"), with(Some(&b"a:b: c\\n\xff"[..])));
         assert_eq!(parse(b"02:00:00:00:01:fe:Home"), with(Some(&b"Home"[..])));
         assert_eq!(parse(b"02-00-00-00-01-FE"), with(None));
-        for bad in [
-            &b""[..],
-            b"Home",
-            b"02-00-00-00-01-FE:",
-            b"02-00-00-00-01-FEHome",
-            b"02-00-00-00-01-F:Home",
-            b"02-00-00-00-01-GE:Home",
-        ] {
+        assert_eq!(parse(b"02-00-00-00-01-FE:"), with(None));
+        for bad in [&b""[..], b"Home", b"02-00-00-00-01-FEHome", b"02-00-00-00-01-F:Home", b"02-00-00-00-01-GE:Home"] {
             assert_eq!(CalledStationId::parse(bad), None, "{}", bad.escape_ascii());
         }
     }

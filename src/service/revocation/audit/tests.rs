@@ -101,6 +101,7 @@ impl Scene {
     /// An answer by which a station was let in.
     fn granted(&mut self, n: u8, devices: &[(u32, u32)], profile: &str) {
         let grant = grants::Grant {
+            credential: grants::Credential::WifiKey,
             devices: devices.iter().map(|(id, serial)| (DeviceId(*id), *serial)).collect(),
             vlan: None,
             profile: profile.into(),
@@ -183,7 +184,7 @@ fn a_router_that_boots_in_1970_keeps_out_whom_it_must() {
         let now = Now { wall: UnixTime(wall), mono: scene.start + Duration::from_secs(1) };
         let now = scene.core.time.effective(now);
         let proof = Evidence::Handshake(Proof::Device(DeviceId(id)));
-        scene.core.decide(mac(n), b"Home", proof, now).map_err(|refusal| refusal.reason.code())
+        scene.core.decide(&Request::new(mac(n), b"Home", None, proof), now).map_err(|refusal| refusal.reason.code())
     };
     assert_eq!(ask(&scene, 1, 1, 91).err(), Some("expired"));
     assert_eq!(ask(&scene, 3, 3, 91).err(), Some("clock_not_set"));
@@ -354,7 +355,7 @@ fn stations_without_a_session_use_their_key() {
     let join = |scene: &Scene, n: u8| {
         let proof = Evidence::Handshake(Proof::Device(DeviceId(4)));
         let now = Now { wall: UnixTime(at(NOON)), mono: scene.start };
-        scene.core.decide(mac(n), b"File", proof, now).map_err(|refusal| refusal.reason)
+        scene.core.decide(&Request::new(mac(n), b"File", None, proof), now).map_err(|refusal| refusal.reason)
     };
     assert!(join(&scene, 11).is_ok());
     let station = Station { authorized: true, ..Station::new(mac(11)) };

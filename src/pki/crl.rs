@@ -1,0 +1,93 @@
+//! Certificate revocation lists (RFC 5280, 5), as the shell reads them from files.
+
+use super::file;
+use super::x509::RevocationList;
+use crate::time::UnixTime;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use webpki::BorrowedCertRevocationList;
+
+/// The greatest file that is read, in octets. A list takes as much memory as its file has octets (PEM: three quarters).
+pub const LARGEST_FILE: usize = 1024 * 1024;
+
+/// The revocation lists of all makers, by the files they come from.
+#[derive(Debug, Clone, Default)]
+pub struct Crls {
+    /// Every certificate of a maker has to be on no list that is in time: one that cannot be checked is refused.
+    pub required: bool,
+    files: BTreeMap<PathBuf, Result<Vec<Arc<Crl>>, Arc<str>>>,
+}
+
+/// One list. Its signature is checked when it is used, since only a chain tells the key.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Crl {
+    /// DER. Parsed anew for every use, which is cheap: its entries are looked at where they lie.
+    pub der: Box<[u8]>,
+    /// When it was made.
+    pub this_update: UnixTime,
+    /// When the next one is to come: from then on it is too old.
+    pub next_update: UnixTime,
+}
+
+impl Crls {
+    /// Takes what is in a file, in place of what was in it before.
+    ///
+    /// # Errors
+    /// What is wrong with it; then it counts as a list that cannot be read.
+    pub fn put(&mut self, path: &Path, content: &[u8]) -> Result<(), Arc<str>> {
+        let lists = parse(content).map_err(Arc::from);
+        let result = lists.as_ref().map(|_| ()).map_err(Arc::clone);
+        self.files.insert(path.to_owned(), lists);
+        result
+    }
+
+    /// A file that could not be read; `why` in words.
+    pub fn fail(&mut self, path: &Path, why: &str) {
+        self.files.insert(path.to_owned(), Err(why.into()));
+    }
+
+    /// Forgets files that nobody names any more.
+    pub fn keep(&mut self, named: impl Fn(&Path) -> bool) {
+        self.files.retain(|path, _| named(path));
+    }
+
+    /// The lists of a file.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub fn get(&self, path: &Path) -> Result<&[Arc<Crl>], Arc<str>> {
+        match self.files.get(path) {
+            Some(Ok(lists)) => Ok(lists),
+            Some(Err(why)) => Err(why.clone()),
+            None => Err("it was not read yet".into()),
+        }
+    }
+}
+
+fn parse(content: &[u8]) -> Result<Vec<Arc<Crl>>, String> {
+    if content.len() > LARGEST_FILE {
+        return Err(format!("it has {} octets, at most {LARGEST_FILE} are read", content.len()));
+    }
+    let ders = file::revocation_lists(content).map_err(|why| why.to_string())?;
+    ders.into_iter().map(|der| Crl::new(der).map(Arc::new)).collect()
+}
+
+impl Crl {
+    fn new(der: Vec<u8>) -> Result<Crl, String> {
+        let damaged = |why: webpki::Error| match why {
+            webpki::Error::UnsupportedDeltaCrl => "it is a delta list: give the complete one".into(),
+            webpki::Error::UnsupportedCrlVersion => "it is not of version 2: have the CA make one".into(),
+            why => format!("it is damaged, or of a form that is not read ({why})"),
+        };
+        let list = BorrowedCertRevocationList::from_der(&der).map_err(damaged)?;
+        // Now, rather than when a device comes.
+        for entry in &list {
+            entry.map_err(damaged)?;
+        }
+        let head = RevocationList::parse(&der).ok_or("its head cannot be read")?;
+        let next_update = head.next_update.ok_or("it does not say when the next one comes (nextUpdate)")?;
+        let this_update = head.this_update;
+        Ok(Crl { der: der.into(), this_update, next_update })
+    }
+}
