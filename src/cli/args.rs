@@ -1,6 +1,6 @@
 //! What was typed: the options every command takes, and the command.
 
-use super::{device, firewall, help, log, pair, pending, qr, serve, sessions, stations, status};
+use super::{ca, device, firewall, help, log, pair, pending, qr, serve, sessions, stations, status};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -45,6 +45,8 @@ pub enum Command {
     Qr(qr::Query),
     /// What profiles may reach.
     Firewall(firewall::Command),
+    /// `ca ...`.
+    Ca(ca::Command),
 }
 
 /// Why there is no command to run.
@@ -102,6 +104,7 @@ fn command(words: &mut Words, name: Option<&str>) -> Result<Command, Stop> {
         Some("stations") => stations::parse(words).map(|()| Command::Stations),
         Some("qr") => qr::parse(words).map(Command::Qr),
         Some("firewall") => firewall::parse(words).map(Command::Firewall),
+        Some("ca") => ca::parse(words).map(Command::Ca),
         Some(other) => Err(words.unknown_command(other)),
     }
 }

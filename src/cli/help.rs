@@ -138,6 +138,18 @@ the window, or how the last one ended.
         "  --rules            the nftables ruleset itself\n",
     ),
     topic("firewall remove", "", "Remove the firewall's table, with or without the daemon", ""),
+    topic("ca", "COMMAND ...", "The CA devices check latchkey by", ""),
+    topic("ca show", "", "The CA, the certificate devices see, and what ends soon", ""),
+    topic(
+        "ca export",
+        "[--out FILE]",
+        "The CA's certificate (PEM), to be put on devices",
+        "\
+  --out FILE         into a file instead of standard output
+Makes the CA if there is none yet. Its key stays on this box: keep a copy of ca.crt and ca.key, which are in
+the folder pki of state_dir.
+",
+    ),
     topic(
         "serve",
         "[--config FILE]",

@@ -1,6 +1,7 @@
 //! The command line: a thin client of the daemon's control socket, one file for each group of commands.
 
 mod args;
+mod ca;
 mod client;
 mod device;
 mod firewall;
@@ -100,6 +101,7 @@ fn run(args: impl IntoIterator<Item = OsString>, socket: Option<OsString>, conte
         Command::Stations => stations::run(context),
         Command::Qr(query) => qr::run(context, query),
         Command::Firewall(command) => firewall::run(context, command),
+        Command::Ca(command) => ca::run(context, command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,7 +11,7 @@ use crate::pki::crl::LARGEST_FILE;
 use crate::service::Core;
 use crate::service::pki::OwnCa;
 use files::Wish;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -30,6 +30,8 @@ pub struct Files {
     lists: RefCell<BTreeMap<PathBuf, Option<Stamp>>>,
     /// What was said of ends, and at which stage.
     said: RefCell<BTreeMap<String, i64>>,
+    /// Where they are: `state_dir` changes with the next start only.
+    dir: OnceCell<PathBuf>,
     /// A CA was asked for in this run, by whoever issues or exports.
     asked: Cell<bool>,
 }
@@ -54,7 +56,8 @@ impl Files {
             given: config.eap.certificate.as_ref(),
         };
         let mut random = |buffer: &mut [u8]| core.fill_random(buffer);
-        let found = files::open(&config.main.state_dir.join("pki"), &wish, now, &mut random);
+        let dir = self.dir.get_or_init(|| config.main.state_dir.join("pki"));
+        let found = files::open(dir, &wish, now, &mut random);
         for trouble in &found.troubles {
             tracing::error!("{trouble}");
         }

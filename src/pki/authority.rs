@@ -388,3 +388,6 @@ fn extension(oid: &[u8], critical: bool, value: &[u8]) -> Vec<u8> {
     let flag = if critical { write(BOOLEAN, &[&[0xff]]) } else { Vec::new() };
     sequence(&[&der::oid(oid), &flag, &write(OCTET_STRING, &[value])])
 }
+
+#[cfg(test)]
+mod tests;

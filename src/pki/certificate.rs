@@ -34,7 +34,10 @@ impl CertificateInfo {
             let what = format!("it has {} octets, at most {LARGEST} are read", der.len());
             return Err(CertificateProblem::Form(what.into()));
         }
-        let form = |field: &str| CertificateProblem::Form(format!("{field} cannot be read").into());
+        let form = |field: &str| {
+            let whole = field.starts_with("it ");
+            CertificateProblem::Form(if whole { field.into() } else { format!("{field} cannot be read").into() })
+        };
         let certificate = Certificate::parse(der).map_err(form)?;
         let serial = significant(certificate.serial);
         if serial.len() > LONGEST_SERIAL {
@@ -126,3 +129,6 @@ fn mud_url(value: &[u8]) -> Option<Arc<str>> {
         url.len() <= LONGEST_MUD_URL && url.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'<' | b'>'));
     (scheme && url.len() > 8 && plain).then(|| url.into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -270,7 +270,7 @@ mod tests {
         assert_eq!(reader.take(OCTET_STRING), None);
         let integer = reader.take(INTEGER).unwrap();
         assert_eq!((integer.content, integer.whole), (&[5][..], &[2, 1, 5][..]));
-        assert_eq!(reader.value().unwrap().content, []);
+        assert!(reader.value().unwrap().content.is_empty());
         assert!(!reader.is_empty());
         assert_eq!(reader.value(), None);
         let mut long = vec![0x04, 0x82, 0x01, 0x00];

@@ -211,3 +211,6 @@ fn inner_is_list(tbs: &[u8]) -> bool {
     tbs.value();
     tbs.value().is_some_and(|value| value.time().is_some())
 }
+
+#[cfg(test)]
+mod tests;

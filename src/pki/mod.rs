@@ -9,6 +9,8 @@ pub mod file;
 mod pem;
 mod pkcs12;
 pub mod server;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod trust;
 mod words;
 mod x509;
@@ -101,4 +103,26 @@ impl fmt::Display for CertificateProblem {
             CertificateProblem::NoRevocationList(what) => write!(f, "cannot be checked for revocation: {what}"),
         }
     }
+}
+
+/// For the fuzzer: anything may be given as a certificate, a chain, a file or a revocation list, and nothing panics. The first octet says
+/// how long the first part is.
+#[doc(hidden)]
+pub fn fuzz(data: &[u8]) {
+    use crate::registry::Registry;
+    use rustls::pki_types::CertificateDer;
+    let wall = UnixTime(1_800_000_000);
+    let _ = CertificateInfo::parse(data);
+    let _ = file::certificates(data);
+    let _ = file::public_keys(data);
+    let _ = server::ServerCertificate::read(data, data, true);
+    let mut crls = crl::Crls::default();
+    let _ = crls.put("/list".as_ref(), data);
+    let Some((length, rest)) = data.split_first() else { return };
+    let (first, second) = rest.split_at_checked(usize::from(*length) * 8).unwrap_or((rest, &[]));
+    // As an authority and as a chain under it.
+    let trust = trust::Trust::new(Some(first), &Registry::default(), &crls);
+    let _ = trust.verify(&[CertificateDer::from(second), CertificateDer::from(first)], wall);
+    let _ = trust.verify(&[CertificateDer::from(first)], wall);
+    let _ = trust.knows_public_key(data);
 }

@@ -260,3 +260,6 @@ fn issuers(own: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> Vec<[u8; 
     let all = std::iter::once(own).chain(others);
     all.filter_map(|der| Certificate::parse(der).ok()).map(|certificate| sha256(certificate.issuer.der)).collect()
 }
+
+#[cfg(test)]
+mod tests;

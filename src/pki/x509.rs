@@ -37,10 +37,10 @@ pub struct Certificate<'a> {
 }
 
 impl<'a> Certificate<'a> {
-    /// Finds the fields. `Err` names the one that is not as it has to be.
+    /// Finds the fields.
     ///
     /// # Errors
-    /// The field's name.
+    /// The name of the field that is not as it has to be, or a sentence that begins with "it".
     pub fn parse(der: &'a [u8]) -> Result<Certificate<'a>, &'static str> {
         let outer = only(der, SEQUENCE).ok_or("it is no certificate")?;
         let mut outer = outer.members();
@@ -83,7 +83,7 @@ impl<'a> Certificate<'a> {
             extension.take(BOOLEAN);
             let value = extension.take(OCTET_STRING).filter(|_| extension.is_empty()).ok_or("extensions")?;
             if id.content == oid && found.replace(value.content).is_some() {
-                return Err("an extension that is there twice");
+                return Err("it has an extension twice");
             }
         }
         Ok(found)
@@ -149,24 +149,22 @@ impl<'a> Name<'a> {
 
 /// The head of a certificate revocation list.
 #[derive(Debug, Clone, Copy)]
-pub struct RevocationList<'a> {
-    /// The issuer's name.
-    pub issuer: Name<'a>,
+pub struct RevocationList {
     /// When it was made.
     pub this_update: UnixTime,
     /// When the next one is to come.
     pub next_update: Option<UnixTime>,
 }
 
-impl<'a> RevocationList<'a> {
+impl RevocationList {
     /// Finds the fields.
-    pub fn parse(der: &'a [u8]) -> Option<RevocationList<'a>> {
+    pub fn parse(der: &[u8]) -> Option<RevocationList> {
         let mut tbs = only(der, SEQUENCE)?.members().take(SEQUENCE)?.members();
         tbs.take(INTEGER);
         tbs.take(SEQUENCE)?;
-        let issuer = Name::parse(tbs.take(SEQUENCE))?;
+        tbs.take(SEQUENCE)?;
         let this_update = tbs.value()?.time()?;
         let next_update = tbs.value().and_then(|value| value.time());
-        Some(RevocationList { issuer, this_update, next_update })
+        Some(RevocationList { this_update, next_update })
     }
 }

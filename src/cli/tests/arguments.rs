@@ -2,7 +2,7 @@
 
 use super::latchkey;
 use crate::cli::args::{Command, Invocation, SOCKET, Stop};
-use crate::cli::{device, firewall, help, log, pair, pending, qr, serve};
+use crate::cli::{ca, device, firewall, help, log, pair, pending, qr, serve};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -85,6 +85,9 @@ fn good_arguments() {
         ("firewall show", Command::Firewall(firewall::Command::Show { rules: false })),
         ("firewall show --rules", Command::Firewall(firewall::Command::Show { rules: true })),
         ("firewall remove", Command::Firewall(firewall::Command::Remove)),
+        ("ca show", Command::Ca(ca::Command::Show)),
+        ("ca export", Command::Ca(ca::Command::Export { out: None })),
+        ("ca export --out ca.pem", Command::Ca(ca::Command::Export { out: Some("ca.pem".into()) })),
         ("qr tv --ssid Home", Command::Qr(qr::Query { name: name(), ssid: "Home".into() })),
     ];
     for (line, command) in table {

@@ -59,9 +59,9 @@ impl Open<'_> {
                 self.make_ca(&crt, made)
             }),
             // Power failed when it was made, or the file was lost: it comes out the same, but for its serial number.
-            (None, Some(secret)) => {
-                Key::from_pem(secret).map_err(|why| About::File(key.clone(), why)).and_then(|read| self.make_ca(&crt, read))
-            }
+            (None, Some(secret)) => Key::from_pem(secret)
+                .map_err(|why| About::File(key.clone(), why))
+                .and_then(|read| self.make_ca(&crt, read)),
             (Some(certificate), Some(secret)) => {
                 Authority::load(certificate, secret).map_err(|why| About::Both(crt.clone(), key.clone(), why))
             }
@@ -97,15 +97,19 @@ impl Open<'_> {
         }
         let result = match (&mut certificate, &secret) {
             (Some(certificate), Some(secret)) => match ServerCertificate::read(certificate, secret, false) {
-                Ok(server) if self.outdated(own, &server, wish.server_name) => self.make_server(own, secret, &crt, wish),
+                Ok(server) if self.outdated(own, &server, wish.server_name) => {
+                    self.make_server(own, secret, &crt, wish)
+                }
                 Ok(server) => Ok(server),
                 Err(why) => Err(About::Both(crt.clone(), key.clone(), why)),
             },
             (None, Some(secret)) => self.make_server(own, secret, &crt, wish),
-            (left_over, None) => self.make_server_key(own, &key, left_over.is_some().then_some(&*crt)).and_then(|secret| {
-                // Devices know the CA, not this key.
-                self.make_server(own, secret.as_bytes(), &crt, wish)
-            }),
+            (left_over, None) => {
+                self.make_server_key(own, &key, left_over.is_some().then_some(&*crt)).and_then(|secret| {
+                    // Devices know the CA, not this key.
+                    self.make_server(own, secret.as_bytes(), &crt, wish)
+                })
+            }
         };
         result
             .map_err(|why| {
@@ -123,7 +127,12 @@ impl Open<'_> {
         ours && (authority.renews(&server.info, self.now) || !server.is_for(name))
     }
 
-    fn make_server_key(&mut self, own: &OwnCa, path: &Path, left_over: Option<&Path>) -> Result<Zeroizing<String>, About> {
+    fn make_server_key(
+        &mut self,
+        own: &OwnCa,
+        path: &Path,
+        left_over: Option<&Path>,
+    ) -> Result<Zeroizing<String>, About> {
         if !matches!(own, OwnCa::Whole(_)) {
             return Err(About::Nothing("there is no CA to sign the server certificate".into()));
         }

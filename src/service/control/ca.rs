@@ -15,7 +15,9 @@ pub fn show(core: &mut Core, _: &Params, now: Now) -> Result<Done, ApiError> {
     let issuer = own.info().map(|info| info.issuer_hash);
     let of_ours = |known_by: &KnownBy| matches!(known_by, KnownBy::Serial { issuer: of, .. } if Some(*of) == issuer);
     let credentials = core.registry.devices().filter_map(|device| device.eap.as_ref());
-    let issued = credentials.flat_map(|eap| &eap.certificates).filter(|certificate| certificate.issued && of_ours(&certificate.known_by));
+    let issued = credentials
+        .flat_map(|eap| &eap.certificates)
+        .filter(|certificate| certificate.issued && of_ours(&certificate.known_by));
     let ca = own.info().map(|info| {
         let mut ca = certificate(info);
         ca["can_issue"] = json!(matches!(own, OwnCa::Whole(_)));

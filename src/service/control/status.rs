@@ -97,8 +97,16 @@ pub fn status(core: &mut Core, _: &Params, now: Now) -> Result<Done, ApiError> {
         })).collect::<Value>(),
         "pending": core.pending.len(),
         "pairing": pair::window(core, now),
-        "troubles": core.network.troubles.iter().map(|(about, why)| json!({ "about": &**about, "why": why })).collect::<Value>(),
+        "troubles": troubles(core, now),
     })))
+}
+
+/// What is not as it should be, of the network and of certificates.
+fn troubles(core: &Core, now: Now) -> Value {
+    let network = core.network.troubles.iter().map(|(about, why)| json!({ "about": &**about, "why": why }));
+    let pki =
+        core.pki.troubles().iter().cloned().chain(core.pki.warnings(now.wall).into_iter().map(|warning| warning.text));
+    network.chain(pki.map(|why| json!({ "about": "certificates", "why": why }))).collect()
 }
 
 /// `log`: the latest decisions, oldest first; of one address when `mac` is given.
