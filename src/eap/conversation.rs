@@ -278,7 +278,10 @@ impl Conversation {
         let after = match &self.state {
             State::Asked(_) => "the question who it is",
             State::Proposed(exchange, _) | State::Running(exchange, _) | State::Deciding(exchange, _) => {
-                exchange.method.last_sent()
+                match exchange.method.failed() {
+                    Some(problem) => return problem,
+                    None => exchange.method.last_sent(),
+                }
             }
             State::Over => "the end of the conversation",
         };

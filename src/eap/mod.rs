@@ -110,6 +110,10 @@ pub trait Method {
     fn last_sent(&self) -> &'static str {
         "our last message"
     }
+    /// Why it failed, when the device only has yet to hear of it; `None` before.
+    fn failed(&self) -> Option<Problem> {
+        None
+    }
     /// What is to be known of it beside its name in the log ("1.3, resumed"); empty if nothing.
     fn detail(&self) -> &'static str {
         ""

@@ -301,8 +301,14 @@ impl Method for Tls {
             State::Started => "the start of EAP-TLS",
             State::Handshake(_) => "our certificate (it does not trust it, or lost the connection)",
             State::Proving(_) | State::Finishing(_) => "the end of the handshake",
-            State::Alerting(_) => "our alert",
-            State::Over => "our last message",
+            State::Alerting(_) | State::Over => "our last message",
+        }
+    }
+
+    fn failed(&self) -> Option<Problem> {
+        match &self.state {
+            State::Alerting(problem) => Some(problem.clone()),
+            _ => None,
         }
     }
 

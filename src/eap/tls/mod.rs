@@ -5,15 +5,20 @@
 //! devices may resume (`sessions`), and words for what goes wrong (`words`).
 
 pub mod fragment;
+mod fuzzing;
 mod hello;
 mod method;
 #[doc(hidden)]
 pub mod peer;
 mod server;
 mod sessions;
+#[cfg(test)]
+mod tests;
 mod verifier;
 mod words;
 
+#[doc(hidden)]
+pub use fuzzing::fuzz;
 pub use server::{Server, Settings};
 pub use verifier::Judge;
 

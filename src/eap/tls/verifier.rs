@@ -81,12 +81,9 @@ impl Verdict {
     }
 }
 
-/// The subject of a certificate in words, as far as it can be shown: at most 128 characters.
+/// The subject of a certificate in words.
 fn subject(certificate: &[u8]) -> Arc<str> {
-    let Ok((_, parsed)) = x509_parser::parse_x509_certificate(certificate) else { return "(unreadable)".into() };
-    let whole = parsed.subject().to_string();
-    let shown = whole.chars().filter(|c| !c.is_control()).take(128).collect::<String>();
-    if shown.is_empty() { "(no name)".into() } else { shown.into() }
+    CertificateInfo::parse(certificate).map_or_else(|_| "(unreadable)".into(), |info| info.subject)
 }
 
 fn unknown_key(hash: &[u8; 32]) -> Problem {

@@ -36,6 +36,10 @@ pub fn problem(error: &Error, verdict: Option<Verdict>, hello: Option<&ClientHel
 }
 
 fn incompatible(why: &PeerIncompatible, hello: Option<&ClientHello>, tls13_only: bool) -> Arc<str> {
+    let too_old = |hello: &ClientHello| (1..if tls13_only { 0x0304 } else { 0x0303 }).contains(&hello.version);
+    if hello.is_some_and(too_old) && !matches!(why, PeerIncompatible::Tls12NotOffered) {
+        return incompatible(&PeerIncompatible::Tls12NotOffered, hello, tls13_only);
+    }
     let only_rsa = hello.is_some_and(|hello| hello.only_rsa_key_exchange);
     let ours = if tls13_only { "TLS 1.3 only (tls_min)" } else { "TLS 1.2 and 1.3" };
     match why {
