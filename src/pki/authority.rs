@@ -293,6 +293,11 @@ pub fn certificate_pem(der: &[u8]) -> String {
     pem::encode("CERTIFICATE", der).to_string()
 }
 
+/// A public key (SubjectPublicKeyInfo, DER), PEM.
+pub fn public_key_pem(der: &[u8]) -> String {
+    pem::encode("PUBLIC KEY", der).to_string()
+}
+
 /// The one certificate of a file.
 pub fn one_certificate(content: &[u8]) -> Result<Vec<u8>, String> {
     let mut found = file::certificates(content).map_err(|why| why.to_string())?.into_iter();

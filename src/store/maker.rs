@@ -33,7 +33,11 @@ pub(super) fn put(conn: &Connection, maker: &Maker) -> rusqlite::Result<()> {
     for (place, path) in (0u32..).zip(&maker.crls) {
         crl.execute(params![maker.name, place, path.as_os_str().as_bytes()])?;
     }
-    run(conn, "DELETE FROM revocation_list WHERE maker = ?1 AND place >= ?2", params![maker.name, maker.crls.len() as i64])
+    run(
+        conn,
+        "DELETE FROM revocation_list WHERE maker = ?1 AND place >= ?2",
+        params![maker.name, maker.crls.len() as i64],
+    )
 }
 
 /// Removes a maker, if there is one of that name.

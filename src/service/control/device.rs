@@ -1,13 +1,16 @@
 //! The methods on devices.
 
+use super::credential::{Given, WantedEap};
 use super::edit::{self, Wanted};
 use super::params::{Params, parse_mac};
-use super::{ApiError, Done, Then, view};
+use super::{ApiError, Done, Then, credential, place, supplicant, view};
+use crate::registry::credential::EapPsk;
 use crate::registry::device::{BoundMac, Change, Device, DeviceId};
 use crate::service::{Core, Now};
 use serde_json::{Value, json};
 
-/// `device_add`: registers a device with a key of its own, given or generated.
+/// `device_add`: registers a device with credentials of its own, given or made; with a Wi-Fi key that is made if nothing
+/// else is asked for.
 pub fn add(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError> {
     let key = params.text("key").filter(|key| !key.is_empty());
     if key.is_some() && params.flag("generate") {
@@ -21,10 +24,13 @@ pub fn add(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError>
         bind: params.text("bind"),
         max_devices: params.number("max_devices", 0, u32::from(u16::MAX))?,
         expires: params.text("expires"),
+        generate: params.flag("generate"),
+        eap: WantedEap::of(params),
+        ssids: params.texts("ssids").collect(),
+        aps: params.texts("aps").collect(),
     };
-    let generated = key.is_none();
-    let device = edit::create(core, &wanted, core.registry.next_id(), &[], now)?;
-    Ok(put(device, generated))
+    let (device, given) = edit::create_with(core, &wanted, core.registry.next_id(), &[], now)?;
+    credential::put(core, device, given, params)
 }
 
 /// `device_list`: the devices in the order of registration, without their keys.
@@ -41,6 +47,11 @@ pub fn show(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError
     let mut result = json!({ "device": view::device(core, device, now) });
     if params.flag("secret") {
         result["key"] = device.key.as_ref().map(|key| key.expose()).into();
+        result["eap_psk"] = view::eap_psk(core, device);
+        let certificates = device.eap.as_ref().map(|eap| eap.certificates.as_slice()).unwrap_or_default();
+        if !certificates.is_empty() {
+            result["eap_tls"] = supplicant::tls(core, device, certificates.iter().any(|c| c.issued)).into();
+        }
     }
     Ok(Done::Value(result))
 }
@@ -81,11 +92,12 @@ pub fn set(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError>
                     device.macs.retain(|bound| bound.mac != mac);
                 }
             }
+            "ssid" | "ssid+" | "ssid-" | "ap" | "ap+" | "ap-" => place::set(core, &mut device, key, value)?,
             other => {
                 let shown: String = other.chars().take(40).collect();
                 let message = format!(
-                    "'{shown}' cannot be set: use name, profile, bind, max_devices, expires, mac, mac+ or mac- \
-                     (a new key: latchkey device rotate)"
+                    "'{shown}' cannot be set: use name, profile, bind, max_devices, expires, mac, mac+, mac-, ssid, ssid+, \
+                     ssid-, ap, ap+ or ap- (a new key: latchkey device rotate)"
                 );
                 return Err(ApiError::field("unknown_field", "set", message));
             }
@@ -102,7 +114,23 @@ pub fn set(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError>
 pub fn rotate(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> {
     let mut device = find(core, params)?.clone();
     let id = Some(device.id);
+    let octets = params.text("eap_psk_key").filter(|key| !key.is_empty());
+    if octets.is_some() || params.flag("eap_psk") {
+        return rotate_psk(core, device, octets, params);
+    }
     let given = params.text("key").filter(|key| !key.is_empty());
+    if device.key.is_none() && !device.uses_onboarding_key() {
+        let name = &device.name;
+        let message = match device.eap.as_ref().is_some_and(|eap| eap.psk.is_some()) {
+            true => {
+                format!("'{name}' has no Wi-Fi key: latchkey device rotate {name} --eap-psk gives it a new EAP-PSK key")
+            }
+            false => {
+                format!("'{name}' has certificates only: latchkey device credential add {name} gives it another one")
+            }
+        };
+        return Err(ApiError::field("no_key", "name", message));
+    }
     let key = match given {
         Some(text) if device.key.as_ref().is_some_and(|key| key.expose() == text) => {
             return Err(ApiError::field("same_key", "key", "this is the key the device has already"));
@@ -113,6 +141,26 @@ pub fn rotate(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError
     device.key = Some(key);
     device.key_serial = device.key_serial.wrapping_add(1);
     Ok(put(device, given.is_none()))
+}
+
+fn rotate_psk(core: &mut Core, mut device: Device, text: Option<&str>, params: &Params) -> Result<Done, ApiError> {
+    let Some((mut eap, psk)) = device.eap.clone().and_then(|eap| eap.psk.clone().map(|psk| (eap, psk))) else {
+        let name = &device.name;
+        let message =
+            format!("'{name}' has no EAP-PSK key: latchkey device credential add {name} --eap-psk gives it one");
+        return Err(ApiError::field("no_key", "eap_psk", message));
+    };
+    if params.text("key").is_some_and(|key| !key.is_empty()) {
+        return Err(ApiError::field("conflict", "key", "one key at a time: the Wi-Fi key, or the EAP-PSK key"));
+    }
+    let key = credential::psk_key(core, &device, &psk.nai, text, &[])?;
+    if key == psk.key {
+        return Err(ApiError::field("same_key", "eap_psk_key", "this is the key the device has already"));
+    }
+    eap.psk = Some(EapPsk { key, ..psk });
+    eap.serial = eap.serial.wrapping_add(1);
+    device.eap = Some(eap);
+    credential::put(core, device, Given { psk: text.is_none(), ..Given::default() }, params)
 }
 
 /// `device_block`: refuses a device until it is unblocked.
@@ -145,6 +193,14 @@ pub fn qr(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> {
         return Err(ApiError::field("ssid", "ssid", message));
     }
     let Some(key) = &device.key else {
+        if !device.uses_onboarding_key() {
+            let message = format!(
+                "'{0}' has no Wi-Fi key to be scanned, it proves itself with EAP: latchkey device show {0} --secret says what \
+                 to feed into it",
+                device.name
+            );
+            return Err(ApiError::field("no_key", "name", message));
+        }
         let message = format!("'{0}' has no key of its own: latchkey device rotate {0} gives it one", device.name);
         return Err(ApiError::field("no_key", "name", message));
     };
@@ -181,7 +237,7 @@ fn show_after(id: DeviceId, with_key: bool) -> Then {
     })
 }
 
-fn find<'a>(core: &'a Core, params: &Params) -> Result<&'a Device, ApiError> {
+pub(super) fn find<'a>(core: &'a Core, params: &Params) -> Result<&'a Device, ApiError> {
     let name = params.need("name")?;
     core.registry.by_name(name).ok_or_else(|| {
         let shown: String = name.chars().take(40).collect();

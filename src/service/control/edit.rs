@@ -1,13 +1,15 @@
 //! Devices as administrators describe them, checked: the rules are the same for `device_add`, every line of an
 //! import, `device_set` and `device_rotate`.
 
-use super::ApiError;
+use super::credential::{self, Given, WantedEap};
 use super::params::parse_mac;
+use super::{ApiError, place};
 use crate::mac::MacAddr;
 use crate::registry::MAX_MACS;
 use crate::registry::device::{Bind, BoundMac, Device, DeviceId};
 use crate::registry::generate::{generate_key, valid_name};
 use crate::registry::similar::{Signature, Similarity, similar};
+use crate::registry::similar_octets;
 use crate::registry::weak;
 use crate::secret::Passphrase;
 use crate::service::{Core, Now};
@@ -24,24 +26,59 @@ pub struct Wanted<'a> {
     pub bind: Option<&'a str>,
     pub max_devices: Option<u32>,
     pub expires: Option<&'a str>,
+    /// Make a Wi-Fi key even if there are credentials for EAP.
+    pub generate: bool,
+    pub eap: WantedEap<'a>,
+    pub ssids: Vec<&'a str>,
+    pub aps: Vec<&'a str>,
+}
+
+/// A device about to be added, with what its keys are compared by.
+#[derive(Debug)]
+pub struct Other {
+    pub device: Device,
+    pub signature: Option<Signature>,
+    pub octets: similar_octets::Signature,
+}
+
+impl Other {
+    pub fn new(device: Device) -> Other {
+        let signature = device.key.as_ref().map(Signature::of);
+        let octets = similar_octets::Signature::of(&device);
+        Other { device, signature, octets }
+    }
 }
 
 /// Checks a wanted device against the configuration and the registry; its key is given, or generated.
-/// `others` are devices about to be added with it, with the signatures of their keys.
+/// `others` are devices about to be added with it.
 pub fn create(
     core: &mut Core,
     wanted: &Wanted<'_>,
     id: DeviceId,
-    others: &[(Device, Signature)],
+    others: &[Other],
     now: Now,
 ) -> Result<Device, ApiError> {
+    create_with(core, wanted, id, others, now).map(|(device, _)| device)
+}
+
+/// The same, and what was made for it.
+pub fn create_with(
+    core: &mut Core,
+    wanted: &Wanted<'_>,
+    id: DeviceId,
+    others: &[Other],
+    now: Now,
+) -> Result<(Device, Given), ApiError> {
+    let key = wanted.key.filter(|text| !text.is_empty());
+    let wifi = key.is_some() || wanted.generate || wanted.eap.is_empty();
     let name = check_name(core, wanted.name, None)?;
     let profile = check_profile(core, wanted.profile.filter(|text| !text.is_empty()))?;
+    let macs = check_macs(core, &wanted.macs, None, now.wall)?;
     let bind = match wanted.bind.filter(|text| !text.is_empty()) {
         Some(text) => parse_bind(text)?,
-        None => Bind::First,
+        None if wifi => Bind::First,
+        None => credential::default_bind(!macs.is_empty()),
     };
-    let macs = check_macs(core, &wanted.macs, None, now.wall)?;
     let max_devices = match wanted.max_devices {
         Some(max) => u16::try_from(max).unwrap_or(u16::MAX),
         None if bind == Bind::First => u16::try_from(macs.len()).unwrap_or(u16::MAX).max(1),
@@ -64,14 +101,17 @@ pub fn create(
         blocked: false,
         created: now.wall,
         eap: None,
-        places: Vec::new(),
+        places: place::check(core, &wanted.ssids, &wanted.aps)?,
     };
     check_binding(&device)?;
-    device.key = Some(match wanted.key.filter(|text| !text.is_empty()) {
-        Some(text) => check_key(core, text, &device.name, None, others)?,
-        None => generate(core, &device.name, None, others)?,
-    });
-    Ok(device)
+    if wifi {
+        device.key = Some(match key {
+            Some(text) => check_key(core, text, &device.name, None, others)?,
+            None => generate(core, &device.name, None, others)?,
+        });
+    }
+    let given = credential::add_to(core, &mut device, &wanted.eap, others, now)?;
+    Ok((device, Given { key: wifi && key.is_none(), ..given }))
 }
 
 /// A name that is well-formed and not taken.
@@ -193,7 +233,7 @@ pub fn check_key(
     text: &str,
     name: &str,
     except: Option<DeviceId>,
-    others: &[(Device, Signature)],
+    others: &[Other],
 ) -> Result<Passphrase, ApiError> {
     let key = Passphrase::new(text).map_err(|why| ApiError::field("key", "key", why.to_string()))?;
     let ssids: Vec<&[u8]> = core.config.ssids.iter().map(|ssid| &*ssid.ssid).collect();
@@ -208,7 +248,7 @@ pub fn generate(
     core: &mut Core,
     name: &str,
     except: Option<DeviceId>,
-    others: &[(Device, Signature)],
+    others: &[Other],
 ) -> Result<Passphrase, ApiError> {
     // A random key is refused once in a blue moon, when it happens to hold the device's name.
     let mut last = None;
@@ -222,12 +262,7 @@ pub fn generate(
     Err(last.unwrap_or_else(|| ApiError::new("internal", "no key could be generated")))
 }
 
-fn check_distinct(
-    core: &Core,
-    key: &Passphrase,
-    except: Option<DeviceId>,
-    others: &[(Device, Signature)],
-) -> Result<(), ApiError> {
+fn check_distinct(core: &Core, key: &Passphrase, except: Option<DeviceId>, others: &[Other]) -> Result<(), ApiError> {
     let refuse = |how: Similarity, whose: &str| {
         let message =
             format!("this key {}: every device needs a key of its own (--generate makes one)", how.describe(whose));
@@ -237,10 +272,21 @@ fn check_distinct(
         return refuse(how, &other.name);
     }
     let signature = Signature::of(key);
-    for (other, other_signature) in others {
-        if let Some(how) = other.key.as_ref().and_then(|k| similar(key, &signature, k, other_signature)) {
+    for Other { device: other, signature: other_signature, .. } in others {
+        let alike = other.key.as_ref().zip(other_signature.as_ref());
+        if let Some(how) = alike.and_then(|(key_of_other, sign)| similar(key, &signature, key_of_other, sign)) {
             return refuse(how, &other.name);
         }
+    }
+    let hashes = similar_octets::Hashes::of(key);
+    let derived = core.registry.find_derived_octets(key).or_else(|| {
+        let mut others = others.iter().map(|other| &other.device);
+        others.find_map(|other| Some((other, similar_octets::derives(key, &hashes, other)?)))
+    });
+    if let Some((other, how)) = derived {
+        let how = how.describe_passphrase(&other.name);
+        let message = format!("this key {how}: every device needs a key of its own (--generate makes one)");
+        return Err(ApiError::field("similar_secret", "key", message));
     }
     for ssid in &core.config.ssids {
         if let Some(onboarding_key) = ssid.unknown.onboarding_key()

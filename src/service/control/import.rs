@@ -1,19 +1,19 @@
 //! `device_import` and `device_export`: devices as CSV. An import is all or nothing, and is worked off in steps:
 //! ten thousand lines take a slow router seconds in which the air goes on.
 
-use super::edit::{self, Wanted};
+use super::credential::{Given, WantedEap};
+use super::edit::{self, Other, Wanted};
 use super::params::Params;
-use super::{ApiError, Done, LineError, Then};
+use super::{ApiError, Done, LineError, Then, view};
 use crate::mac::MacAddr;
 use crate::registry::device::{Change, Device, DeviceId};
-use crate::registry::similar::Signature;
 use crate::service::{Core, Now};
 use csv::{ReaderBuilder, StringRecord, Terminator, WriterBuilder};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
 /// The columns, in the order of an export. Only `name` must be there.
-const COLUMNS: [&str; 7] = ["name", "profile", "mac", "key", "bind", "max_devices", "expires"];
+const COLUMNS: [&str; 9] = ["name", "profile", "mac", "key", "bind", "max_devices", "expires", "nai", "eap_psk"];
 /// How many lines one import may have.
 const LINES: usize = 20_000;
 /// How many bad lines are reported.
@@ -25,8 +25,8 @@ pub struct Import {
     columns: [Option<usize>; COLUMNS.len()],
     rows: std::vec::IntoIter<(u64, StringRecord)>,
     next_id: u32,
-    accepted: Vec<(Device, Signature)>,
-    generated: Vec<bool>,
+    accepted: Vec<Other>,
+    generated: Vec<Given>,
     names: HashMap<String, u64>,
     macs: HashMap<MacAddr, u64>,
     errors: Vec<LineError>,
@@ -112,13 +112,19 @@ impl Import {
             error.lines = self.errors;
             return Err(error);
         }
-        let devices: Vec<Device> = self.accepted.into_iter().map(|(device, _)| device).collect();
+        let devices: Vec<Device> = self.accepted.into_iter().map(|other| other.device).collect();
         let shown: Value = devices
             .iter()
             .zip(self.generated)
-            .map(|(device, generated)| {
-                let key = device.key.as_ref().filter(|_| generated).map(|key| key.expose());
-                json!({ "name": &*device.name, "key": key })
+            .map(|(device, given)| {
+                let key = device.key.as_ref().filter(|_| given.key).map(|key| key.expose());
+                let mut shown = json!({ "name": &*device.name, "key": key });
+                if given.psk {
+                    let psk = device.eap.as_ref().and_then(|eap| eap.psk.as_ref());
+                    let psk = psk.map(|psk| json!({ "identity": &*psk.nai, "key": view::hex(psk.key.expose()) }));
+                    shown["eap_psk"] = psk.into();
+                }
+                shown
             })
             .collect();
         let result = json!({ "imported": devices.len(), "devices": shown });
@@ -151,8 +157,16 @@ impl Import {
             bind: Some(cell(4)),
             max_devices,
             expires: Some(cell(6)),
+            eap: WantedEap {
+                nai: Some(cell(7)).filter(|text| !text.is_empty()),
+                psk_key: Some(cell(8)).filter(|text| !text.is_empty()),
+                // A NAI alone asks for a key to go with it.
+                psk: !cell(7).is_empty() && cell(8).is_empty(),
+                ..WantedEap::default()
+            },
+            ..Wanted::default()
         };
-        let device = edit::create(core, &wanted, DeviceId(self.next_id), &self.accepted, now)?;
+        let (device, given) = edit::create_with(core, &wanted, DeviceId(self.next_id), &self.accepted, now)?;
         if let Some(first) = self.names.insert(device.name.to_ascii_lowercase(), line) {
             let message = format!("'{}' is in line {first} already: choose another name", device.name);
             return Err(ApiError::field("name_taken", "name", message));
@@ -163,12 +177,9 @@ impl Import {
                 return Err(ApiError::field("mac_taken", "mac", message));
             }
         }
-        let Some(signature) = device.key.as_ref().map(Signature::of) else {
-            return Err(ApiError::new("internal", "the device got no key"));
-        };
         self.next_id = self.next_id.saturating_add(1);
-        self.generated.push(raw(3).is_empty());
-        self.accepted.push((device, signature));
+        self.generated.push(given);
+        self.accepted.push(Other::new(device));
         Ok(())
     }
 }
@@ -187,7 +198,12 @@ pub fn export(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError
         let key = device.key.as_ref().filter(|_| secrets).map_or("", |key| key.expose());
         let expires = device.expires.map(|at| at.to_string()).unwrap_or_default();
         let (macs, max) = (macs.join(" "), device.max_devices.to_string());
-        row(&mut writer, [&device.name, &device.profile, &macs, key, device.bind.as_str(), &max, &expires])?;
+        let psk = device.eap.as_ref().and_then(|eap| eap.psk.as_ref());
+        let nai = psk.map_or("", |psk| &*psk.nai);
+        let octets = psk.filter(|_| secrets).map(|psk| view::hex(psk.key.expose())).unwrap_or_default();
+        let octets = zeroize::Zeroizing::new(octets);
+        let bind = device.bind.as_str();
+        row(&mut writer, [&device.name, &device.profile, &macs, key, bind, &max, &expires, nai, &octets])?;
     }
     let csv = writer.into_inner().map_err(|e| failed(e.to_string()))?;
     let csv = String::from_utf8(csv).map_err(|e| failed(e.to_string()))?;

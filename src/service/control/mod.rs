@@ -1,14 +1,18 @@
 //! The method table: everything an administrator can ask for. The control socket serves it, ubus will.
 
 mod ca;
+mod credential;
 mod device;
 mod edit;
 mod firewall;
 mod import;
+mod maker;
 mod pair;
 mod params;
 mod pending;
+mod place;
 mod status;
+mod supplicant;
 mod view;
 
 pub use import::Import;
@@ -133,19 +137,84 @@ pub static METHODS: &[Method] = &[
             ("bind", Kind::Text),
             ("max_devices", Kind::Number),
             ("expires", Kind::Text),
+            ("eap_psk", Kind::Flag),
+            ("eap_psk_key", Kind::Text),
+            ("nai", Kind::Text),
+            ("certificate", Kind::Flag),
+            ("p12_password", Kind::Text),
+            ("certificates", Kind::Texts),
+            ("public_keys", Kind::Texts),
+            ("maker", Kind::Text),
+            ("serial_number", Kind::Text),
+            ("alt_name", Kind::Text),
+            ("ssids", Kind::Texts),
+            ("aps", Kind::Texts),
         ],
         device::add,
+    ),
+    write(
+        "device_credential_add",
+        &[
+            ("name", Kind::Text),
+            ("key", Kind::Text),
+            ("generate", Kind::Flag),
+            ("eap_psk", Kind::Flag),
+            ("eap_psk_key", Kind::Text),
+            ("nai", Kind::Text),
+            ("certificate", Kind::Flag),
+            ("p12_password", Kind::Text),
+            ("certificates", Kind::Texts),
+            ("public_keys", Kind::Texts),
+            ("maker", Kind::Text),
+            ("serial_number", Kind::Text),
+            ("alt_name", Kind::Text),
+        ],
+        credential::add,
+    ),
+    write(
+        "device_credential_remove",
+        &[("name", Kind::Text), ("key", Kind::Flag), ("eap_psk", Kind::Flag), ("certificate", Kind::Text)],
+        credential::remove,
     ),
     read("device_list", &[("offset", Kind::Number), ("limit", Kind::Number)], device::list),
     read("device_show", &[("name", Kind::Text), ("secret", Kind::Flag)], device::show),
     write("device_set", &[("name", Kind::Text), ("set", Kind::Table)], device::set),
-    write("device_rotate", &[("name", Kind::Text), ("key", Kind::Text)], device::rotate),
+    write(
+        "device_rotate",
+        &[("name", Kind::Text), ("key", Kind::Text), ("eap_psk", Kind::Flag), ("eap_psk_key", Kind::Text)],
+        device::rotate,
+    ),
     write("device_block", &[("name", Kind::Text)], device::block),
     write("device_unblock", &[("name", Kind::Text)], device::unblock),
     write("device_remove", &[("name", Kind::Text)], device::remove),
     // Takes the lock itself, late.
     read("device_import", &[("csv", Kind::Text)], import::start),
     read("device_export", &[("secrets", Kind::Flag)], import::export),
+    write(
+        "maker_add",
+        &[
+            ("name", Kind::Text),
+            ("ca", Kind::Text),
+            ("profile", Kind::Text),
+            ("admit", Kind::Text),
+            ("crls", Kind::Texts),
+        ],
+        maker::add,
+    ),
+    read("maker_list", &[], maker::list),
+    read("maker_show", &[("name", Kind::Text)], maker::show),
+    write(
+        "maker_set",
+        &[
+            ("name", Kind::Text),
+            ("ca", Kind::Text),
+            ("profile", Kind::Text),
+            ("admit", Kind::Text),
+            ("crls", Kind::Texts),
+        ],
+        maker::set,
+    ),
+    write("maker_remove", &[("name", Kind::Text)], maker::remove),
     // These take the lock, too: the window is not closed or opened while a device is being registered in it.
     write(
         "pair_open",

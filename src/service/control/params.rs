@@ -68,6 +68,11 @@ impl Params {
         Ok(Params(params))
     }
 
+    /// True when an argument is there, be it empty.
+    pub fn has(&self, field: &str) -> bool {
+        self.0.get(field).is_some_and(|value| !value.is_null())
+    }
+
     /// A string that may be absent.
     pub fn text(&self, field: &str) -> Option<&str> {
         self.0.get(field)?.as_str()

@@ -1,8 +1,11 @@
 //! The things of the registry as clients see them, in JSON.
 
+use super::supplicant;
 use crate::decision::event::Event;
 use crate::decision::reason::Reason;
 use crate::mac::MacAddr;
+use crate::pki::authority::Issued;
+use crate::registry::credential::{Certificate, EapCredentials, KnownBy, Place};
 use crate::registry::device::{BoundMac, Device};
 use crate::service::pending::{Pending, Proved};
 use crate::service::sessions::{Session, SessionKey};
@@ -11,6 +14,7 @@ use crate::service::{Core, Now};
 use crate::time::UnixTime;
 use crate::wire::hostapd::{Station, akm_name};
 use serde_json::{Value, json};
+use std::fmt::Write;
 use std::net::IpAddr;
 
 /// An SSID as text. Octets that are no UTF-8 are shown as U+FFFD.
@@ -55,7 +59,11 @@ pub fn device(core: &Core, device: &Device, now: Now) -> Value {
         "name": &*device.name,
         "profile": &*device.profile,
         "vlan": core.config.profile(&device.profile).and_then(|profile| profile.vlan),
-        "state": state(device, now.wall),
+        "state": match state(device, now.wall) {
+            // Nothing tells that it was ever there but this.
+            "active" if device.key.is_none() && device.eap.is_some() && seen.accepted == 0 => "waiting",
+            state => state,
+        },
         "bind": device.bind.as_str(),
         "max_devices": device.max_devices,
         "macs": device.macs.iter().map(bound).collect::<Value>(),
@@ -66,6 +74,87 @@ pub fn device(core: &Core, device: &Device, now: Now) -> Value {
         "accepted": seen.accepted,
         "refused": seen.refused,
         "has_key": device.key.is_some(),
+        "eap": device.eap.as_deref().filter(|eap| eap.psk.is_some() || !eap.certificates.is_empty()).map(eap),
+        "ssids": places(device, |place| match place {
+            Place::Ssid(name) => Some(ssid(name)),
+            Place::Ap(_) => None,
+        }),
+        "aps": places(device, |place| match place {
+            Place::Ap(address) => Some(address.to_string()),
+            Place::Ssid(_) => None,
+        }),
+    })
+}
+
+fn places(device: &Device, one: impl Fn(&Place) -> Option<String>) -> Value {
+    device.places.iter().filter_map(one).collect()
+}
+
+/// EAP credentials, without keys.
+fn eap(eap: &EapCredentials) -> Value {
+    let certificate = |certificate: &Certificate| {
+        let (kind, value) = known_by(&certificate.known_by);
+        json!({
+            "known_by": kind,
+            "value": value,
+            "maker": match &certificate.known_by {
+                KnownBy::SubjectSerial { maker, .. } | KnownBy::AltName { maker, .. } => Some(&**maker),
+                KnownBy::Fingerprint(_) | KnownBy::Serial { .. } | KnownBy::PublicKey(_) => None,
+            },
+            "subject": Some(&*certificate.subject).filter(|subject| !subject.is_empty()),
+            "not_after": certificate.not_after.map(|at| at.to_string()),
+            "mud_url": certificate.mud_url.as_deref(),
+            "issued": certificate.issued,
+            "since": time(certificate.since),
+        })
+    };
+    json!({
+        "nai": eap.psk.as_ref().map(|psk| &*psk.nai),
+        "certificates": eap.certificates.iter().map(certificate).collect::<Value>(),
+    })
+}
+
+/// How a certificate is known: the word for it, and by which value.
+pub fn known_by(known_by: &KnownBy) -> (&'static str, String) {
+    match known_by {
+        KnownBy::Fingerprint(hash) => ("fingerprint", hex(hash)),
+        KnownBy::Serial { serial, .. } => ("serial", hex(serial)),
+        KnownBy::SubjectSerial { serial, .. } => ("subject_serial", (**serial).to_owned()),
+        KnownBy::AltName { name, .. } => ("alt_name", (**name).to_owned()),
+        KnownBy::PublicKey(hash) => ("public_key", hex(hash)),
+    }
+}
+
+/// In lower-case hexadecimal digits.
+pub fn hex(octets: &[u8]) -> String {
+    octets.iter().fold(String::with_capacity(2 * octets.len()), |mut text, octet| {
+        let _ = write!(text, "{octet:02x}");
+        text
+    })
+}
+
+/// What is fed into a device for EAP-PSK: null if it has no such key. A secret.
+pub fn eap_psk(core: &Core, device: &Device) -> Value {
+    let Some(psk) = device.eap.as_ref().and_then(|eap| eap.psk.as_ref()) else { return Value::Null };
+    let key = hex(psk.key.expose());
+    json!({
+        "identity": &*psk.nai,
+        "key": key,
+        "wpa_supplicant": supplicant::psk(core, device, &psk.nai, &key),
+    })
+}
+
+/// A certificate that was just made, with its private key: shown this once.
+pub fn issued(issued: &Issued, password: &str, show_password: bool) -> Value {
+    json!({
+        "subject": &*issued.info.subject,
+        "serial": hex(&issued.info.serial),
+        "not_after": issued.info.not_after.map(|at| at.to_string()),
+        "certificate": issued.certificate_pem,
+        "private_key": &**issued.key_pem,
+        "ca": issued.ca_pem,
+        "p12": hex(&issued.p12(password)),
+        "p12_password": show_password.then_some(password),
     })
 }
 

@@ -86,7 +86,8 @@ fn every_field() {
     devices[2].eap = None;
     devices[2].key = device(3, "c").key;
     devices.remove(1);
-    let less = Maker { crls: Vec::new(), authorities: vec![[0x32][..].into()], profile: "guest".into(), ..maker("acme") };
+    let less =
+        Maker { crls: Vec::new(), authorities: vec![[0x32][..].into()], profile: "guest".into(), ..maker("acme") };
     let changes = [
         Change::Put(devices.clone()),
         Change::Remove(DeviceId(2)),
@@ -155,7 +156,10 @@ fn a_salvaged_registry_has_all_of_it() {
     std::fs::write(&db, octets).unwrap();
     let (_store, loaded, report) = open(dir.path());
     assert_eq!(report.damaged.map(|damage| damage.restored_from), Some(RestoredFrom::Salvaged));
-    assert_eq!((loaded.devices.len(), loaded.devices.last(), loaded.pmks.len()), (301, Some(&with_everything(301, "cam")), 0));
+    assert_eq!(
+        (loaded.devices.len(), loaded.devices.last(), loaded.pmks.len()),
+        (301, Some(&with_everything(301, "cam")), 0)
+    );
     assert_eq!(loaded.makers, vec![maker("acme")]);
 }
 
