@@ -107,9 +107,10 @@ with_psk() {
 # tls NAME VERSION CERTIFICATE KEY
 tls() {
     local phase1=tls_disable_tlsv1_3=1
-    [ "$2" = 1.2 ] || phase1="tls_disable_tlsv1_3=0 tls_disable_tlsv1_2=1"
+    [ "$2" = 1.2 ] || phase1=tls_disable_tlsv1_3=0
     settings[$1]="eap=TLS identity=\"$1@example.net\" ca_cert=\"$run/lib/pki/ca.crt\" domain_match=\"ap.example.net\""
-    settings[$1]+=" client_cert=\"$3\" private_key=\"$4\" phase1=\"${phase1// /,}\""
+    # shellcheck disable=SC2089
+    settings[$1]+=" client_cert=\"$3\" private_key=\"$4\" phase1=\"$phase1\""
 }
 # with_certificate NAME PROFILE VERSION: registers it with a certificate of ours.
 with_certificate() {
@@ -129,15 +130,12 @@ tls rogue 1.2 $out/certificates/rogue.pem $out/certificates/rogue.key
 
 # arrive NAME: starts its supplicant.
 arrive() {
-    local name=$1 frequency=2412 management=WPA-EAP setting
+    local name=$1 frequency=2412 management=WPA-EAP
     [ "${network_of[$name]}" = Office ] || { frequency=2437 management="WPA-EAP-SHA256 ieee80211w=2"; }
     {
         printf '%s\n' p2p_disabled=1 ctrl_interface=/run/wpa-$name "network={" "ssid=\"${network_of[$name]}\""
-        # shellcheck disable=SC2086 # several settings
-        printf '%s\n' proto=RSN pairwise=CCMP scan_freq=$frequency freq_list=$frequency key_mgmt=$management
-        # A comma stands for a space within one setting.
-        for setting in ${settings[$name]}; do echo "${setting//,/ }"; done
-        echo "}"
+        # shellcheck disable=SC2086,SC2090 # several settings, quoted for wpa_supplicant
+        printf '%s\n' proto=RSN pairwise=CCMP scan_freq=$frequency freq_list=$frequency key_mgmt=$management ${settings[$name]} "}"
     } >"$run/station-$name.conf"
 
     ip netns exec "$name" wpa_supplicant -t -D nl80211 -i wlan -c "$run/station-$name.conf" >>"$run/log/station-$name" 2>&1 &

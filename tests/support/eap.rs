@@ -162,7 +162,7 @@ pub fn tls(ca: &Path, device: &Issued, version: &str) -> Vec<String> {
         format!("private_key=\"{}\"", device.key.display()),
         match version {
             "1.2" => "phase1=\"tls_disable_tlsv1_3=1\"".into(),
-            "1.3" => "phase1=\"tls_disable_tlsv1_3=0 tls_disable_tlsv1_2=1\"".into(),
+            "1.3" => "phase1=\"tls_disable_tlsv1_3=0\"".into(),
             _ => panic!("TLS {version}?"),
         },
     ]
