@@ -23,6 +23,8 @@ pub const MAX_IDENTITY_OCTETS: usize = 253;
 /// How many of the methods a device asks for are named in the log.
 const MAX_NAMED: usize = 6;
 
+const NO_RESPONSE: &str = "not an EAP-Response";
+
 /// What is known before the device has said anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Hint {
@@ -240,6 +242,11 @@ impl Conversation {
         &self.identity
     }
 
+    /// The request that waits for its response, as it was sent.
+    pub fn last_request(&self) -> Option<&[u8]> {
+        self.sent().map(|sent| &*sent.packet)
+    }
+
     /// The method that is proposed or was agreed upon.
     pub fn method(&self) -> Option<&'static Entry> {
         self.agreed
@@ -432,8 +439,6 @@ impl Conversation {
         self.detail = self.detail();
     }
 }
-
-const NO_RESPONSE: &str = "not an EAP-Response";
 
 /// A method, if it is wanted and set up.
 fn start(entry: &Entry, context: &mut Context<'_>) -> Option<Box<dyn Method + Send>> {

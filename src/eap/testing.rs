@@ -22,10 +22,13 @@ impl Credentials for Keys {
     }
 }
 
+/// Fills a buffer.
+pub type Random = Box<dyn FnMut(&mut [u8])>;
+
 /// Everything a context is made of.
 pub struct World {
     pub keys: Keys,
-    pub random: Box<dyn FnMut(&mut [u8])>,
+    pub random: Random,
     pub server_id: &'static [u8],
 }
 

@@ -5,6 +5,7 @@ pub mod arrivals;
 pub mod clock;
 pub mod control;
 pub mod disconnect;
+pub mod eap;
 pub mod grants;
 pub mod keyfile;
 pub mod keyring;
@@ -102,6 +103,8 @@ pub struct Core {
     pub grants: grants::Grants,
     /// Unknown devices.
     pub pending: pending::PendingList,
+    /// EAP, and the conversations that are under way.
+    pub eap: eap::Eap,
     /// Our own CA, our certificate, and whose certificates count.
     pub pki: pki::Pki,
     /// The window in which the next one is registered.
@@ -153,6 +156,7 @@ impl Core {
             sessions: sessions::Sessions::default(),
             grants: grants::Grants::default(),
             pending: pending::PendingList::default(),
+            eap: eap::Eap::default(),
             pki: pki::Pki::default(),
             pairing: pairing::Pairing::default(),
             revocation: revocation::Revocation::default(),
@@ -172,6 +176,7 @@ impl Core {
             sink,
         };
         core.radius.configure(&core.config, now.mono);
+        core.refresh_pki();
         core
     }
 
@@ -187,6 +192,7 @@ impl Core {
         self.disconnects.reconfigured();
         self.keyring.configure(&self.config.ssids, &self.registry);
         self.radius.configure(&self.config, now.mono);
+        self.refresh_pki();
         self.config_state.loaded_at = now.wall;
         self.config_state.error = None;
     }
@@ -207,7 +213,9 @@ impl Core {
 
     /// Applies changes that are durable already.
     pub fn apply(&mut self, changes: &[Change]) {
+        let mut trust = false;
         for change in changes {
+            trust |= self.touches_trust(change);
             self.revoke_for(change);
             self.registry.apply(change);
             match change {
@@ -232,6 +240,20 @@ impl Core {
                 Change::Ignore(_, false) | Change::PutMaker(_) | Change::RemoveMaker(_) => {}
             }
         }
+        if trust {
+            self.refresh_pki();
+        }
+    }
+
+    /// True when a change makes certificates or raw public keys count that did not, or the other way round.
+    fn touches_trust(&self, change: &Change) -> bool {
+        let has = |device: &Device| device.eap.as_ref().is_some_and(|eap| !eap.certificates.is_empty());
+        match change {
+            Change::Put(devices) => devices.iter().any(|device| has(device) || self.registry.get(device.id).is_some_and(has)),
+            Change::Remove(id) => self.registry.get(*id).is_some_and(has),
+            Change::PutMaker(_) | Change::RemoveMaker(_) => true,
+            Change::Bind(..) | Change::Ignore(..) => false,
+        }
     }
 
     /// Concludes what only time can tell: devices that were sent their key and never proved it, and those whose time is
@@ -245,6 +267,7 @@ impl Core {
         }
         let now = self.time.effective(now);
         radius::conclude_unproved(self, now);
+        radius::conclude_abandoned(self, now);
         self.tick_pairing(now);
         self.tick_revocation(now.wall, now.mono);
         self.tick_disconnects(now);

@@ -4,6 +4,7 @@ use super::Core;
 use crate::config::Config;
 use crate::decision::reason::Reason;
 use crate::mac::MacAddr;
+use crate::pki::CertificateInfo;
 use crate::time::UnixTime;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -41,6 +42,13 @@ pub enum Proved {
     KeyOf(Arc<str>),
     /// The onboarding key of the SSID.
     Onboarding,
+    /// That it has a certificate for which a maker vouches.
+    Certificate {
+        /// What it says.
+        info: Arc<CertificateInfo>,
+        /// The maker.
+        maker: Arc<str>,
+    },
 }
 
 impl Proved {
@@ -59,6 +67,7 @@ impl Proved {
             Proved::Nothing => 0,
             Proved::KeyOf(_) => 1,
             Proved::Onboarding => 2,
+            Proved::Certificate { .. } => 3,
         }
     }
 }
@@ -72,6 +81,7 @@ pub fn is_for(reason: &Reason) -> bool {
             | Reason::KeyOfOther { .. }
             | Reason::Quarantined
             | Reason::NoPairing
+            | Reason::NotApproved { .. }
     )
 }
 
@@ -100,6 +110,13 @@ impl PendingList {
             self.by_mac.remove(&oldest);
         }
         self.by_mac.insert(seen.mac, seen);
+    }
+
+    /// A device on the list has proved something.
+    pub fn prove(&mut self, mac: MacAddr, proved: Proved) {
+        if let Some(pending) = self.by_mac.get_mut(&mac) {
+            pending.proved = proved;
+        }
     }
 
     /// A device on the list.

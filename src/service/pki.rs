@@ -212,6 +212,7 @@ impl Core {
     /// the files.
     pub fn refresh_pki(&mut self) {
         self.pki.refresh(&self.registry);
+        self.eap.follow(&self.pki, &self.config);
     }
 }
 

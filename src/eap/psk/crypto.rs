@@ -148,7 +148,7 @@ mod tests {
         let session = LongTerm::new(&PSK).session(&RAND_P);
         assert_eq!(session.tek, hex("be2c5c404da05b93b0ab39e52ac32016"));
         assert_eq!((session.tek, &session.msk[..]), (keys[0], keys[1..5].concat().as_slice()));
-        assert_eq!(session.msk(), MSK);
+        assert_eq!(session.msk(), *MSK);
         let emsk = "b54848787c4b040e0ab55f0a5ec76615670a4394f7a6d8aff44da155cdef6511\
                     dbe36352bf5309e44dd5c66f684408a0f9c7eb4cb756649ad1f138576114d866";
         assert_eq!(keys[5..].concat(), hex::<64>(emsk));

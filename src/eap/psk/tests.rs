@@ -36,7 +36,7 @@ impl Pair {
     /// Message 1 is out.
     fn new(seed: u64, nai: &[u8], key: &EapPskKey) -> Pair {
         let mut world = world(seed);
-        let mut peer = Peer::new(nai, key);
+        let mut peer = Peer::new(nai, key).with_identity(&nai[..nai.len().min(253)]);
         let hint = Hint { first: Some(47) };
         let (conversation, step) = Conversation::begin(&peer.begin(seed as u8), hint, &mut world.context());
         Pair { world, conversation, peer, numbers: Numbers(!seed), request: sent(step) }
@@ -156,6 +156,14 @@ fn both_agree() {
         let step = pair.receive(&message);
         accepted(step, &mut pair.peer);
     }
+}
+
+#[test]
+fn a_half_open_conversation_is_small() {
+    let mut pair = Pair::good(1);
+    assert!((200..512).contains(&pair.conversation.octets()), "{}", pair.conversation.octets());
+    pair.proved(true);
+    assert!((200..640).contains(&pair.conversation.octets()), "{}", pair.conversation.octets());
 }
 
 #[test]

@@ -250,10 +250,22 @@ pub fn pending(pending: &Pending) -> Value {
             Proved::Nothing => "nothing",
             Proved::KeyOf(_) => "other_key",
             Proved::Onboarding => "onboarding_key",
+            Proved::Certificate { .. } => "certificate",
         },
         "key_of": match &pending.proved {
             Proved::KeyOf(owner) => Some(&**owner),
-            Proved::Nothing | Proved::Onboarding => None,
+            Proved::Nothing | Proved::Onboarding | Proved::Certificate { .. } => None,
+        },
+        "certificate": match &pending.proved {
+            Proved::Certificate { info, maker } => Some(json!({
+                "maker": &**maker,
+                "subject": &*info.subject,
+                "issuer": &*info.issuer,
+                "serial_number": info.subject_serial.as_deref(),
+                "not_after": info.not_after.map(|at| at.to_string()),
+                "mud_url": info.mud_url.as_deref(),
+            })),
+            _ => None,
         },
     })
 }

@@ -2,7 +2,7 @@
 //! starts is the proof that the device had the key it was sent.
 
 use super::answer;
-use super::ask::configured_ssid;
+use super::ask::{NO_BSSID, configured_ssid};
 use super::auth::Verdict;
 use super::{Exchange, Incoming, Next, admit, check_message_authenticator, nas_name, note_drop, repeated, request_key};
 use crate::decision::event::{Event, Method, Outcome};
@@ -68,6 +68,7 @@ pub fn receive(core: &mut Core, from: SocketAddr, datagram: &[u8], now: Now, out
             proof: None,
             started: now.mono,
             accounting: true,
+            eap: None,
         });
     }
     respond(core, &incoming, out);
@@ -172,10 +173,10 @@ fn came_too_late(core: &Core, incoming: &Incoming<'_>, mac: MacAddr, now: Now) -
 
 /// The answer that a report is about: of the same NAS, BSS and network.
 fn answer_for(core: &Core, incoming: &Incoming<'_>, mac: MacAddr) -> Option<Asked> {
-    let called = incoming.packet.find(AttributeType::CALLED_STATION_ID).and_then(CalledStationId::parse)?;
-    let asked = (mac, called.bssid);
+    let called = incoming.packet.find(AttributeType::CALLED_STATION_ID).and_then(CalledStationId::parse);
+    let asked = (mac, called.map_or(NO_BSSID, |called| called.bssid));
     let grant = core.grants.get(asked)?;
-    let same_ssid = called.ssid.is_none_or(|ssid| configured_ssid(&core.config, ssid) == grant.ssid);
+    let same_ssid = called.and_then(|called| called.ssid).is_none_or(|ssid| configured_ssid(&core.config, ssid) == grant.ssid);
     (grant.client == incoming.client.name && same_ssid).then_some(asked)
 }
 

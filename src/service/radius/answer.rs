@@ -3,7 +3,7 @@
 use super::auth::onboarding_key;
 use crate::config::Security;
 use crate::decision::{self, Grant, KEYS_PER_OFFER, KeyRef};
-use crate::secret::{Pmk, RadiusSecret};
+use crate::secret::{EapKeys, Pmk, RadiusSecret};
 use crate::service::Core;
 use crate::wire::radius::{AttributeType, BuildError, Builder, Code, MAX_PACKET_OCTETS, Packet, SaltSequence};
 use zeroize::Zeroizing;
@@ -12,6 +12,8 @@ use zeroize::Zeroizing;
 pub const SALTS_PER_PACKET: u16 = KEYS_PER_OFFER as u16;
 /// Octets of a Tunnel-Password with 64 digits: header 2, tag 1, salt 2, and 65 octets padded to 80.
 const PMK_ATTRIBUTE: usize = 85;
+/// Termination-Action: ask again (RFC 2865, 5.29).
+const RADIUS_REQUEST: u32 = 1;
 /// EAP-Failure without its identifier (RFC 3748, 4.2).
 const EAP_FAILURE: u8 = 4;
 
@@ -63,6 +65,7 @@ pub fn accept(
     }
     builder.copy_proxy_states(request)?;
     match &grant.keys {
+        decision::Keys::None => {}
         decision::Keys::One(key) => keys.push(*key, &mut builder, &mut salts)?,
         decision::Keys::Offered(ids) => {
             // hostapd tries the last one first, and SAE only that: the most likely key goes last.
@@ -72,6 +75,71 @@ pub fn accept(
             }
         }
     }
+    builder.finish();
+    Ok(())
+}
+
+/// What EAP puts into an Access-Accept.
+pub struct Eap<'a> {
+    /// EAP-Success.
+    pub packet: &'a [u8],
+    /// What the method exports.
+    pub keys: &'a EapKeys,
+    /// User-Name, which the NAS uses in accounting: the device's.
+    pub name: Option<&'a str>,
+}
+
+/// Writes an Access-Accept at the end of EAP (RFC 3579, 2.6.3; RFC 3580).
+///
+/// # Errors
+/// When it does not fit, which only an extravagant number of Proxy-States can bring about.
+pub fn accept_eap(
+    secret: &RadiusSecret,
+    request: &Packet<'_>,
+    grant: &Grant,
+    eap: &Eap<'_>,
+    mut salts: SaltSequence,
+    out: &mut Vec<u8>,
+) -> Result<(), BuildError> {
+    let mut builder = Builder::reply(Code::ACCESS_ACCEPT, request, secret, out);
+    if let Some(name) = eap.name {
+        builder.push(AttributeType::USER_NAME, name.as_bytes())?;
+    }
+    if let Some(vlan) = grant.vlan {
+        builder.push_vlan(vlan)?;
+    }
+    if let Some(seconds) = grant.session_timeout {
+        builder.push_u32(AttributeType::SESSION_TIMEOUT, seconds)?;
+        // It is asked again then, and the answer is what is true by then (RFC 3580, 3.17).
+        builder.push_u32(AttributeType::TERMINATION_ACTION, RADIUS_REQUEST)?;
+    }
+    builder.push_mppe_keys(eap.keys.msk(), &mut salts)?;
+    // For whoever asks for it (MACsec; RFC 7268, 2.2).
+    if request.find(AttributeType::EAP_KEY_NAME).is_some() {
+        builder.push(AttributeType::EAP_KEY_NAME, eap.keys.session_id())?;
+    }
+    builder.push_eap_message(eap.packet)?;
+    builder.copy_proxy_states(request)?;
+    builder.finish();
+    Ok(())
+}
+
+/// Writes an Access-Challenge: another round of EAP (RFC 3579, 2.1).
+///
+/// # Errors
+/// When it does not fit, which only an extravagant number of Proxy-States can bring about.
+pub fn challenge(
+    secret: &RadiusSecret,
+    request: &Packet<'_>,
+    state: &[u8; 16],
+    eap: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), BuildError> {
+    let mut builder = Builder::reply(Code::ACCESS_CHALLENGE, request, secret, out);
+    builder.push(AttributeType::STATE, state)?;
+    // No Session-Timeout: hostapd would wait so long before it repeats a request that got lost.
+    builder.push_eap_message(eap)?;
+    builder.copy_proxy_states(request)?;
     builder.finish();
     Ok(())
 }

@@ -2,17 +2,21 @@
 
 use crate::config::Config;
 use crate::decision::event::Method;
+use crate::decision::{Evidence, Request};
 use crate::mac::MacAddr;
 use crate::wire::radius::{AttributeType, CalledStationId, Packet, freeradius_802_1x, unescape};
 use crate::wpa::Handshake;
 use std::sync::Arc;
+
+/// In place of the BSSID of a wired port whose NAS sends no Called-Station-Id.
+pub const NO_BSSID: MacAddr = MacAddr([0; 6]);
 
 /// A request, understood.
 #[derive(Debug)]
 pub struct Ask {
     /// The supplicant.
     pub mac: MacAddr,
-    /// The BSSID it asks at.
+    /// The BSSID it asks at, or the address of the port; [`NO_BSSID`] if that is not known.
     pub bssid: MacAddr,
     /// The network: the configured SSID where there is one.
     pub ssid: Arc<[u8]>,
@@ -29,6 +33,8 @@ pub enum Credential {
     Address,
     /// Message 2 of the 4-way handshake.
     Handshake(Box<Handshake>),
+    /// An EAP packet.
+    Eap,
     /// A handshake that makes no sense, or cannot be searched; in words.
     Bad(Arc<str>),
     /// Something latchkey does not speak; in words, with the mend.
@@ -44,8 +50,14 @@ pub enum AskError {
     /// Two different addresses.
     #[error("Calling-Station-Id and User-Name are different MAC addresses")]
     TwoAddresses,
-    /// No Called-Station-Id of the form `AA-BB-CC-DD-EE-FF:SSID`.
-    #[error("Called-Station-Id has no SSID: the access point must send it as AA-BB-CC-DD-EE-FF:SSID")]
+    /// EAP without Calling-Station-Id: User-Name is the identity then.
+    #[error("Calling-Station-Id is no MAC address, and with EAP nothing else tells the device's: set the access point to send it")]
+    NoCallingStation,
+    /// No Called-Station-Id of the form `AA-BB-CC-DD-EE-FF:SSID`, and no section for cables.
+    #[error(
+        "Called-Station-Id has no SSID: the access point must send it as AA-BB-CC-DD-EE-FF:SSID; for 802.1X on a cable, add \
+         config ssid with option security 'wired'"
+    )]
     NoSsid,
 }
 
@@ -57,18 +69,30 @@ impl Ask {
     /// When the device or the network cannot be told.
     pub fn read(packet: &Packet<'_>, config: &Config) -> Result<Ask, AskError> {
         let address = |kind| packet.find(kind).and_then(|value| MacAddr::parse_bytes(value).ok());
+        let eap = packet.find(AttributeType::EAP_MESSAGE).is_some();
         let mac = match (address(AttributeType::CALLING_STATION_ID), address(AttributeType::USER_NAME)) {
+            (Some(calling), _) if eap => calling,
+            _ if eap => return Err(AskError::NoCallingStation),
             (Some(calling), Some(user)) if calling != user => return Err(AskError::TwoAddresses),
             (Some(mac), _) | (None, Some(mac)) => mac,
             (None, None) => return Err(AskError::NoAddress),
         };
         let called = packet.find(AttributeType::CALLED_STATION_ID).and_then(CalledStationId::parse);
-        let Some((bssid, ssid)) = called.as_ref().and_then(|called| Some((called.bssid, called.ssid?))) else {
-            return Err(AskError::NoSsid);
+        let bssid = called.as_ref().map_or(NO_BSSID, |called| called.bssid);
+        let ssid = match called.and_then(|called| called.ssid) {
+            Some(ssid) => configured_ssid(config, ssid),
+            // A port: hostapd writes no SSID after the colon, switches not even a colon, and some nothing at all.
+            None => config.ssid(&[]).ok_or(AskError::NoSsid)?.ssid.clone(),
         };
-        let ssid = configured_ssid(config, ssid);
         let (method, credential) = credential(packet, mac, bssid, &ssid);
         Ok(Ask { mac, bssid, ssid, method, credential })
+    }
+}
+
+impl Ask {
+    /// What is to be decided when this was proved.
+    pub fn request(&self, evidence: Evidence) -> Request<'_> {
+        Request::new(self.mac, &self.ssid, Some(self.bssid), evidence)
     }
 }
 
@@ -85,9 +109,7 @@ fn credential(packet: &Packet<'_>, mac: MacAddr, bssid: MacAddr, ssid: &[u8]) ->
     let bad = |what: &str| Credential::Bad(what.into());
     let akm = packet.find_u32(AttributeType::WLAN_AKM_SUITE);
     if packet.find(AttributeType::EAP_MESSAGE).is_some() {
-        let what = "the access point asks for EAP (WPA-Enterprise) on this SSID, which latchkey does not answer: \
-                    set it to WPA-PSK with wpa_psk_radius";
-        return (Method::Other, Credential::Unsupported(what));
+        return (Method::Eap { name: "EAP", detail: "" }, Credential::Eap);
     }
     if packet.find(AttributeType(3)).is_some() {
         let what =

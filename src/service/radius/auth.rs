@@ -73,13 +73,16 @@ pub fn settle(core: &mut Core, exchange: Exchange, now: Now, out: &mut Vec<u8>) 
     if exchange.accounting {
         return super::accounting::settle(core, exchange, now, out);
     }
+    if let Some(id) = exchange.eap {
+        return super::eap::settle(core, exchange, id, now, out);
+    }
     let Some(incoming) = admit(core, exchange.from, &exchange.datagram, exchange.started) else {
         return Verdict::Nothing;
     };
     let Some(proof) = exchange.proof else { return Verdict::Nothing };
     let Ok(ask) = Ask::read(&incoming.packet, &core.config) else { return Verdict::Nothing };
     let proof = confirmed(core, &ask, proof);
-    let decided = core.decide(ask.mac, &ask.ssid, Evidence::Handshake(proof), now);
+    let decided = core.decide(&ask.request(Evidence::Handshake(proof)), now);
     let (change, device, registered) = match &decided {
         Ok(Grant { bind: Some((id, bound)), device, .. }) => (Change::Bind(*id, *bound), *device, None),
         Ok(Grant { register: Some(device), .. }) => {
@@ -125,6 +128,7 @@ fn work(
         proof,
         started: incoming.started,
         accounting: false,
+        eap: None,
     };
     let ask = match Ask::read(&incoming.packet, &core.config) {
         Ok(ask) => ask,
@@ -135,12 +139,15 @@ fn work(
             return Next::Send;
         }
     };
+    if matches!(ask.credential, Credential::Eap) {
+        return super::eap::work(core, incoming, ask, datagram, now, out);
+    }
     if proof.is_none() && !is_known(core, ask.mac) && !within_limit(core, incoming, now) {
         return refuse(core, incoming, &ask, Reason::RateLimited, now, out);
     }
     let evidence = match (&ask.credential, proof) {
         (_, Some(proof)) => Evidence::Handshake(confirmed(core, &ask, proof)),
-        (Credential::Address, None) => Evidence::Address { attempt: attempt(core, &ask, now) },
+        (Credential::Address | Credential::Eap, None) => Evidence::Address { attempt: attempt(core, &ask, now) },
         (Credential::Handshake(handshake), None) => {
             let bound = core.registry.by_mac(ask.mac).map(|device| device.id);
             match core.keyring.search(&ask.ssid, handshake, bound) {
@@ -162,7 +169,7 @@ fn work(
             return refuse(core, incoming, &ask, Reason::Unsupported { what }, now, out);
         }
     };
-    let mut decided = core.decide(ask.mac, &ask.ssid, evidence, now);
+    let mut decided = core.decide(&ask.request(evidence), now);
     if let (Ok(grant), Evidence::Handshake(proof)) = (&decided, evidence)
         && (grant.bind.is_some() || grant.register.is_some())
     {
@@ -172,7 +179,7 @@ fn work(
         && !core.radius.client(incoming.index).is_some_and(|client| client.accounts)
         && !core.pairing.take_unaccounted(ask.mac)
     {
-        decided = core.decide_in(ask.mac, &ask.ssid, evidence, None, now);
+        decided = core.decide_in(&ask.request(evidence), None, now);
     }
     if evidence == Evidence::Handshake(Proof::Nothing)
         && let Err(refusal) = &mut decided
@@ -209,7 +216,7 @@ fn confirmed(core: &Core, ask: &Ask, proof: Proof) -> Proof {
 }
 
 /// Takes a token for work that strangers can cause.
-fn within_limit(core: &mut Core, incoming: &Incoming<'_>, now: Now) -> bool {
+pub(super) fn within_limit(core: &mut Core, incoming: &Incoming<'_>, now: Now) -> bool {
     let within = core.radius.client(incoming.index).is_none_or(|client| client.strangers.take(now.mono));
     core.radius.stats.rate_limited += u64::from(!within);
     within
@@ -219,7 +226,14 @@ fn has_key(core: &Core, id: crate::registry::device::DeviceId) -> bool {
     core.registry.get(id).is_some_and(|device| device.key.is_some())
 }
 
-fn refuse(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, reason: Reason, now: Now, out: &mut Vec<u8>) -> Next {
+pub(super) fn refuse(
+    core: &mut Core,
+    incoming: &Incoming<'_>,
+    ask: &Ask,
+    reason: Reason,
+    now: Now,
+    out: &mut Vec<u8>,
+) -> Next {
     let device = core.registry.by_mac(ask.mac).map(|device| device.id);
     conclude(core, incoming, ask, Err(Refusal { device, reason }), now, out);
     Next::Send
@@ -245,8 +259,23 @@ fn conclude(
     now: Now,
     out: &mut Vec<u8>,
 ) {
-    let nas = nas_name(core, incoming.index, &incoming.packet);
     let decided = decided.and_then(|grant| accept(core, incoming, ask, &grant, out).map(|()| grant));
+    if decided.is_err() {
+        reject(core, incoming, out);
+    }
+    remember_and_tell(core, incoming, ask, decided, now, out);
+}
+
+/// Everything that is to be remembered of an answer that is written.
+pub(super) fn remember_and_tell(
+    core: &mut Core,
+    incoming: &Incoming<'_>,
+    ask: &Ask,
+    decided: Result<Grant, Refusal>,
+    now: Now,
+    out: &[u8],
+) {
+    let nas = nas_name(core, incoming.index, &incoming.packet);
     let (device, outcome, reason, profile, vlan) = match decided {
         Ok(grant) => {
             core.radius.stats.accepts += 1;
@@ -254,7 +283,6 @@ fn conclude(
             (grant.device, Outcome::Accepted, grant.reason, Some(grant.profile), grant.vlan)
         }
         Err(refusal) => {
-            reject(core, incoming, out);
             if let Some(id) = refusal.device {
                 core.registry.count(id, false, ask.mac, now.wall);
             }
@@ -301,19 +329,20 @@ fn accept(
     })
 }
 
-fn reject(core: &mut Core, incoming: &Incoming<'_>, out: &mut Vec<u8>) {
+pub(super) fn reject(core: &mut Core, incoming: &Incoming<'_>, out: &mut Vec<u8>) {
     core.radius.stats.rejects += 1;
     answer::reject(&incoming.client.secret, &incoming.packet, out);
 }
 
 fn remember(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, grant: &Grant, nas: &Arc<str>, now: Now) {
     let proved = ask.method != Method::Address;
-    let serial = |id| core.registry.get(id).map(|device| (id, device.key_serial));
+    let credential = if grant.keys == Keys::None { grants::Credential::Eap } else { grants::Credential::WifiKey };
+    let serial = |id| core.registry.get(id).map(|device| (id, credential.serial(device)));
     let devices = match &grant.keys {
         Keys::Offered(ids) => ids.iter().filter_map(|id| serial(*id)).collect(),
-        Keys::One(_) => grant.device.and_then(serial).into_iter().collect(),
+        Keys::One(_) | Keys::None => grant.device.and_then(serial).into_iter().collect(),
     };
-    if let (Some(id), true) = (grant.device, proved) {
+    if let (Some(id), true, grants::Credential::WifiKey) = (grant.device, proved, credential) {
         core.keyring.used(&ask.ssid, id);
     }
     // A NAS that accounts says later whether the device really joined.
@@ -322,11 +351,12 @@ fn remember(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, grant: &Grant, 
         core.registry.count(id, true, ask.mac, now.wall);
     }
     let attempt = match grant.keys {
-        Keys::One(KeyRef::Device(_)) => 0,
+        Keys::One(KeyRef::Device(_)) | Keys::None => 0,
         _ => attempt(core, ask, now),
     };
     let remembered = grants::Grant {
         devices,
+        credential,
         vlan: grant.vlan,
         profile: grant.profile.clone(),
         client: incoming.client.name.clone(),

@@ -13,14 +13,17 @@ mod answer;
 mod ask;
 mod auth;
 pub mod duplicate;
+mod eap;
 mod fuzzing;
 mod limit;
 
 pub use accounting::receive as receive_accounting;
 pub use auth::{Verdict, conclude_unproved, receive as receive_auth, resume, settle};
+pub use eap::conclude_abandoned;
 #[doc(hidden)]
 pub use fuzzing::fuzz;
 
+use super::eap::StateId;
 use super::keyring::SsidKeys;
 use super::{Core, Now};
 use crate::config::{self, Client, Config};
@@ -58,6 +61,8 @@ pub struct Exchange {
     proof: Option<Proof>,
     started: Instant,
     accounting: bool,
+    /// The EAP conversation it goes on with.
+    eap: Option<StateId>,
 }
 
 impl Exchange {
@@ -83,6 +88,8 @@ pub struct Stats {
     pub accepts: u64,
     /// Access-Rejects.
     pub rejects: u64,
+    /// Access-Challenges.
+    pub challenges: u64,
     /// Accounting-Requests.
     pub accounting: u64,
     /// Status-Servers.
