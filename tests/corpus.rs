@@ -89,7 +89,17 @@ fn none_is_forgotten() {
     };
     let targets = names("fuzz/fuzz_targets");
     let expected = [
-        "certificate", "config", "control", "csv", "eap", "eap-psk", "eap-tls", "handshake", "hostapd", "radius", "service",
+        "certificate",
+        "config",
+        "control",
+        "csv",
+        "eap",
+        "eap-psk",
+        "eap-tls",
+        "handshake",
+        "hostapd",
+        "radius",
+        "service",
     ];
     assert_eq!(targets, expected);
     assert_eq!(names("fuzz/corpus"), targets);

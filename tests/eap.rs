@@ -322,6 +322,10 @@ fn certificates_that_do_not_count() {
     both(&home, &good, |run| drop(run.is_let_in(1, "30")));
     // The alert comes before the failure, so that the device can say why.
     let run = eapol_test(&home, &tls(&own_ca(&home), &revoked, "1.2"), &[]);
-    assert!(run.text.contains("SSL3 alert: read (remote end reported an error):fatal:certificate revoked"), "{}", run.text);
+    assert!(
+        run.text.contains("SSL3 alert: read (remote end reported an error):fatal:certificate revoked"),
+        "{}",
+        run.text
+    );
     let _ = Path::new("");
 }

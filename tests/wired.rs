@@ -126,8 +126,7 @@ fn authorized(home: &Home) -> bool {
 
 /// Whether hostapd has authorised the port.
 fn port_is_open(home: &Home) -> bool {
-    run(&format!("hostapd_cli -p {} -i ap0 sta {DEVICE}", home.path("hostapd").display()))
-        .contains("[AUTHORIZED]")
+    run(&format!("hostapd_cli -p {} -i ap0 sta {DEVICE}", home.path("hostapd").display())).contains("[AUTHORIZED]")
 }
 
 #[track_caller]

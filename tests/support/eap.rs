@@ -80,7 +80,9 @@ impl Ca {
         );
         fs::write(ca.dir.join("config"), config).unwrap();
         make_key(&ca.dir.join("ca.key"), kind);
-        ca.openssl(&format!("req -new -x509 -key ca.key -out ca.pem -days 3650 -extensions authority -subj /CN={name}"));
+        ca.openssl(&format!(
+            "req -new -x509 -key ca.key -out ca.pem -days 3650 -extensions authority -subj /CN={name}"
+        ));
         ca
     }
 

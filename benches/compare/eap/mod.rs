@@ -8,7 +8,8 @@ mod radius;
 mod servers;
 mod tls;
 
-use crate::fleet::Random;
+use crate::fleet::{self, Device, Random, hex};
+use crate::latchkey::{self, Home};
 use crate::process::Server;
 use crate::table::{Table, median, thousands};
 use certificates::{Certificates, SERVER_NAME};
@@ -16,6 +17,8 @@ use load::{IN_FLIGHT, Load, Until};
 use rustls::SupportedProtocolVersion;
 use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
+use serde_json::json;
+use servers::Peer;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -25,6 +28,17 @@ pub const SECRET: &str = "eap-on-loopback-with-these";
 /// Devices with an EAP-PSK key, and with a certificate.
 const KEYS: usize = 64;
 const CERTIFICATES: usize = 16;
+
+/// Authentications per CPU second, as many times as hostapd's: EAP-PSK; and as the better of the two: EAP-TLS.
+const LEAST_PSK: f64 = 5.0;
+const LEAST_TLS: f64 = 1.3;
+
+/// Half-open conversations to measure one by, within what all servers have room for; and far more.
+const HALF_OPEN: usize = 200;
+const FLOOD: usize = 10_000;
+
+/// Resident memory with as many half-open conversations as it takes, in MB.
+const MOST_MEMORY: f64 = 24.0;
 
 /// Rounds of load of each method on each server.
 const ROUNDS: usize = 3;
@@ -156,8 +170,8 @@ impl<'a> Target<'a> {
 }
 
 /// Rounds on all servers in turn, after a warm-up that does not count.
-fn measure(work: Work, targets: &mut [Option<Target<'_>>]) -> Result<Vec<Option<Figures>>, String> {
-    let mut rounds: Vec<Vec<Figures>> = targets.iter().map(|_| Vec::new()).collect();
+fn measure(work: Work, targets: &mut [Option<Target<'_>>; 3]) -> Result<[Option<Figures>; 3], String> {
+    let mut rounds: [Vec<Figures>; 3] = Default::default();
     for round in 0..=ROUNDS {
         eprintln!("round {round} of {ROUNDS}: {}, {IN_FLIGHT} in flight ...", work.name());
         for (target, rounds) in targets.iter_mut().zip(&mut rounds) {
@@ -169,16 +183,13 @@ fn measure(work: Work, targets: &mut [Option<Target<'_>>]) -> Result<Vec<Option<
         }
     }
     let middle = |of: fn(&Figures) -> f64, rounds: &[Figures]| median(rounds.iter().map(of).collect());
-    Ok(rounds
-        .iter()
-        .map(|rounds| {
-            (!rounds.is_empty())
-                .then(|| Figures { rate: middle(|r| r.rate, rounds), cost: middle(|r| r.cost, rounds) })
-        })
-        .collect())
+    Ok(rounds.map(|rounds| {
+        let rounds = &rounds[..];
+        (!rounds.is_empty()).then(|| Figures { rate: middle(|r| r.rate, rounds), cost: middle(|r| r.cost, rounds) })
+    }))
 }
 
-pub fn devices(dir: &Path) -> Result<Devices, String> {
+fn devices(dir: &Path) -> Result<Devices, String> {
     let mut random = Random(7);
     let keys = (0..KEYS).map(|n| {
         let mut key = [0; 16];
@@ -188,25 +199,141 @@ pub fn devices(dir: &Path) -> Result<Devices, String> {
     Ok(Devices { keys: keys.collect(), certificates: Certificates::make(dir, CERTIFICATES)? })
 }
 
-/// All of it.
-pub fn run(dir: &Path, table: &mut Table) -> Result<(), String> {
+/// A latchkey with these devices beside those of the fleet, and the certificate all servers have.
+fn home(dir: &Path, fleet: &[Device], devices: &Devices) -> Result<Home, String> {
+    let Certificates { server, server_key, device_pems, .. } = &devices.certificates;
+    let home = Home::with(
+        &dir.join("latchkey-eap"),
+        &format!(
+            "\toption security 'enterprise'\n\nconfig eap\n\toption server_name '{SERVER_NAME}'\n\
+             \toption certificate '{}'\n\toption private_key '{}'\n",
+            server.display(),
+            server_key.display()
+        ),
+    )?;
+    let latchkey = home.start()?;
+    home.register(&fleet::csv(fleet))?;
+    let profiles = || fleet::PROFILES.iter().map(|(profile, _)| profile).cycle();
+    for (n, (key, profile)) in devices.keys.iter().zip(profiles()).enumerate() {
+        let params =
+            json!({ "name": format!("psk-{n}"), "profile": profile, "eap_psk_key": hex(&key.key), "nai": key.nai });
+        home.call("device_add", &params)?;
+    }
+    for (n, (pem, profile)) in device_pems.iter().zip(profiles()).enumerate() {
+        home.call("device_add", &json!({ "name": format!("cert-{n}"), "profile": profile, "certificates": [pem] }))?;
+    }
+    latchkey.server.stop()?;
+    Ok(home)
+}
+
+/// All of it: what the three servers do with the same load, then what half-open conversations cost.
+pub fn run(dir: &Path, fleet: &[Device], table: &mut Table) -> Result<(), String> {
     let devices = devices(dir)?;
-    let hostapd = [false, true].map(|resuming| servers::hostapd(dir, &devices.keys, &devices.certificates, resuming));
-    let [hostapd, hostapd_resuming] = hostapd;
-    let (hostapd, hostapd_resuming) = (hostapd?, hostapd_resuming?);
-    let freeradius = servers::freeradius(dir, &devices.certificates, false)?;
-    let freeradius_resuming = servers::freeradius(dir, &devices.certificates, true)?;
+    eprintln!("registering the devices with EAP credentials ...");
+    let home = home(dir, fleet, &devices)?;
+    let hostapd = servers::hostapd(dir, &devices.keys, &devices.certificates, false)?;
+    let hostapd_resuming = servers::hostapd(dir, &devices.keys, &devices.certificates, true)?;
+    let freeradius = servers::freeradius(dir, &devices.certificates)?;
+    let ours = home.start()?;
     for work in [Work::Psk, Work::Full(&TLS12), Work::Full(&TLS13), Work::Resumed(&TLS12), Work::Resumed(&TLS13)] {
         let resuming = matches!(work, Work::Resumed(_));
-        let a = if resuming { &freeradius_resuming } else { &freeradius };
-        let b = if resuming { &hostapd_resuming } else { &hostapd };
-        let a = Target::new(&a.server, a.address, SECRET, devices.maker(work)?, None)?;
-        let b = Target::new(&b.server, b.address, SECRET, devices.maker(work)?, Some(HOSTAPD_ROUND))?;
-        let mut targets = [(work != Work::Psk && !resuming).then_some(a), Some(b)];
-        for figures in measure(work, &mut targets)? {
-            eprintln!("{} {:?}", work.name(), figures.map(|f| (f.rate, f.cost)));
-        }
+        // FreeRADIUS has no EAP-PSK in its releases, and resumes nothing without a cache on disk.
+        let theirs = if work == Work::Psk || resuming {
+            None
+        } else {
+            let server = &freeradius;
+            Some(Target::new(&server.server, server.address, SECRET, devices.maker(work)?, None)?)
+        };
+        let server = if resuming { &hostapd_resuming } else { &hostapd };
+        let maker = devices.maker(work)?;
+        let hostapd = Target::new(&server.server, server.address, SECRET, maker, Some(HOSTAPD_ROUND))?;
+        let ours = Target::new(&ours.server, ours.address, latchkey::SECRET, devices.maker(work)?, None)?;
+        rows(work, measure(work, &mut [Some(ours), theirs, Some(hostapd)])?, table);
     }
-    let _ = (table, thousands(0.0));
+    ours.server.stop()?;
+    half_open(&home, &devices, Work::Psk, 1, &hostapd, None, table)?;
+    half_open(&home, &devices, Work::Full(&TLS12), 1, &hostapd, Some(&freeradius), table)?;
+    eprintln!("hostapd {}, FreeRADIUS {}", hostapd.version, freeradius.version);
     Ok(())
+}
+
+/// The rows of one method.
+fn rows(work: Work, [ours, theirs, hostapd]: [Option<Figures>; 3], table: &mut Table) {
+    let of = |figures: &Option<Figures>, field: fn(&Figures) -> f64| figures.as_ref().map(field);
+    let text = |value: Option<f64>, digits: usize| value.map_or(String::new(), |value| format!("{value:.digits$}"));
+    let name = work.name();
+    let rates = [&ours, &theirs, &hostapd].map(|f| of(f, |f| f.rate).map_or(String::new(), thousands));
+    let costs = [&ours, &theirs, &hostapd].map(|f| of(f, |f| f.cost));
+    let [a, b, c] = rates;
+    // Its sessions stay for 5 s, so hostapd's clock tells nothing.
+    let _ = c;
+    table.compare(&format!("{name}, 64 in flight, authentications/s"), a, b, String::new(), None);
+    let [a, b, c] = costs.map(|cost| text(cost, 0));
+    table.compare("  server CPU of each, us", a, b, c, None);
+    let [a, b, c] = costs.map(|cost| cost.map_or(String::new(), |cost| thousands(1e6 / cost)));
+    table.compare("  authentications per CPU second", a, b, c, None);
+    let Some(own) = costs[0] else { return };
+    let [b, c] = [costs[1], costs[2]].map(|cost| cost.map(|cost| cost / own));
+    let ratio = b.unwrap_or(f64::INFINITY).min(c.unwrap_or(f64::INFINITY));
+    let least = match work {
+        Work::Psk => Some(LEAST_PSK),
+        Work::Full(_) => Some(LEAST_TLS),
+        Work::Resumed(_) => None,
+    };
+    let bound = least.map(|least| (format!(">= {least} x"), ratio >= least));
+    let bound = bound.as_ref().map(|(bound, kept)| (&**bound, *kept));
+    let times = |ratio: Option<f64>| ratio.map_or(String::new(), |ratio| format!("1/{ratio:.1}"));
+    table.compare("  beside the better of the others", format!("{ratio:.1} x"), times(b), times(c), bound);
+}
+
+/// Conversations that are begun and left, each after so many answers: what one costs, and that many stay bounded.
+fn half_open(
+    home: &Home,
+    devices: &Devices,
+    work: Work,
+    answers: usize,
+    hostapd: &Peer,
+    freeradius: Option<&Peer>,
+    table: &mut Table,
+) -> Result<(), String> {
+    let open = |server: &Server, address, secret: &str, most| -> Result<(f64, load::Outcome), String> {
+        let before = server.rss()?;
+        let mut load = Load::new(address, secret)?;
+        let outcome = load.run(Until::HalfOpen { most, answers }, &mut devices.maker(work)?);
+        let outcome = outcome.map_err(|e| format!("half-open {} with {}: {e}", work.name(), server.name()))?;
+        Ok(((server.rss()? as f64 - before as f64).max(0.0), outcome))
+    };
+    let each = |(octets, outcome): (f64, load::Outcome)| format!("{:.1}", octets / outcome.done as f64 / 1024.0);
+    let ours = home.start()?;
+    let first = open(&ours.server, ours.address, latchkey::SECRET, HALF_OPEN)?;
+    let theirs = freeradius.map(|peer| open(&peer.server, peer.address, SECRET, HALF_OPEN)).transpose()?;
+    std::thread::sleep(HOSTAPD_PAUSE);
+    let hostapd = open(&hostapd.server, hostapd.address, SECRET, HALF_OPEN)?;
+    let name = work.name();
+    table.compare(
+        &format!("{name}: memory of a half-open conversation, of {HALF_OPEN}, KiB"),
+        each(first),
+        theirs.map_or(String::new(), each),
+        each(hostapd),
+        None,
+    );
+    let (_, many) = open(&ours.server, ours.address, latchkey::SECRET, FLOOD)?;
+    let size = ours.server.rss()? as f64 / 1e6;
+    table.bound(
+        &format!("  {} more of them, memory in all, MB", thousands(FLOOD as f64)),
+        format!("{size:.1}"),
+        String::new(),
+        &format!("<= {MOST_MEMORY} MB"),
+        size <= MOST_MEMORY,
+    );
+    // And somebody who means it comes in at once.
+    let mut load = Load::new(ours.address, latchkey::SECRET)?;
+    let until = Until::Through { most: KEYS, time: ROUND };
+    let outcome = load.run(until, &mut devices.maker(Work::Psk)?).map_err(|e| format!("after the flood: {e}"))?;
+    table.figure(
+        "  taken, refused; and then let in",
+        format!("{}, {}; {}", many.done, many.refused, outcome.done),
+        String::new(),
+    );
+    ours.server.stop()
 }

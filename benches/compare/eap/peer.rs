@@ -3,7 +3,6 @@
 pub const REQUEST: u8 = 1;
 pub const RESPONSE: u8 = 2;
 pub const SUCCESS: u8 = 3;
-pub const FAILURE: u8 = 4;
 const IDENTITY: u8 = 1;
 const NOTIFICATION: u8 = 2;
 const NAK: u8 = 3;

@@ -66,15 +66,14 @@ pub fn hostapd(dir: &Path, keys: &[Key], certificates: &Certificates, resuming: 
 }
 
 /// FreeRADIUS with two modules, the thread pool as Debian ships it, and neither log nor proxy. Its releases have no EAP-PSK.
-pub fn freeradius(dir: &Path, certificates: &Certificates, resuming: bool) -> Result<Peer, String> {
+pub fn freeradius(dir: &Path, certificates: &Certificates) -> Result<Peer, String> {
     let program = program()?;
-    let dir = directory(dir, if resuming { "freeradius-resuming" } else { "freeradius-eap" })?;
+    let dir = directory(dir, "freeradius-eap")?;
     let (port, _) = process::free_ports()?;
-    file(&dir, "radiusd.conf", &radiusd_conf(&dir, port, certificates, resuming))?;
+    file(&dir, "radiusd.conf", &radiusd_conf(&dir, port, certificates))?;
     file(&dir, "dictionary", "")?;
     let text = dir.to_string_lossy().into_owned();
-    let mut server =
-        Server::start("FreeRADIUS", &program, &["-f", "-d", &text, "-n", "radiusd"], &dir.join("output"))?;
+    let mut server = Server::start("FreeRADIUS", &program, &["-f", "-d", &text, "-n", "radiusd"], &dir.join("output"))?;
     let log = dir.join("radius.log");
     let ready = || fs::read_to_string(&log).is_ok_and(|text| text.contains("Ready to process requests"));
     server
@@ -83,7 +82,7 @@ pub fn freeradius(dir: &Path, certificates: &Certificates, resuming: bool) -> Re
     Ok(Peer { server, address: (Ipv4Addr::LOCALHOST, port).into(), version: version(&program)? })
 }
 
-fn radiusd_conf(dir: &Path, port: u16, certificates: &Certificates, resuming: bool) -> String {
+fn radiusd_conf(dir: &Path, port: u16, certificates: &Certificates) -> String {
     format!(
         r#"prefix = /usr
 name = latchkey-bench-eap
@@ -135,9 +134,7 @@ modules {{
 			tls_max_version = "1.3"
 			ecdh_curve = ""
 			cache {{
-				enable = {cache}
-				name = "latchkey-bench"
-				lifetime = 1
+				enable = no
 			}}
 		}}
 		tls {{
@@ -164,6 +161,5 @@ server default {{
         key = certificates.server_key.display(),
         certificate = certificates.server.display(),
         ca = certificates.ca.display(),
-        cache = if resuming { "yes" } else { "no" },
     )
 }
