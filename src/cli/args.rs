@@ -1,6 +1,6 @@
 //! What was typed: the options every command takes, and the command.
 
-use super::{ca, device, firewall, help, log, pair, pending, qr, serve, sessions, stations, status};
+use super::{ca, device, firewall, help, log, maker, pair, pending, qr, serve, sessions, stations, status};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -31,6 +31,8 @@ pub enum Command {
     Status,
     /// Something about devices.
     Device(device::Command),
+    /// Something about makers.
+    Maker(maker::Command),
     /// Something about unknown devices.
     Pending(pending::Command),
     /// The pairing window.
@@ -97,6 +99,7 @@ fn command(words: &mut Words, name: Option<&str>) -> Result<Command, Stop> {
         Some("check") => serve::parse(words, "check").map(Command::Serve),
         Some("status") => status::parse(words).map(|()| Command::Status),
         Some("device") => device::parse(words).map(Command::Device),
+        Some("maker") => maker::parse(words).map(Command::Maker),
         Some("pending") => pending::parse(words).map(Command::Pending),
         Some("pair") => pair::parse(words).map(Command::Pair),
         Some("log") => log::parse(words).map(Command::Log),

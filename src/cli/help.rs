@@ -26,8 +26,8 @@ pub static TOPICS: &[Topic] = &[
     topic(
         "device add",
         "NAME [--profile P] [--mac MAC]... [--generate | --psk-stdin] [--bind first|mac|any] [--max-devices N] \
-         [--expires RFC3339]",
-        "Register a device with a key of its own",
+         [--expires RFC3339] [CREDENTIAL]... [--ssid SSID]... [--ap BSSID]...",
+        "Register a device with credentials of its own",
         "\
   --profile P        its profile in the configuration (VLAN and access); without it the first one
   --mac MAC          an address it has, in any usual notation; may be given several times
@@ -38,10 +38,61 @@ pub static TOPICS: &[Topic] = &[
          any         any address: for phones that change theirs
   --max-devices N    how many addresses may use the key, 0 for any number
   --expires TIME     refuse it from then on: 2027-01-31T18:00:00Z, or 2027-01-31
+  --ssid SSID        let it in on this network only; may be given several times
+  --ap BSSID         let it in at this access point only; may be given several times
+
+CREDENTIAL is what it proves itself with in networks with 802.1X (WPA-Enterprise, or a cable) instead of
+a Wi-Fi key; several at once are fine, and --generate or --psk-stdin adds a Wi-Fi key. Such a device may
+come from any address unless --mac or --bind says otherwise.
+  --eap-psk          EAP-PSK, with a key that is made here: it is fed into the device, too
+  --eap-psk-key-file FILE
+                     EAP-PSK, with the key in this file: 32 hexadecimal digits; - is standard input
+  --nai NAI          the identity that goes with the key; without it one is made
+  --certificate      EAP-TLS, with a certificate that is issued here, and its private key
+    --out DIR        the directory for them: NAME.p12, NAME.key, NAME.crt and NAME.ca.crt
+    --p12-password-file FILE
+                     the password of NAME.p12; without it one is made
+  --certificate-file FILE
+                     EAP-TLS, with the certificate in this file, whoever signed it
+  --public-key-file FILE
+                     EAP-TLS, with the raw public key in this file (RFC 7250)
+  --maker M --serial-number S
+                     EAP-TLS, with the certificate its maker gave it, by the serial number on its label
+  --maker M --alt-name N
+                     the same by a name in it (DNS name, e-mail address or URI)
 ",
     ),
     topic("device list", "", "All devices, without their keys", ""),
-    topic("device show", "NAME [--secret]", "Everything about a device", "  --secret           its key, too\n"),
+    topic(
+        "device show",
+        "NAME [--secret]",
+        "Everything about a device, and when it last proved who it is",
+        "  --secret           its keys, too, and what to feed into it\n",
+    ),
+    topic("device credential", "COMMAND ...", "What a device proves itself with, one by one", ""),
+    topic(
+        "device credential add",
+        "NAME [--generate | --psk-stdin] [CREDENTIAL]...",
+        "Give a device one more credential",
+        "\
+  --generate         a Wi-Fi key that is made
+  --psk-stdin        a Wi-Fi key read from standard input: one line
+CREDENTIAL: --eap-psk, --certificate and others, see latchkey help device add
+",
+    ),
+    topic(
+        "device credential remove",
+        "NAME --wifi-key | --eap-psk | --certificate WHICH",
+        "Take a credential from a device; it proves nothing from then on",
+        "\
+  --wifi-key         its Wi-Fi key
+  --eap-psk          its EAP-PSK key
+  --certificate WHICH
+                     the certificate or public key whose subject, serial number, name or fingerprint
+                     begins like this; one that was issued here is revoked by that
+The last one cannot be taken: latchkey device remove
+",
+    ),
     topic(
         "device set",
         "NAME KEY=VALUE...",
@@ -55,15 +106,24 @@ pub static TOPICS: &[Topic] = &[
   mac=MAC,...        the addresses it has, in place of those known so far
   mac+=MAC           one more address
   mac-=MAC           one address less
+  ssid=SSID          the network it is let in on, in place of those known so far; empty for any
+  ssid+=SSID         one more network, ssid-=SSID one less
+  ap=BSSID           the access point it is let in at; empty for any
+  ap+=BSSID          one more access point, ap-=BSSID one less
 
 A new key: latchkey device rotate NAME
 ",
     ),
     topic(
         "device rotate",
-        "NAME [--psk-stdin]",
+        "NAME [--psk-stdin | --eap-psk | --eap-psk-key-file FILE]",
         "Give a device a new key; the old one is refused from then on",
-        "  --psk-stdin        read the key from standard input: one line; without it one is made\n",
+        "\
+  --psk-stdin        read the Wi-Fi key from standard input: one line; without it one is made
+  --eap-psk          a new EAP-PSK key instead, made here
+  --eap-psk-key-file FILE
+                     a new EAP-PSK key instead, from this file: 32 hexadecimal digits; - is standard input
+",
     ),
     topic("device block", "NAME", "Refuse a device until it is unblocked", ""),
     topic("device unblock", "NAME", "Let a blocked device in again", ""),
@@ -74,9 +134,11 @@ A new key: latchkey device rotate NAME
         "Register many devices at once, all or none",
         "\
 FILE.csv begins with a header, of which only name must be there:
-  name,profile,mac,key,bind,max_devices,expires
-Several addresses are separated by spaces. A device without key is given one; names and the
-keys made are printed as CSV. FILE - is standard input. At most 4 MB.
+  name,profile,mac,key,bind,max_devices,expires,nai,eap_psk
+Several addresses are separated by spaces. eap_psk is an EAP-PSK key, 32 hexadecimal digits, and nai
+the identity that goes with it; one of them alone is enough, the other is made. A device with neither
+key nor eap_psk nor nai is given a Wi-Fi key. Names and the keys made are printed as CSV. Certificates
+are not in it. FILE - is standard input. At most 4 MB.
 ",
     ),
     topic(
@@ -85,6 +147,30 @@ keys made are printed as CSV. FILE - is standard input. At most 4 MB.
         "All devices as CSV, to be imported elsewhere",
         "  --secrets          their keys, too: keep that file safe\n",
     ),
+    topic("maker", "COMMAND ...", "Manufacturers that vouch for their devices with certificates", ""),
+    topic(
+        "maker add",
+        "NAME --ca FILE --profile P [--admit listed|pending|all] [--crl FILE]...",
+        "Let a manufacturer's certificates count",
+        "\
+  --ca FILE          the CA certificates its devices' certificates are signed by (PEM or DER), which the
+                     manufacturer publishes; - is standard input
+  --profile P        the profile of devices that are registered by themselves or approved
+  --admit listed     only devices that are registered: latchkey device add NAME --maker M ... (the default)
+          pending    the same; others are listed by latchkey pending list
+          all        every device it vouches for: new ones are registered by themselves
+  --crl FILE         a list of revoked certificates; the daemon reads it again when it changes
+",
+    ),
+    topic("maker list", "", "All of them", ""),
+    topic("maker show", "NAME", "Everything about a manufacturer", ""),
+    topic(
+        "maker set",
+        "NAME [--ca FILE] [--profile P] [--admit listed|pending|all] [--crl FILE]... [--no-crl]",
+        "Change what is given, and leave the rest",
+        "  --no-crl           no list of revoked certificates any more; the others as for maker add\n",
+    ),
+    topic("maker remove", "NAME", "Let a manufacturer's certificates count no longer", ""),
     topic("pending", "COMMAND ...", "Unknown devices that tried to join", ""),
     topic(
         "pending list",
@@ -196,7 +282,7 @@ pub fn parse(words: &mut Words) -> Result<&'static str, Stop> {
 /// The usage line of a topic; of a group, the lines of its commands; of the empty topic, a general one.
 pub fn usage(name: &str) -> String {
     let Some(topic) = find(name) else { return "usage: latchkey [--socket PATH] [--json] COMMAND ...\n".into() };
-    let members: Vec<&Topic> = members(topic).collect();
+    let members: Vec<&Topic> = commands(topic).collect();
     let shown = if members.is_empty() { vec![topic] } else { members };
     let mut text = String::new();
     for (index, topic) in shown.iter().enumerate() {
@@ -211,9 +297,9 @@ pub fn usage(name: &str) -> String {
 pub fn text(name: &str) -> String {
     let Some(topic) = find(name) else { return overview() };
     let mut text = format!("{}.\n\n{}", topic.about, usage(name));
-    if members(topic).next().is_some() {
+    if commands(topic).next().is_some() {
         text.push('\n');
-        list(&mut text, members(topic));
+        list(&mut text, commands(topic));
     }
     if !topic.more.is_empty() {
         let _ = write!(text, "\n{}", topic.more);
@@ -222,7 +308,7 @@ pub fn text(name: &str) -> String {
 }
 
 fn overview() -> String {
-    let mut text = String::from("latchkey gives every Wi-Fi device a key of its own.\n\n");
+    let mut text = String::from("latchkey gives every device on the network a key or certificate of its own.\n\n");
     text.push_str(&usage(""));
     text.push('\n');
     // Groups are shown by their commands.
@@ -244,8 +330,15 @@ fn members(group: &Topic) -> impl Iterator<Item = &'static Topic> {
     TOPICS.iter().filter(move |topic| topic.name.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')))
 }
 
+/// The commands of a group, those of groups within it in their place.
+fn commands(group: &Topic) -> impl Iterator<Item = &'static Topic> {
+    members(group).filter(|topic| members(topic).next().is_none())
+}
+
 fn list<'a>(text: &mut String, topics: impl Iterator<Item = &'a Topic>) {
+    let topics: Vec<&Topic> = topics.collect();
+    let widest = topics.iter().map(|topic| topic.name.len()).max().unwrap_or(0).max(17);
     for topic in topics {
-        let _ = writeln!(text, "  {:<17}  {}", topic.name, topic.about);
+        let _ = writeln!(text, "  {:<widest$}  {}", topic.name, topic.about);
     }
 }

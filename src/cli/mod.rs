@@ -7,6 +7,7 @@ mod device;
 mod firewall;
 mod help;
 mod log;
+mod maker;
 mod pair;
 mod pending;
 mod qr;
@@ -94,6 +95,7 @@ fn run(args: impl IntoIterator<Item = OsString>, socket: Option<OsString>, conte
         Command::Serve(command) => return serve::run(command),
         Command::Status => status::run(context),
         Command::Device(command) => device::run(context, command),
+        Command::Maker(command) => maker::run(context, command),
         Command::Pending(command) => pending::run(context, command),
         Command::Pair(command) => pair::run(context, command),
         Command::Log(query) => log::run(context, query),

@@ -29,6 +29,15 @@ impl<'a> Part<'a> {
         }
     }
 
+    /// This text, number or flag itself, safe to print; empty for null.
+    pub fn shown(self) -> String {
+        match self.0 {
+            Value::Null => String::new(),
+            Value::String(text) => clean(text).into_owned(),
+            other => clean(&other.to_string()).into_owned(),
+        }
+    }
+
     /// Like [`Part::maybe`], with an empty text for what is absent.
     pub fn text(self, name: &str) -> String {
         self.maybe(name).unwrap_or_default()

@@ -1,5 +1,7 @@
 //! `device`: registering devices and looking after them.
 
+pub mod credential;
+pub(in crate::cli) mod keyfiles;
 pub mod text;
 mod transfer;
 
@@ -11,7 +13,9 @@ use serde_json::{Map, Value, json};
 use std::ffi::OsString;
 
 /// What can be set, as the daemon calls it.
-const SETTABLE: [&str; 8] = ["name", "profile", "bind", "max_devices", "expires", "mac", "mac+", "mac-"];
+const SETTABLE: [&str; 14] = [
+    "name", "profile", "bind", "max_devices", "expires", "mac", "mac+", "mac-", "ssid", "ssid+", "ssid-", "ap", "ap+", "ap-",
+];
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,6 +45,15 @@ pub enum Command {
         /// Read the key from standard input.
         psk_stdin: bool,
     },
+    /// Give one a new EAP-PSK key.
+    RotatePsk {
+        /// Which.
+        name: String,
+        /// The file with the key; without it one is made.
+        file: Option<OsString>,
+    },
+    /// Something about its credentials.
+    Credential(credential::Command),
     /// Do one of the things that need nothing but a name.
     Simple {
         /// The daemon's method.
@@ -72,6 +85,11 @@ pub struct Add {
     bind: Option<Bind>,
     max_devices: Option<u16>,
     expires: Option<String>,
+    /// Have a Wi-Fi key made besides other credentials.
+    generate: bool,
+    eap: credential::Options,
+    ssids: Vec<String>,
+    aps: Vec<String>,
 }
 
 /// Understands the arguments.
@@ -91,10 +109,8 @@ pub fn parse(words: &mut Words) -> Result<Command, Stop> {
                 Ok(Command::Show { name, secret })
             }
             Some("set") => parse_set(words),
-            Some("rotate") => {
-                let (name, psk_stdin) = name_and_flag(words, "device rotate", "--psk-stdin")?;
-                Ok(Command::Rotate { name, psk_stdin })
-            }
+            Some("rotate") => parse_rotate(words),
+            Some("credential") => credential::parse(words).map(Command::Credential),
             Some("block") => simple(words, "device block", "device_block", "is blocked: it is refused from now on"),
             Some("unblock") => simple(words, "device unblock", "device_unblock", "is unblocked"),
             Some("remove") => {
@@ -129,15 +145,34 @@ fn name_and_flag(words: &mut Words, topic: &'static str, name: &str) -> Result<(
     Ok((device, given))
 }
 
+fn parse_rotate(words: &mut Words) -> Result<Command, Stop> {
+    words.about("device rotate");
+    let (mut psk_stdin, mut eap_psk, mut file) = (false, false, None);
+    let [name] = words.rest(["NAME"], |words, option| {
+        match option {
+            "--psk-stdin" => psk_stdin = true,
+            "--eap-psk" => eap_psk = true,
+            "--eap-psk-key-file" => file = Some(words.path()?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    })?;
+    match (psk_stdin, eap_psk, file) {
+        (false, true, None) => Ok(Command::RotatePsk { name, file: None }),
+        (false, false, file @ Some(_)) => Ok(Command::RotatePsk { name, file }),
+        (psk_stdin, false, None) => Ok(Command::Rotate { name, psk_stdin }),
+        _ => Err(words.usage("one key at a time: give only one of --psk-stdin, --eap-psk and --eap-psk-key-file")),
+    }
+}
+
 fn parse_add(words: &mut Words) -> Result<Add, Stop> {
     words.about("device add");
     let mut add = Add::default();
-    let mut generate = false;
     let [name] = words.rest(["NAME"], |words, option| {
         match option {
             "--profile" => add.profile = Some(words.value()?),
             "--mac" => add.macs.push(words.value()?),
-            "--generate" => generate = true,
+            "--generate" => add.generate = true,
             "--psk-stdin" => add.psk_stdin = true,
             "--bind" => {
                 let bind = words.value()?.parse().map_err(|why| words.usage(format!("--bind {why}")))?;
@@ -149,13 +184,16 @@ fn parse_add(words: &mut Words) -> Result<Add, Stop> {
                 add.max_devices = Some(max.map_err(|_| words.usage(why))?);
             }
             "--expires" => add.expires = Some(words.value()?),
-            _ => return Ok(false),
+            "--ssid" => add.ssids.push(words.value()?),
+            "--ap" => add.aps.push(words.value()?),
+            _ => return add.eap.take(words, option),
         }
         Ok(true)
     })?;
-    if generate && add.psk_stdin {
+    if add.generate && add.psk_stdin {
         return Err(words.usage("--generate makes a key, --psk-stdin reads one: give only one of them"));
     }
+    add.eap.check(words, add.psk_stdin)?;
     Ok(Add { name, ..add })
 }
 
@@ -170,9 +208,15 @@ fn parse_set(words: &mut Words) -> Result<Command, Stop> {
             return Err(words.usage("a key is never an argument: latchkey device rotate NAME --psk-stdin reads it"));
         }
         let key = key.replace('-', "_");
-        let key = if key == "mac_" { "mac-" } else { &key };
+        let key = match &*key {
+            "mac_" => "mac-",
+            "ssid_" => "ssid-",
+            "ap_" => "ap-",
+            other => other,
+        };
         let Some(key) = SETTABLE.into_iter().find(|known| *known == key) else {
-            let why = "what can be set: name, profile, bind, max-devices, expires, mac, mac+ and mac-";
+            let why = "what can be set: name, profile, bind, max-devices, expires, mac, mac+, mac-, ssid, ssid+, ssid-, ap, \
+                       ap+ and ap-";
             return Err(words.usage(why));
         };
         match set.iter_mut().find(|(known, _)| *known == key) {
@@ -210,6 +254,16 @@ pub fn run(context: &mut Context<'_>, command: &Command) -> Result<(), Failure> 
             let reply = context.call("device_rotate", params)?;
             context.finish(&reply, text::rotated)
         }
+        Command::RotatePsk { name, file } => {
+            let mut params = json!({ "name": name, "eap_psk": file.is_none() });
+            if let Some(file) = file {
+                let key = keyfiles::read_line(context, file, "EAP-PSK key", "--eap-psk-key-file")?;
+                params["eap_psk_key"] = key.as_str().into();
+            }
+            let reply = context.call("device_rotate", params)?;
+            context.finish(&reply, text::rotated)
+        }
+        Command::Credential(command) => credential::run(context, command),
         Command::Simple { method, done, name } => {
             let reply = context.call(method, json!({ "name": name }))?;
             context.finish(&reply, |reply, _| format!("{} {done}.\n", reply.at("device").text("name")))
@@ -230,11 +284,17 @@ fn run_add(context: &mut Context<'_>, add: &Add) -> Result<(), Failure> {
     });
     if add.psk_stdin {
         params["key"] = context.read_key()?.expose().into();
-    } else {
+    } else if add.generate || add.eap.is_empty() {
         params["generate"] = true.into();
     }
+    for (field, texts) in [("ssids", &add.ssids), ("aps", &add.aps)] {
+        if !texts.is_empty() {
+            params[field] = json!(texts);
+        }
+    }
+    add.eap.put(context, &add.name, &mut params)?;
     let reply = context.call("device_add", params)?;
-    context.finish(&reply, text::added)
+    credential::finish(context, &reply, &add.eap, add.psk_stdin)
 }
 
 fn run_list(context: &mut Context<'_>) -> Result<(), Failure> {

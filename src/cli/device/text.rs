@@ -2,7 +2,8 @@
 
 use crate::cli::reply::Part;
 use crate::cli::table::{Cell, Facts, Table};
-use crate::cli::text::{Look, Paint, count, date};
+use crate::cli::text::{Look, Paint, clean, count, date};
+use std::path::PathBuf;
 
 /// All devices as a table.
 pub fn list(reply: Part<'_>, look: &Look) -> String {
@@ -11,7 +12,7 @@ pub fn list(reply: Part<'_>, look: &Look) -> String {
     if total == 0 {
         return "No devices yet. Add one: latchkey device add NAME --generate\n".into();
     }
-    let mut table = Table::new(["NAME", "STATE", "PROFILE", "VLAN", "ADDRESS", "LAST SEEN", "EXPIRES"]);
+    let mut table = Table::new(["NAME", "STATE", "PROFILE", "VLAN", "PROOF", "ADDRESS", "LAST SEEN", "EXPIRES"]);
     for device in devices {
         let mut macs = device.list("macs");
         let address = match (macs.next(), macs.len()) {
@@ -25,12 +26,24 @@ pub fn list(reply: Part<'_>, look: &Look) -> String {
             state(device),
             device.text("profile").into(),
             device.text("vlan").into(),
+            proofs(device).into(),
             address.into(),
             device.when("last_seen", look).unwrap_or_else(|| "never".into()).into(),
             device.when("expires", look).unwrap_or_default().into(),
         ]);
     }
     format!("{}\n{}.\n", table.render(look), count(total, "device"))
+}
+
+/// What a device proves itself with, in short.
+fn proofs(device: Part<'_>) -> String {
+    let eap = device.at("eap");
+    let all = [
+        (device.flag("has_key"), "key"),
+        (eap.at("nai").is_some(), "EAP-PSK"),
+        (eap.list("certificates").len() > 0, "cert"),
+    ];
+    all.iter().filter(|(has, _)| *has).map(|(_, word)| *word).collect::<Vec<_>>().join("+")
 }
 
 /// Everything about a device.
@@ -47,14 +60,16 @@ pub fn show(reply: Part<'_>, look: &Look) -> String {
         let when = bound.when("since", look).unwrap_or_default();
         facts.add(if index == 0 { "Addresses" } else { "" }, format!("{}, {how} {when}", mac(bound)));
     }
-    facts.add(
-        "Key",
-        match reply.maybe("key") {
-            Some(key) => key,
-            None if device.flag("has_key") => format!("hidden (latchkey device show {name} --secret)"),
-            None => format!("none: it uses the onboarding key (latchkey device rotate {name} gives it one)"),
-        },
-    );
+    let eap = device.at("eap");
+    match reply.maybe("key") {
+        Some(key) => facts.add("Key", key),
+        None if device.flag("has_key") => facts.add("Key", format!("hidden (latchkey device show {name} --secret)")),
+        None if eap.is_some() => {}
+        None => {
+            facts.add("Key", format!("none: it uses the onboarding key (latchkey device rotate {name} gives it one)"));
+        }
+    }
+    credentials(&mut facts, reply, look);
     if let Some(at) = device.time("expires") {
         facts.add("Expires", format!("{at} ({})", look.when(at)));
     } else {
@@ -63,16 +78,134 @@ pub fn show(reply: Part<'_>, look: &Look) -> String {
     if let Some(at) = device.time("created") {
         facts.add("Registered", format!("{} ({})", date(at), look.when(at)));
     }
-    let seen = device.when("last_seen", look).unwrap_or_else(|| "never".into());
     let by = device.maybe("last_mac").map(|mac| format!(" as {mac}")).unwrap_or_default();
-    facts.add("Last seen", format!("{seen}{by}"));
+    let only_eap = eap.is_some() && !device.flag("has_key");
+    match device.when("last_seen", look) {
+        Some(seen) if only_eap => facts.add("Last seen", format!("{seen}{by}: it proved its credential")),
+        Some(seen) => facts.add("Last seen", format!("{seen}{by}")),
+        None => facts.add("Last seen", "never"),
+    }
     let (accepted, refused) = (device.number("accepted"), device.number("refused"));
     facts.add("Let in", format!("{}, refused {}", count(accepted, "time"), count(refused, "time")));
-    facts.render(look)
+    let feed = feed(reply);
+    if feed.is_empty() { facts.render(look) } else { format!("{}\n{feed}", facts.render(look)) }
 }
 
-/// What to do with a device that has just been registered.
+/// Identity, EAP-PSK key, certificates and places.
+fn credentials(facts: &mut Facts, reply: Part<'_>, look: &Look) {
+    let device = reply.at("device");
+    let eap = device.at("eap");
+    if let Some(nai) = eap.maybe("nai") {
+        facts.add("Identity", nai);
+        let hidden = || format!("hidden (latchkey device show {} --secret)", device.text("name"));
+        facts.add("EAP-PSK key", reply.at("eap_psk").maybe("key").unwrap_or_else(hidden));
+    }
+    for certificate in eap.list("certificates") {
+        let value = certificate.text("value");
+        let (label, how) = match &*certificate.text("known_by") {
+            "fingerprint" => ("Certificate", format!("SHA-256 {value}")),
+            "serial" if certificate.flag("issued") => ("Certificate", format!("issued here, serial number {value}")),
+            "serial" => ("Certificate", format!("serial number {value}")),
+            "subject_serial" => ("Certificate", format!("of {} with serial number {value}", certificate.text("maker"))),
+            "alt_name" => ("Certificate", format!("of {} with name {value}", certificate.text("maker"))),
+            _ => ("Public key", format!("SHA-256 {value}")),
+        };
+        facts.add(label, how);
+        let end = certificate.time("not_after");
+        match (certificate.maybe("subject"), end) {
+            (Some(subject), Some(at)) => facts.add("", format!("{subject}, until {} ({})", date(at), look.when(at))),
+            (Some(subject), None) => facts.add("", format!("{subject}, without an end")),
+            (None, _) => {}
+        }
+        if let Some(url) = certificate.maybe("mud_url") {
+            facts.add("", format!("what it needs: {url}"));
+        }
+    }
+    let ssids = device.list("ssids").map(|ssid| ("on the network ", ssid.shown()));
+    let aps = device.list("aps").map(|ap| ("at the access point ", ap.shown()));
+    for (index, (what, place)) in ssids.chain(aps).enumerate() {
+        facts.add(if index == 0 { "Only" } else { "" }, format!("{what}{place}"));
+    }
+}
+
+/// What is to be fed into a device, as far as the reply has it.
+fn feed(reply: Part<'_>) -> String {
+    let block = |what: &str, text: &str| {
+        let indented: String = text.lines().map(|line| format!("  {}\n", clean(line))).collect();
+        format!("{what}\n{indented}")
+    };
+    let mut parts = Vec::new();
+    if let Some(text) = reply.at("eap_psk").at("wpa_supplicant").0.as_str() {
+        parts.push(block("With wpa_supplicant, EAP-PSK is:", text));
+    }
+    let tls = [reply.at("eap_tls"), reply.at("issued").at("wpa_supplicant")];
+    if let Some(text) = tls.into_iter().find_map(|part| part.0.as_str()) {
+        parts.push(block("With wpa_supplicant, EAP-TLS is (the paths are those on the device):", text));
+    }
+    parts.join("\n")
+}
+
+/// What to do with a device that has just been registered, or has a new credential.
 pub fn added(reply: Part<'_>, look: &Look) -> String {
+    added_with(reply, look, &[], false)
+}
+
+/// The same with the files that were written; `typed`: its Wi-Fi key came from standard input.
+pub fn added_with(reply: Part<'_>, look: &Look, files: &[(PathBuf, &'static str)], typed: bool) -> String {
+    let device = reply.at("device");
+    let eap = device.at("eap");
+    if !eap.is_some() {
+        return added_key(reply, look);
+    }
+    let name = device.text("name");
+    let mut facts = Facts::default();
+    facts.add("Name", name.clone());
+    facts.add("Profile", place(device));
+    facts.add("Binding", binding(device));
+    if let Some(expires) = device.time("expires") {
+        facts.add("Expires", format!("{expires} ({})", look.when(expires)));
+    }
+    if let Some(key) = reply.maybe("key") {
+        facts.add("Key", key);
+    }
+    credentials(&mut facts, reply, look);
+    for (path, part) in files {
+        let what = match *part {
+            "p12" => "all three in one, PKCS#12",
+            "private_key" => "its private key, in no other place",
+            "certificate" => "its certificate",
+            _ => "the CA it knows us by",
+        };
+        facts.add(if *part == "p12" { "Files" } else { "" }, format!("{} ({what})", clean(&path.display().to_string())));
+    }
+    if let Some(password) = reply.at("issued").maybe("p12_password") {
+        facts.add("Password", format!("{password} (of the PKCS#12 file; not shown again)"));
+    }
+    let mut text = format!("{}\n", facts.render(look));
+    if reply.maybe("key").is_some() || typed {
+        text.push_str(&next_step(reply));
+        text.push('\n');
+    }
+    let new_psk = reply.at("eap_psk").is_some();
+    let new_files = reply.at("issued").is_some();
+    text.push_str(match (new_psk, new_files) {
+        (true, true) => "Feed identity and key, or the files, into the device (as WPA-Enterprise, 802.1X).\n",
+        (true, false) => "Feed identity and key into the device (as WPA-Enterprise or 802.1X, method EAP-PSK).\n",
+        (false, true) => "Put the files on the device (as WPA-Enterprise or 802.1X, method EAP-TLS).\n",
+        (false, false) => "It proves itself with what it has (as WPA-Enterprise or 802.1X).\n",
+    });
+    let feed = feed(reply);
+    if !feed.is_empty() {
+        text.push_str(&format!("{feed}\n"));
+    }
+    text.push_str(&format!(
+        "Then switch it on, and make sure that it is this one that came: its address, and when it proved itself\n  \
+         latchkey device show {name}\n"
+    ));
+    text
+}
+
+fn added_key(reply: Part<'_>, look: &Look) -> String {
     let device = reply.at("device");
     let mut facts = Facts::default();
     facts.add("Name", device.text("name"));
@@ -94,7 +227,21 @@ pub fn added(reply: Part<'_>, look: &Look) -> String {
 /// What to do with a device that has just been given a new key.
 pub fn rotated(reply: Part<'_>, look: &Look) -> String {
     let mut facts = Facts::default();
-    facts.add("Name", reply.at("device").text("name"));
+    let name = reply.at("device").text("name");
+    facts.add("Name", name.clone());
+    let psk = reply.at("eap_psk");
+    if let Some(key) = psk.maybe("key") {
+        facts.add("Identity", psk.text("identity"));
+        facts.add("EAP-PSK key", key);
+        return format!(
+            "{}\nThe old key is refused from now on. Feed this one into the device.\n{}",
+            facts.render(look),
+            feed(reply)
+        );
+    }
+    if reply.0.get("key").is_none() && !reply.at("device").flag("has_key") {
+        return format!("{}\nThe old key is refused from now on. Feed the one you gave into the device.\n", facts.render(look));
+    }
     if let Some(key) = reply.maybe("key") {
         facts.add("Key", key);
     }
@@ -127,11 +274,14 @@ fn place(device: Part<'_>) -> String {
 
 fn binding(device: Part<'_>) -> String {
     let max = device.number("max_devices");
+    let only_eap = device.at("eap").is_some() && !device.flag("has_key");
     match (&*device.text("bind"), max) {
         ("first", 1) => "first: only the first address that proves the key".into(),
         ("first", 0) => "first: every address that proves the key".into(),
         ("first", n) => format!("first: only the first {n} addresses that prove the key"),
         ("mac", _) => "mac: only the addresses listed".into(),
+        ("any", 0) if only_eap => "any: whoever proves its credential, from any address".into(),
+        ("any", n) if only_eap => format!("any: whoever proves its credential, at most {n} addresses at a time"),
         ("any", 0) => "any: whoever has the key".into(),
         ("any", n) => format!("any: whoever has the key, at most {n} at a time"),
         (other, _) => other.into(),
@@ -169,17 +319,84 @@ mod tests {
         })
     }
 
+    fn cam() -> Value {
+        json!({
+            "name": "cam", "profile": "iot", "vlan": 20, "state": "waiting", "bind": "any", "max_devices": 0, "macs": [],
+            "expires": null, "created": "2027-01-31T17:59:50Z", "last_seen": null, "last_mac": null, "accepted": 0,
+            "refused": 0, "has_key": false, "ssids": ["Corp"], "aps": ["00:11:22:33:44:66"],
+            "eap": { "nai": "cam.x3k7@home", "certificates": [
+                { "known_by": "serial", "value": "3f01", "maker": null, "subject": "CN=cam", "not_after": null,
+                  "mud_url": null, "issued": true },
+                { "known_by": "subject_serial", "value": "SN-7", "maker": "acme", "subject": null, "not_after": null,
+                  "mud_url": "https://acme.example/cam.json", "issued": false },
+            ]},
+        })
+    }
+
+    #[test]
+    fn everything_about_a_device_with_eap() {
+        let expected = "\
+Name         cam
+State        waiting
+Profile      iot (VLAN 20)
+Binding      any: whoever proves its credential, from any address
+Identity     cam.x3k7@home
+EAP-PSK key  hidden (latchkey device show cam --secret)
+Certificate  issued here, serial number 3f01
+             CN=cam, without an end
+Certificate  of acme with serial number SN-7
+             what it needs: https://acme.example/cam.json
+Only         on the network Corp
+             at the access point 00:11:22:33:44:66
+Expires      never
+Registered   2027-01-31 (just now)
+Last seen    never
+Let in       0 times, refused 0 times
+";
+        assert_eq!(show(Part(&json!({ "device": cam() })), &PLAIN), expected);
+        let mut seen = cam();
+        seen["last_seen"] = "2027-01-31T17:57:00Z".into();
+        seen["last_mac"] = "00:11:22:33:44:55".into();
+        let psk = json!({ "identity": "cam.x3k7@home", "key": "9f3c", "wpa_supplicant": "network={\n    eap=PSK\n}\n" });
+        let shown = show(Part(&json!({ "device": seen, "eap_psk": psk, "eap_tls": "network={\n}\n" })), &PLAIN);
+        assert!(shown.contains("Last seen    3 min ago as 00:11:22:33:44:55: it proved its credential\n"), "{shown}");
+        assert!(shown.contains("EAP-PSK key  9f3c\n"), "{shown}");
+        assert!(shown.contains("\n\nWith wpa_supplicant, EAP-PSK is:\n  network={\n      eap=PSK\n  }\n"), "{shown}");
+    }
+
+    #[test]
+    fn what_to_feed_into_a_device() {
+        let psk = json!({ "identity": "cam.x3k7@home", "key": "9f3c", "wpa_supplicant": "network={\n}\n" });
+        let issued = json!({ "p12_password": "kq7rm", "wpa_supplicant": "network={\n}\n" });
+        let reply = json!({ "device": cam(), "eap_psk": psk, "issued": issued });
+        let files = [("/k/cam.p12".into(), "p12"), ("/k/cam.key".into(), "private_key")];
+        let shown = added_with(Part(&reply), &PLAIN, &files, false);
+        for words in [
+            "EAP-PSK key  9f3c\n",
+            "Files        /k/cam.p12 (all three in one, PKCS#12)\n             /k/cam.key (its private key, in no other place)\n",
+            "Password     kq7rm (of the PKCS#12 file; not shown again)\n",
+            "Feed identity and key, or the files, into the device",
+            "latchkey device show cam\n",
+        ] {
+            assert!(shown.contains(words), "{words}: {shown}");
+        }
+        assert!(!shown.contains("qr"), "{shown}");
+        let rotated = rotated(Part(&json!({ "device": cam(), "eap_psk": reply["eap_psk"] })), &PLAIN);
+        assert!(rotated.starts_with("Name         cam\nIdentity     cam.x3k7@home\nEAP-PSK key  9f3c\n"), "{rotated}");
+    }
+
     #[test]
     fn a_list_is_a_table() {
         let phone = json!({ "name": "phone", "profile": "home", "vlan": 1, "state": "blocked", "bind": "any" });
-        let reply = json!({ "devices": [tv(), waiting(), phone], "total": 3 });
+        let reply = json!({ "devices": [tv(), waiting(), phone, cam()], "total": 4 });
         let expected = "\
-NAME   STATE    PROFILE  VLAN  ADDRESS               LAST SEEN  EXPIRES
-tv     active   iot      20    00:11:22:33:44:55 +1  3 min ago  in 2 days
-lamp   waiting  guest    -     -                     never      -
-phone  blocked  home     1     any                   never      -
+NAME   STATE    PROFILE  VLAN  PROOF         ADDRESS               LAST SEEN  EXPIRES
+tv     active   iot      20    key           00:11:22:33:44:55 +1  3 min ago  in 2 days
+lamp   waiting  guest    -     key           -                     never      -
+phone  blocked  home     1     -             any                   never      -
+cam    waiting  iot      20    EAP-PSK+cert  any                   never      -
 
-3 devices.
+4 devices.
 ";
         assert_eq!(list(Part(&reply), &PLAIN), expected);
         assert!(list(Part(&reply), &COLOUR).contains("lamp   \x1b[33mwaiting\x1b[0m  guest"));

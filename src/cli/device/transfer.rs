@@ -22,7 +22,10 @@ pub fn import(context: &mut Context<'_>, file: &OsStr) -> Result<(), Failure> {
     }
     let table = keys(&reply).map_err(|error| Failure::Output(io::Error::other(error)))?;
     let devices = Part(&reply).list("devices");
-    let generated = devices.filter(|device| device.maybe("key").is_some()).count();
+    let made = |device: Part<'_>| {
+        usize::from(device.maybe("key").is_some()) + usize::from(device.at("eap_psk").maybe("key").is_some())
+    };
+    let generated: usize = devices.map(made).sum();
     context.print(&table)?;
     let imported = count(Part(&reply).number("imported"), "device");
     context.note(&format!("Imported {imported}; {} made.\n", count(generated as u64, "key")));
@@ -32,9 +35,13 @@ pub fn import(context: &mut Context<'_>, file: &OsStr) -> Result<(), Failure> {
 /// Names and the keys that were made, as CSV.
 fn keys(reply: &Value) -> Result<String, csv::Error> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::Any(b'\n')).from_writer(Vec::new());
-    writer.write_record(["name", "key"])?;
+    let eap = Part(reply).list("devices").any(|device| device.at("eap_psk").is_some());
+    let columns = if eap { 4 } else { 2 };
+    writer.write_record(["name", "key", "nai", "eap_psk"].iter().take(columns))?;
     for device in Part(reply).list("devices") {
-        writer.write_record([device.text("name"), device.text("key")])?;
+        let psk = device.at("eap_psk");
+        let row = [device.text("name"), device.text("key"), psk.text("identity"), psk.text("key")];
+        writer.write_record(row.iter().take(columns))?;
     }
     let csv = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
     Ok(String::from_utf8_lossy(&csv).into_owned())

@@ -135,7 +135,7 @@ fn bad_arguments() {
         (
             "device set tv colour=red",
             "device set",
-            "what can be set: name, profile, bind, max-devices, expires, mac, mac+ and mac-",
+            "what can be set: name, profile, bind, max-devices, expires, mac, mac+, mac-, ssid, ssid+, ssid-, ap, ap+ and ap-",
         ),
         ("device set tv name=a name=b", "device set", "name is set twice"),
         ("pending", "pending", "say what to do: list, approve, ignore or unignore"),
