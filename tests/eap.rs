@@ -4,7 +4,6 @@ mod support;
 
 use serde_json::{Value, json};
 use std::fs;
-use std::path::Path;
 use std::process::Output;
 use support::eap::{Ca, Issued, Kind, Run, STATION, Wanted, eapol_test, psk, tls};
 use support::{Daemon, Home, eventually};
@@ -54,15 +53,13 @@ fn own_ca(home: &Home) -> std::path::PathBuf {
     path
 }
 
-/// A device whose certificate we issue.
+/// A device whose certificate we issue; its files are where the administrator wants them.
 fn add_issued(home: &Home, name: &str) -> Issued {
-    let added = latchkey(home, &["device", "add", name, "--profile", "iot", "--certificate"]);
-    let issued = Issued { certificate: home.path(&format!("{name}.pem")), key: home.path(&format!("{name}.key")) };
-    for (path, field) in [(&issued.certificate, "certificate"), (&issued.key, "private_key")] {
-        let pem = added["certificate"][field].as_str().unwrap_or_else(|| panic!("{field}: {added}"));
-        fs::write(path, pem).unwrap();
-    }
-    issued
+    let dir = home.path("");
+    latchkey(home, &["device", "add", name, "--profile", "iot", "--certificate", "--out", dir.to_str().unwrap()]);
+    let file = |end: &str| home.path(&format!("{name}.{end}"));
+    assert_eq!(fs::read(file("ca.crt")).unwrap(), fs::read(own_ca(home)).unwrap());
+    Issued { certificate: file("crt"), key: file("key") }
 }
 
 fn start(eap: &str) -> (Home, Daemon) {
@@ -154,6 +151,20 @@ fn eap_tls_with_a_certificate_of_our_own() {
         assert_eq!(run.resumed(), 2, "TLS {version}: {}", run.text);
         assert!(run.text.contains(&format!("SSL: Using TLS version TLSv{version}")), "{}", run.text);
     }
+    // The same out of one file with a password.
+    let password = home.path("password");
+    fs::write(&password, "a word for the file\n").unwrap();
+    let dir = home.path("");
+    let (dir, password) = (dir.to_str().unwrap(), password.to_str().unwrap());
+    let add =
+        ["device", "add", "bell", "--profile", "iot", "--certificate", "--out", dir, "--p12-password-file", password];
+    latchkey(&home, &add);
+    let mut settings = tls(&ca, &device, "1.3");
+    settings.retain(|setting| !setting.starts_with("client_cert") && !setting.starts_with("private_key"));
+    settings.push(format!("private_key=\"{}\"", home.path("bell.p12").display()));
+    settings.push("private_key_passwd=\"a word for the file\"".into());
+    eapol_test(&home, &settings, &[]).is_let_in(1, "20");
+
     // Small fragments towards the server, and small ones back.
     let mut settings = tls(&ca, &device, "1.2");
     settings.push("fragment_size=200".into());
@@ -327,5 +338,4 @@ fn certificates_that_do_not_count() {
         "{}",
         run.text
     );
-    let _ = Path::new("");
 }

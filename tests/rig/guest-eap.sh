@@ -115,10 +115,8 @@ tls() {
 # with_certificate NAME PROFILE VERSION: registers it with a certificate of ours.
 with_certificate() {
     local added
-    added=$(lk --json device add "$1" --profile "$2" --certificate 2>&1) || abandon "device add $1: $added"
-    jq -r .certificate.certificate <<<"$added" >"$run/$1.pem"
-    jq -r .certificate.private_key <<<"$added" >"$run/$1.key"
-    tls "$1" "$3" "$run/$1.pem" "$run/$1.key"
+    added=$(lk device add "$1" --profile "$2" --certificate --out $run 2>&1) || abandon "device add $1: $added"
+    tls "$1" "$3" "$run/$1.crt" "$run/$1.key"
 }
 with_psk plug media
 with_psk lamp iot
