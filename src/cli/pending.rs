@@ -118,6 +118,7 @@ fn render(reply: Part<'_>, look: &Look) -> String {
             unknown.when("first_seen", look).unwrap_or_default().into(),
             unknown.text("nas").into(),
             match unknown.at("proved").0.as_str() {
+                Some("certificate") => format!("certificate of {}", unknown.at("certificate").text("maker")).into(),
                 Some("onboarding_key") => "onboarding key".into(),
                 Some("other_key") => format!("key of {}", unknown.text("key_of")).into(),
                 _ => "nothing".into(),

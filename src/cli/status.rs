@@ -34,6 +34,7 @@ fn render(reply: Part<'_>, look: &Look) -> String {
         facts.add(if index == 0 { "Keys" } else { "" }, Cell::painted(paint, text));
     }
     radius(&mut facts, reply.at("radius"));
+    eap(&mut facts, reply.at("eap"));
     let (sessions, pending) = (reply.number("sessions"), reply.number("pending"));
     let hint = if sessions > 0 { " (latchkey sessions)" } else { "" };
     facts.add("Online", format!("{}{hint}", count(sessions, "device")));
@@ -108,6 +109,33 @@ fn registry(facts: &mut Facts, registry: Part<'_>, look: &Look) {
             None => "there was no good copy: the registry began empty".into(),
         };
         facts.add("", Cell::painted(Some(Paint::Bad), text));
+    }
+}
+
+fn eap(facts: &mut Facts, eap: Part<'_>) {
+    let n = |name| eap.number(name);
+    let methods: Vec<String> = eap
+        .list("methods")
+        .filter_map(|method| Some(format!("EAP-{}", method.0.as_str()?.to_ascii_uppercase())))
+        .collect();
+    if n("begun") > 0 {
+        let mut text = format!(
+            "{}: {} accepted, {} rejected, {} abandoned; {} open ({} KiB)",
+            methods.join(", "),
+            n("accepted"),
+            n("rejected"),
+            n("abandoned"),
+            n("conversations"),
+            n("octets").div_ceil(1024)
+        );
+        if n("evicted") > 0 {
+            text.push_str(&format!("; {} had to make room", n("evicted")));
+        }
+        facts.add("EAP", text);
+    }
+    for warning in eap.list("warnings") {
+        let warning = warning.0.as_str().map(super::clean).unwrap_or_default();
+        facts.add("", Cell::painted(Some(Paint::Warn), format!("warning: {warning}")));
     }
 }
 

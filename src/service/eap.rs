@@ -225,7 +225,9 @@ impl Eap {
         }
         let why = match (&self.tls_failure, pki.troubles().first()) {
             (Some(why), _) | (None, Some(why)) => why,
-            (None, None) => "there is none; latchkey makes one for an SSID with option security 'enterprise' or 'wired'",
+            (None, None) => {
+                "there is none; latchkey makes one for an SSID with option security 'enterprise' or 'wired'"
+            }
         };
         Some(format!(
             "no EAP method can be offered: config eap has EAP-TLS only (list methods 'tls'), and it has no server \

@@ -249,7 +249,9 @@ impl Core {
     fn touches_trust(&self, change: &Change) -> bool {
         let has = |device: &Device| device.eap.as_ref().is_some_and(|eap| !eap.certificates.is_empty());
         match change {
-            Change::Put(devices) => devices.iter().any(|device| has(device) || self.registry.get(device.id).is_some_and(has)),
+            Change::Put(devices) => {
+                devices.iter().any(|device| has(device) || self.registry.get(device.id).is_some_and(has))
+            }
             Change::Remove(id) => self.registry.get(*id).is_some_and(has),
             Change::PutMaker(_) | Change::RemoveMaker(_) => true,
             Change::Bind(..) | Change::Ignore(..) => false,

@@ -3,7 +3,10 @@
 use super::edit::{self, Wanted};
 use super::params::Params;
 use super::{ApiError, Done, device, view};
+use crate::decision::maker::registered;
 use crate::mac::MacAddr;
+use crate::pki::Voucher;
+use crate::registry::credential::EapCredentials;
 use crate::registry::device::{Bind, Change};
 use crate::service::pending::{Pending, Proved};
 use crate::service::{Core, Now};
@@ -22,32 +25,47 @@ pub fn list(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> 
 }
 
 /// `pending_approve`: registers an unknown device under its address. One that proved the onboarding key goes on
-/// using it, in its new profile; any other gets a key of its own to be typed in.
+/// using it, in its new profile; one that showed a maker's certificate is known by that from now on, in its maker's
+/// profile unless another is named; any other gets a key of its own to be typed in.
 pub fn approve(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError> {
     let mac = params.mac("mac")?;
-    let proved = find(core, mac)?.proved == Proved::Onboarding;
+    let proved = find(core, mac)?.proved.clone();
+    let of_maker = match &proved {
+        Proved::Certificate { maker, .. } => core.registry.maker(maker).map(|maker| maker.profile.clone()),
+        _ => None,
+    };
     let text = mac.to_string();
     let wanted = Wanted {
         name: params.need("name")?,
-        profile: params.text("profile"),
+        profile: params.text("profile").filter(|name| !name.is_empty()).or(of_maker.as_deref()),
         macs: vec![&text],
         bind: Some(Bind::Mac.as_str()),
         max_devices: Some(1),
         ..Wanted::default()
     };
     let mut approved = edit::create(core, &wanted, core.registry.next_id(), &[], now)?;
-    if !proved {
-        return Ok(device::put(approved, true));
-    }
+    let note = match &proved {
+        Proved::Nothing | Proved::KeyOf(_) => return Ok(device::put(approved, true)),
+        Proved::Onboarding => format!(
+            "It keeps using the onboarding key, known by its address. To give it a key of its own: latchkey device rotate {}",
+            wanted.name
+        ),
+        Proved::Certificate { info, maker } => {
+            if let Some(other) = core.registry.by_certificate(info, &Voucher::Maker(maker.clone())) {
+                let message = format!("its certificate is registered for '{}' already", other.name);
+                return Err(ApiError::field("certificate_taken", "mac", message));
+            }
+            let certificates = vec![registered(info, now.wall)];
+            approved.eap = Some(Box::new(EapCredentials { psk: None, certificates, serial: 1 }));
+            approved.bind = Bind::First;
+            format!("It proves itself with its certificate ({}), for which the maker {maker} vouches.", info.subject)
+        }
+    };
     approved.key = None;
     approved.macs.iter_mut().for_each(|bound| bound.proved = true);
     let Done::Commit { changes, then } = device::put(approved, false) else {
         return Err(ApiError::new("internal", "the approval could not be prepared"));
     };
-    let note = format!(
-        "It keeps using the onboarding key, known by its address. To give it a key of its own: latchkey device rotate {}",
-        wanted.name
-    );
     let then: super::Then = Box::new(move |core, now| {
         let mut result = then(core, now);
         result["note"] = note.into();

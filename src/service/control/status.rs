@@ -2,6 +2,7 @@
 
 use super::params::Params;
 use super::{ApiError, Done, pair, view};
+use crate::config::EapMethod;
 use crate::decision::event::RING;
 use crate::mac::MacAddr;
 use crate::service::{Core, Now};
@@ -75,6 +76,7 @@ pub fn status(core: &mut Core, _: &Params, now: Now) -> Result<Done, ApiError> {
             "requests": stats.requests,
             "accepts": stats.accepts,
             "rejects": stats.rejects,
+            "challenges": stats.challenges,
             "accounting": stats.accounting,
             "status_server": stats.status_server,
             "duplicates": stats.duplicates,
@@ -87,6 +89,7 @@ pub fn status(core: &mut Core, _: &Params, now: Now) -> Result<Done, ApiError> {
                 "overload": stats.overload,
             },
         },
+        "eap": eap(core, now),
         "clients": clients,
         "sessions": core.sessions.len(),
         "bsses": core.stations.bsses().map(|(name, bss)| json!({
@@ -107,6 +110,26 @@ fn troubles(core: &Core, now: Now) -> Value {
     let pki =
         core.pki.troubles().iter().cloned().chain(core.pki.warnings(now.wall).into_iter().map(|warning| warning.text));
     network.chain(pki.map(|why| json!({ "about": "certificates", "why": why }))).collect()
+}
+
+/// What EAP can do, and what is under way.
+fn eap(core: &Core, now: Now) -> Value {
+    let (stats, tls) = (&core.eap.stats, core.eap.tls.as_ref());
+    let ready = |method: &&EapMethod| **method != EapMethod::Tls || tls.is_some();
+    let warnings = core.pki.warnings(now.wall);
+    let troubles = core.pki.troubles().iter().chain(&core.eap.tls_failure);
+    json!({
+        "methods": core.config.eap.methods.iter().filter(ready).map(|method| method.as_str()).collect::<Value>(),
+        "conversations": core.eap.len(),
+        "octets": core.eap.octets(),
+        "resumable": tls.map_or(0, |tls| tls.sessions().0),
+        "begun": stats.begun,
+        "accepted": stats.accepted,
+        "rejected": stats.rejected,
+        "abandoned": stats.abandoned,
+        "evicted": stats.evicted,
+        "warnings": troubles.cloned().chain(warnings.into_iter().map(|warning| warning.text)).collect::<Value>(),
+    })
 }
 
 /// `log`: the latest decisions, oldest first; of one address when `mac` is given.

@@ -176,7 +176,8 @@ fn answer_for(core: &Core, incoming: &Incoming<'_>, mac: MacAddr) -> Option<Aske
     let called = incoming.packet.find(AttributeType::CALLED_STATION_ID).and_then(CalledStationId::parse);
     let asked = (mac, called.map_or(NO_BSSID, |called| called.bssid));
     let grant = core.grants.get(asked)?;
-    let same_ssid = called.and_then(|called| called.ssid).is_none_or(|ssid| configured_ssid(&core.config, ssid) == grant.ssid);
+    let same_ssid =
+        called.and_then(|called| called.ssid).is_none_or(|ssid| configured_ssid(&core.config, ssid) == grant.ssid);
     (grant.client == incoming.client.name && same_ssid).then_some(asked)
 }
 

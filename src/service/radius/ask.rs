@@ -51,7 +51,9 @@ pub enum AskError {
     #[error("Calling-Station-Id and User-Name are different MAC addresses")]
     TwoAddresses,
     /// EAP without Calling-Station-Id: User-Name is the identity then.
-    #[error("Calling-Station-Id is no MAC address, and with EAP nothing else tells the device's: set the access point to send it")]
+    #[error(
+        "Calling-Station-Id is no MAC address, and with EAP nothing else tells the device's: set the access point to send it"
+    )]
     NoCallingStation,
     /// No Called-Station-Id of the form `AA-BB-CC-DD-EE-FF:SSID`, and no section for cables.
     #[error(

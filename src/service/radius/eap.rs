@@ -1,7 +1,7 @@
 //! EAP in Access-Requests (RFC 3579): from one packet to the next, and to the decision.
 
 use super::ask::Ask;
-use super::auth::{Verdict, reject, refuse, remember_and_tell, within_limit};
+use super::auth::{Verdict, refuse, reject, remember_and_tell, within_limit};
 use super::{Exchange, Incoming, Next, admit, answer, is_known, nas_name, request_key};
 use crate::decision::event::{Event, Method, Outcome};
 use crate::decision::reason::Reason;
@@ -61,8 +61,9 @@ pub(super) fn work(
                 abandoned(core, before, now);
             }
             core.eap.stats.begun += 1;
-            let (conversation, step) =
-                with_context(core, packet, now.wall, |context| Conversation::begin(&response, Hint::default(), context));
+            let (conversation, step) = with_context(core, packet, now.wall, |context| {
+                Conversation::begin(&response, Hint::default(), context)
+            });
             let nas = nas_name(core, incoming.index, packet);
             let known = is_known(core, ask.mac);
             let (phase, ssid, at) = (Phase::Going, ask.ssid.clone(), now.mono);
@@ -407,7 +408,9 @@ fn abandoned(core: &mut Core, open: Open, now: Now) {
 
 fn method_of(conversation: &Conversation) -> Method {
     let detail = conversation.detail();
-    conversation.method().map_or(Method::Eap { name: "EAP", detail: "" }, |entry| Method::Eap { name: entry.name, detail })
+    conversation
+        .method()
+        .map_or(Method::Eap { name: "EAP", detail: "" }, |entry| Method::Eap { name: entry.name, detail })
 }
 
 fn event(

@@ -5,11 +5,13 @@ use crate::config::Config;
 use crate::decision::{Proof, Window};
 use crate::mac::MacAddr;
 use crate::registry::Registry;
+use crate::registry::credential::{EapCredentials, EapPsk};
 use crate::registry::device::{Bind, BoundMac, Change, Device, DeviceId};
-use crate::secret::{Passphrase, RadiusSecret};
+use crate::secret::{EapPskKey, Passphrase, RadiusSecret};
 use crate::service::{Core, Now};
 use crate::time::UnixTime;
 use crate::wire::radius::verify_request_authenticator;
+use hmac::Mac;
 use md5::{Digest, Md5};
 use std::time::{Duration, Instant};
 
@@ -27,6 +29,8 @@ config ssid
 	option unknown 'quarantine'
 	option quarantine_profile 'iot'
 	option onboarding_key 'come in and find out'
+config ssid
+	option security 'wired'
 config ssid
 	option ssid 'Pair'
 	option unknown 'pairing'
@@ -54,7 +58,10 @@ pub fn fuzz(data: &[u8]) {
         eap: None,
         places: Vec::new(),
     };
-    let registry = Registry::load(vec![device(1, vec![bound]), device(2, vec![])], vec![], vec![], DeviceId(3));
+    let psk = EapPsk { nai: "dev1@psk.example".into(), key: EapPskKey::new(std::array::from_fn(|n| n as u8)) };
+    let eap = Some(Box::new(EapCredentials { psk: Some(psk), certificates: Vec::new(), serial: 1 }));
+    let registry =
+        Registry::load(vec![device(1, vec![bound]), Device { eap, ..device(2, vec![]) }], vec![], vec![], DeviceId(3));
     let (random, secret) = (Box::new(|octets: &mut [u8]| octets.fill(7)), RadiusSecret::new(SECRET));
     let mut core = Core::new(config.into(), registry, now, random, Instant::now, Box::new(|_| ()));
     let window = Window { profile: "iot".into(), ssid: None, name: None };
@@ -62,10 +69,10 @@ pub fn fuzz(data: &[u8]) {
     let (mut rest, mut out) = (data, Vec::new());
     for identifier in 0..8 {
         let Some(([accounting, high, low], after)) = rest.split_first_chunk() else { return };
-        let length = usize::from(u16::from_be_bytes([*high, *low])).min(after.len()).min(4076);
+        let length = usize::from(u16::from_be_bytes([*high, *low])).min(after.len()).min(4058);
         let (attributes, after) = after.split_at(length);
         rest = after;
-        let packet = request(identifier, *accounting, attributes);
+        let packet = request(identifier, *accounting, attributes, &secret);
         let from = ([127, 0, 0, 1], 40000).into();
         let next = if accounting & 1 == 0 {
             receive_auth(&mut core, from, &packet, now, &mut out)
@@ -103,18 +110,29 @@ pub fn fuzz(data: &[u8]) {
             core.receive_disconnect(to, &answer, now);
             core.receive_disconnect(to, attributes, now);
         }
+        assert!(core.eap.octets() <= crate::service::eap::MEMORY && core.eap.len() <= 8);
         now.wall.0 += 6;
         now.mono += Duration::from_secs(6);
         core.tick(now);
     }
 }
 
-fn request(identifier: u8, port: u8, attributes: &[u8]) -> Vec<u8> {
+/// The second bit of the port asks for a Message-Authenticator, without which no EAP is looked at.
+fn request(identifier: u8, port: u8, attributes: &[u8], secret: &RadiusSecret) -> Vec<u8> {
     let code = if port & 1 == 0 { 1 } else { 4 };
-    let length = u16::try_from(20 + attributes.len()).unwrap_or(u16::MAX).to_be_bytes();
+    let signed = code == 1 && port & 2 != 0;
+    let length = u16::try_from(20 + attributes.len() + if signed { 18 } else { 0 }).unwrap_or(u16::MAX).to_be_bytes();
     let mut packet = vec![code, identifier, length[0], length[1]];
     packet.extend([0; 16]);
+    if signed {
+        packet.extend([80, 18]);
+        packet.extend([0; 16]);
+    }
     packet.extend_from_slice(attributes);
+    if signed && let Some(hmac) = secret.hmac_md5() {
+        let mac = hmac.chain_update(&packet).finalize().into_bytes();
+        packet.splice(22..38, mac);
+    }
     if code == 4 {
         let authenticator = Md5::new().chain_update(&packet).chain_update(SECRET).finalize();
         packet.splice(4..20, authenticator);

@@ -203,7 +203,6 @@ fn raw_public_keys() {
     assert_eq!(end.proved, None);
 }
 
-
 /// With the real judge: a maker's device gets in, and its ticket does not help once the maker is gone.
 #[test]
 fn makers_come_and_go() {

@@ -71,7 +71,10 @@ fn time_of_a_handshake() {
                     spent += begun.elapsed();
                 }
             }
-            println!("{versions:?} {what}: {} us of the server, without the chain's verification", spent.as_micros() / 200);
+            println!(
+                "{versions:?} {what}: {} us of the server, without the chain's verification",
+                spent.as_micros() / 200
+            );
         }
     }
 }

@@ -229,4 +229,3 @@ impl Rig {
 
 const BOTH: [(Versions, &str, &str); 2] =
     [(Versions::Tls12, "1.2", "1.2, resumed"), (Versions::Tls13, "1.3", "1.3, resumed")];
-

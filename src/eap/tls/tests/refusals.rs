@@ -32,8 +32,8 @@ fn what_is_wrong_with_a_certificate_is_said_by_alert_and_in_words() {
 
 #[test]
 fn a_refused_device_learns_it_by_failure_and_gets_no_session() {
-    let rig = Rig::new();
     for (versions, full, _) in BOTH {
+        let rig = Rig::new();
         let supplicant = rig.supplicant(versions);
         for _ in 0..2 {
             let end = rig.run_with(Peer::new(&supplicant).unwrap(), false, |_, data| data);
@@ -191,7 +191,6 @@ fn after_the_end() {
         assert!(end.proved.is_some() && end.result.is_err());
     }
 }
-
 
 #[test]
 fn a_device_that_does_not_answer_an_alert_is_told_of_by_the_alert() {

@@ -2,6 +2,7 @@
 
 mod accounting;
 mod authentication;
+mod eap;
 mod pairing;
 
 use super::*;

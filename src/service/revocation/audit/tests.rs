@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::decision::reason::Reason;
-use crate::decision::{Evidence, Proof};
+use crate::decision::{Evidence, Proof, Request};
 use crate::mac::MacAddr;
 use crate::registry::Registry;
 use crate::registry::device::{Bind, BoundMac, Change, Device, DeviceId};
