@@ -25,8 +25,8 @@ pub static TOPICS: &[Topic] = &[
     topic("device", "COMMAND ...", "Register devices and look after them", ""),
     topic(
         "device add",
-        "NAME [--profile P] [--mac MAC]... [--generate | --psk-stdin] [--bind first|mac|any] [--max-devices N] \
-         [--expires RFC3339] [CREDENTIAL]... [--ssid SSID]... [--ap BSSID]...",
+        "NAME [--profile P] [--mac MAC]... [--generate | --psk-stdin] [CREDENTIAL]... [--bind first|mac|any] \
+         [--max-devices N] [--expires TIME] [PLACE]...",
         "Register a device with credentials of its own",
         "\
   --profile P        its profile in the configuration (VLAN and access); without it the first one
@@ -38,8 +38,10 @@ pub static TOPICS: &[Topic] = &[
          any         any address: for phones that change theirs
   --max-devices N    how many addresses may use the key, 0 for any number
   --expires TIME     refuse it from then on: 2027-01-31T18:00:00Z, or 2027-01-31
-  --ssid SSID        let it in on this network only; may be given several times
-  --ap BSSID         let it in at this access point only; may be given several times
+
+PLACE is where it may be, anywhere if none is given; several at once are fine.
+  --ssid SSID        let it in on this network only
+  --ap BSSID         let it in at this access point only
 
 CREDENTIAL is what it proves itself with in networks with 802.1X (WPA-Enterprise, or a cable) instead of
 a Wi-Fi key; several at once are fine, and --generate or --psk-stdin adds a Wi-Fi key. Such a device may

@@ -67,7 +67,7 @@ impl Files {
         self.lists.borrow_mut().clear();
         self.read_lists(core);
         core.refresh_pki();
-        self.say_what_ends(core);
+        self.say(core);
     }
 
     /// There has to be a CA now, if there can be one.
@@ -83,6 +83,7 @@ impl Files {
     pub fn follow_lists(&self, core: &mut Core) {
         if self.read_lists(core) {
             core.refresh_pki();
+            self.say(core);
         }
     }
 
@@ -99,22 +100,21 @@ impl Files {
             }
             changed = true;
             match read(&path) {
-                Ok(content) => match core.pki.crls.put(&path, &content) {
-                    Ok(()) => tracing::info!("read the revocation list {}", path.display()),
-                    Err(why) => tracing::error!("the revocation list {}: {why}", path.display()),
-                },
-                Err(why) => {
-                    tracing::error!("the revocation list {} cannot be read: {why}", path.display());
-                    core.pki.crls.fail(&path, &format!("it cannot be read: {why}"));
+                // What is wrong is one of the warnings.
+                Ok(content) => {
+                    if core.pki.crls.put(&path, &content).is_ok() {
+                        tracing::info!("read the revocation list {}", path.display());
+                    }
                 }
+                Err(why) => drop(core.pki.crls.fail(&path, &format!("it cannot be read: {why}"))),
             }
             lists.insert(path, stamp);
         }
         changed
     }
 
-    /// Tells of what ends soon, once for each stage.
-    fn say_what_ends(&self, core: &Core) {
+    /// Tells of what ends soon, once for each stage, and of lists that cannot be used.
+    fn say(&self, core: &Core) {
         let warnings = core.pki.warnings(core.time.effective(now()).wall);
         let mut said = self.said.borrow_mut();
         said.retain(|about, _| warnings.iter().any(|warning| warning.about == *about));
@@ -135,7 +135,7 @@ pub async fn watch(daemon: Rc<Daemon>) {
         look.tick().await;
         let core = &mut *daemon.core.borrow_mut();
         daemon.pki.follow_lists(core);
-        daemon.pki.say_what_ends(core);
+        daemon.pki.say(core);
     }
 }
 
@@ -157,4 +157,98 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     File::open(path)?.take(LARGEST_FILE as u64 + 1).read_to_end(&mut content)?;
     Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::testing::{Ca, World};
+    use crate::registry::Registry;
+    use std::time::Instant;
+    use tempfile::TempDir;
+
+    fn core(dir: &TempDir, more: &str, registry: Registry) -> Core {
+        let text = format!(
+            "config latchkey\n\toption state_dir '{}'\nconfig profile 'iot'\n\toption vlan '20'\n{more}",
+            dir.path().display()
+        );
+        let random = Box::new(|buffer: &mut [u8]| getrandom::fill(buffer).expect("randomness"));
+        let config = Config::parse(text).expect("a configuration");
+        Core::new(config.into(), registry, now(), random, Instant::now, Box::new(|_| ()))
+    }
+
+    #[test]
+    fn a_ca_is_made_when_it_is_wanted_or_asked_for() {
+        let enterprise = "config ssid\n\toption ssid 'Home'\n\toption security 'enterprise'\n";
+        let keys = "config ssid\n\toption ssid 'Home'\n";
+        let without_tls = format!("{enterprise}config eap\n\tlist methods 'psk'\n");
+        for (config, made) in [(keys, false), (enterprise, true), (&without_tls, false)] {
+            let dir = tempfile::tempdir().expect("a directory");
+            let mut core = core(&dir, config, Registry::default());
+            let files = Files::default();
+            files.load(&mut core);
+            assert_eq!(core.pki.troubles(), [] as [&str; 0]);
+            assert_eq!((core.pki.server().is_some(), dir.path().join("pki").exists()), (made, made), "{config}");
+            files.need_ca(&mut core);
+            assert!(matches!(core.pki.own(), OwnCa::Whole(_)), "{config}");
+            assert_eq!(core.pki.server().is_some(), made, "{config}");
+        }
+    }
+
+    #[test]
+    fn a_ca_that_cannot_be_made_is_tried_again_when_it_is_asked_for_again() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut core = core(&dir, "", Registry::default());
+        let files = Files::default();
+        fs::write(dir.path().join("pki"), "in the way").expect("written");
+        files.need_ca(&mut core);
+        assert!(matches!(core.pki.own(), OwnCa::None) && core.pki.troubles().len() == 1, "{:?}", core.pki.troubles());
+        fs::remove_file(dir.path().join("pki")).expect("removed");
+        files.need_ca(&mut core);
+        assert!(matches!(core.pki.own(), OwnCa::Whole(_)) && core.pki.troubles().is_empty());
+    }
+
+    #[test]
+    fn revocation_lists_are_read_again_when_they_change() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("acme.crl");
+        let root = Ca::root("Acme Root");
+        let (cam, lost) = (root.device("cam", |_| ()), root.device("lost", |_| ()));
+        let world = World::default().maker_with("acme", &[&root.der], &[path.to_str().expect("a path")]);
+        let mut core = core(&dir, "config eap\n\toption crl_required '1'\n", world.registry());
+        let files = Files::default();
+        let said = |core: &Core| {
+            let wall = crate::pki::testing::NOW;
+            let verify = |der: &Vec<u8>| core.pki.trust().verify(&[der.as_slice().into()], wall).map(|_| ());
+            [verify(&cam), verify(&lost)].map(|result| result.map_err(|why| why.to_string()))
+        };
+        files.load(&mut core);
+        let missing = said(&core)[0].clone().expect_err("no list");
+        assert!(missing.contains("acme.crl: it cannot be read: No such file"), "{missing}");
+
+        fs::write(&path, root.crl(&[], (2027, 1, 1), (2027, 2, 1))).expect("written");
+        files.follow_lists(&mut core);
+        assert_eq!(said(&core), [Ok(()), Ok(())]);
+        // Replaced as it should be: under another name, then renamed.
+        fs::write(dir.path().join("new"), root.crl(&[&lost], (2027, 1, 1), (2027, 2, 1))).expect("written");
+        fs::rename(dir.path().join("new"), &path).expect("renamed");
+        files.follow_lists(&mut core);
+        assert_eq!(said(&core), [Ok(()), Err("is revoked".to_owned())]);
+        let trust = core.pki.trust();
+        files.follow_lists(&mut core);
+        assert!(std::sync::Arc::ptr_eq(&trust, &core.pki.trust()), "nothing is done when nothing changed");
+
+        for damage in [Some("half a fi"), None] {
+            match damage {
+                Some(damage) => fs::write(&path, damage).expect("written"),
+                None => fs::remove_file(&path).expect("removed"),
+            }
+            files.follow_lists(&mut core);
+            let [cam, lost] = said(&core);
+            assert!(cam.is_err_and(|why| why.contains("acme.crl: it ")), "a list is required");
+            assert_eq!(lost, Err("is revoked".to_owned()), "it does not come back");
+            let warnings = core.pki.warnings(crate::pki::testing::NOW);
+            assert!(warnings[0].text.ends_with("until then devices of this maker are refused"), "{warnings:?}");
+        }
+    }
 }

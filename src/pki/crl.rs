@@ -16,7 +16,13 @@ pub const LARGEST_FILE: usize = 1024 * 1024;
 pub struct Crls {
     /// Every certificate of a maker has to be on no list that is in time: one that cannot be checked is refused.
     pub required: bool,
-    files: BTreeMap<PathBuf, Result<Vec<Arc<Crl>>, Arc<str>>>,
+    files: BTreeMap<PathBuf, File>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct File {
+    lists: Vec<Arc<Crl>>,
+    trouble: Option<Arc<str>>,
 }
 
 /// One list. Its signature is checked when it is used, since only a chain tells the key.
@@ -31,20 +37,26 @@ pub struct Crl {
 }
 
 impl Crls {
-    /// Takes what is in a file, in place of what was in it before.
+    /// Takes what is in a file, in place of what was in it before. If it is damaged, that stays in force: what is revoked does not
+    /// come back because a file is half written.
     ///
     /// # Errors
-    /// What is wrong with it; then it counts as a list that cannot be read.
+    /// What is wrong with it.
     pub fn put(&mut self, path: &Path, content: &[u8]) -> Result<(), Arc<str>> {
-        let lists = parse(content).map_err(Arc::from);
-        let result = lists.as_ref().map(|_| ()).map_err(Arc::clone);
-        self.files.insert(path.to_owned(), lists);
-        result
+        match parse(content) {
+            Ok(lists) => {
+                self.files.insert(path.to_owned(), File { lists, trouble: None });
+                Ok(())
+            }
+            Err(why) => Err(self.fail(path, &why)),
+        }
     }
 
-    /// A file that could not be read; `why` in words.
-    pub fn fail(&mut self, path: &Path, why: &str) {
-        self.files.insert(path.to_owned(), Err(why.into()));
+    /// A file that could not be read; `why` in words. What was in it before stays in force.
+    pub fn fail(&mut self, path: &Path, why: &str) -> Arc<str> {
+        let why: Arc<str> = why.into();
+        self.files.entry(path.to_owned()).or_default().trouble = Some(why.clone());
+        why
     }
 
     /// Forgets files that nobody names any more.
@@ -52,16 +64,14 @@ impl Crls {
         self.files.retain(|path, _| named(path));
     }
 
-    /// The lists of a file.
-    ///
-    /// # Errors
-    /// Why there are none.
-    pub fn get(&self, path: &Path) -> Result<&[Arc<Crl>], Arc<str>> {
-        match self.files.get(path) {
-            Some(Ok(lists)) => Ok(lists),
-            Some(Err(why)) => Err(why.clone()),
-            None => Err("it was not read yet".into()),
-        }
+    /// The lists of a file, as they were when it could be read last.
+    pub fn lists(&self, path: &Path) -> &[Arc<Crl>] {
+        self.files.get(path).map_or(&[], |file| &file.lists)
+    }
+
+    /// Why a file could not be used when it was read last.
+    pub fn trouble(&self, path: &Path) -> Option<Arc<str>> {
+        self.files.get(path).map_or_else(|| Some("it was not read yet".into()), |file| file.trouble.clone())
     }
 }
 

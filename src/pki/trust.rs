@@ -86,9 +86,9 @@ impl Trust {
                 group.add(der);
             }
             for path in &maker.crls {
-                match crls.get(path) {
-                    Ok(lists) => group.lists.extend(lists.iter().cloned()),
-                    Err(why) => group.unread = Some(format!("{}: {why}", path.display()).into()),
+                group.lists.extend(crls.lists(path).iter().cloned());
+                if let Some(why) = crls.trouble(path) {
+                    group.unread = Some(format!("{}: {why}", path.display()).into());
                 }
             }
             trust.groups.push(group);

@@ -484,6 +484,47 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn nai_and_certificates_follow_every_change() {
+        use credential::{Certificate, EapCredentials, EapPsk};
+        let certificate = |hash| Certificate {
+            known_by: KnownBy::Fingerprint([hash; 32]),
+            subject: "".into(),
+            not_after: None,
+            mud_url: None,
+            issued: false,
+            since: UnixTime(1),
+        };
+        let with = |id, name: &str, nai: &str, hashes: &[u8]| Device {
+            eap: Some(Box::new(EapCredentials {
+                psk: Some(EapPsk { nai: nai.into(), key: EapPskKey::new([id as u8; 16]) }),
+                certificates: hashes.iter().map(|hash| certificate(*hash)).collect(),
+                serial: 1,
+            })),
+            ..device(id, name, "iot", "")
+        };
+        let holders = |registry: &Registry| {
+            let nais = ["a@x", "b@x", "A@x"].map(|nai| registry.by_nai(nai).map(|d| d.id.0));
+            let hashes = [1, 2, 3].map(|n| registry.holder(&KnownBy::Fingerprint([n; 32]), None).map(|d| d.id.0));
+            (nais, hashes)
+        };
+        let devices = vec![with(1, "a", "a@x", &[1, 2]), with(2, "b", "b@x", &[3])];
+        let mut registry = Registry::load(devices, vec![], vec![], DeviceId(3));
+        assert_eq!(holders(&registry), ([Some(1), Some(2), None], [Some(1), Some(1), Some(2)]), "octet for octet");
+        assert!(registry.holder(&KnownBy::Fingerprint([1; 32]), Some(DeviceId(1))).is_none(), "its own");
+        // Another name of the device, another NAI, one certificate less.
+        registry.apply(&Change::Put(vec![with(1, "c", "A@x", &[2])]));
+        assert_eq!(holders(&registry), ([None, Some(2), Some(1)], [None, Some(1), Some(2)]));
+        // All of one change hands, in one step.
+        registry.apply(&Change::Put(vec![with(2, "b", "A@x", &[2]), with(1, "c", "b@x", &[3])]));
+        assert_eq!(holders(&registry), ([None, Some(1), Some(2)], [None, Some(2), Some(1)]));
+        registry.apply(&Change::Bind(DeviceId(1), BoundMac { mac: mac(1), proved: true, since: UnixTime(2) }));
+        registry.apply(&Change::Remove(DeviceId(2)));
+        assert_eq!(holders(&registry), ([None, Some(1), None], [None, None, Some(1)]));
+        registry.apply(&Change::Put(vec![device(1, "c", "iot", "k7m3p-xw9tq-rrdfg")]));
+        assert_eq!(holders(&registry), ([None; 3], [None; 3]));
+    }
+
+    #[test]
     fn a_blocked_or_bound_device_has_no_room() {
         let mut d = device(1, "lamp", "iot", "k7m3p-xw9tq-rrdfg");
         assert!(d.has_room());

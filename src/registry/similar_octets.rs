@@ -376,8 +376,8 @@ mod tests {
             ("9f3c61e8b27d45aa6107ef3c8923b5d7", Some(Digits(2))),
             ("f3c61e80b27d45aa6107ef3c8923b5d0", Some(Digits(2))),
             ("0f3c62e80b37d45aa6117ef3c8923c5d", Some(Digits(5))),
-            // 16 digits, 20 bits.
-            ("8e2d70f91a36c54ba6107ef3c8923bde", Some(Bits(18))),
+            // 18 digits, 19 bits.
+            ("8e2d70f91a36c54ba6107ef3c8923bde", Some(Bits(19))),
             ("3c61e80b27d45aa6107ef3c8923b5d9f", Some(Digits(4))),
             ("a6107ef3c8923b5d9f3c61e80b27d45a", Some(Turned)),
             ("5d3b92c8f37e10a65ad4270be8613c9f", Some(Turned)),

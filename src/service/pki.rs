@@ -34,9 +34,9 @@ pub enum OwnCa {
     #[default]
     None,
     /// Its certificate, DER, without its key: what it has signed counts, and nothing can be issued.
-    Certificate(Box<[u8]>, CertificateInfo),
+    Certificate(Box<[u8]>, Box<CertificateInfo>),
     /// All of it.
-    Whole(Authority),
+    Whole(Box<Authority>),
 }
 
 impl OwnCa {
@@ -67,6 +67,8 @@ pub struct Pki {
     pub crls: Crls,
     trust: Arc<Trust>,
     endings: Vec<Ending>,
+    /// Revocation lists that cannot be used.
+    unread: Vec<Warning>,
 }
 
 /// Something that ends.
@@ -79,7 +81,7 @@ struct Ending {
     mend: String,
 }
 
-/// Something that ends soon, or has ended.
+/// Something that ends soon, or has ended, or cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
     /// What ends.
@@ -122,6 +124,7 @@ impl Pki {
         self.crls.keep(named);
         self.trust = Arc::new(Trust::new(self.files.own.certificate(), registry, &self.crls));
         self.endings = self.endings(registry);
+        self.unread = self.unread(registry);
     }
 
     /// Makes a certificate for a device under our own CA. It counts as soon as the registry has it ([`Issued::known_by`], with
@@ -147,12 +150,27 @@ impl Pki {
         }
     }
 
-    /// What ends soon, or has ended: the nearest first.
+    /// Revocation lists that cannot be used; then what ends soon, or has ended, the nearest first.
     pub fn warnings(&self, now: UnixTime) -> Vec<Warning> {
         let mut near: Vec<(&Ending, i64)> = self.endings.iter().map(|ending| (ending, ending.at.0 - now.0)).collect();
         near.retain(|(ending, left)| *left <= ending.early * DAY);
         near.sort_by_key(|(_, left)| *left);
-        near.into_iter().map(|(ending, left)| ending.warning(left)).collect()
+        self.unread.iter().cloned().chain(near.into_iter().map(|(ending, left)| ending.warning(left))).collect()
+    }
+
+    fn unread(&self, registry: &Registry) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        for (maker, path) in registry.makers().flat_map(|maker| maker.crls.iter().map(move |path| (maker, path))) {
+            let Some(why) = self.crls.trouble(path) else { continue };
+            let about = format!("the revocation list {} of the maker {}", path.display(), maker.name);
+            let meanwhile = match (self.crls.required, self.crls.lists(path).is_empty()) {
+                (true, _) => "until then devices of this maker are refused",
+                (false, true) => "until then certificates it has revoked are let in",
+                (false, false) => "until then the one read before is used",
+            };
+            warnings.push(Warning { text: format!("{about}: {why}; {meanwhile}"), about, stage: 0 });
+        }
+        warnings
     }
 
     fn endings(&self, registry: &Registry) -> Vec<Ending> {
@@ -181,7 +199,7 @@ impl Pki {
                 add(format!("the CA {} of the maker {}", info.subject, maker.name), info.not_after, first, mend.into());
             }
             for path in &maker.crls {
-                for crl in self.crls.get(path).unwrap_or_default() {
+                for crl in self.crls.lists(path) {
                     let mend = match self.crls.required {
                         true => "fetch the new one, or devices of this maker are refused",
                         false => "fetch the new one; certificates revoked since are still let in",
@@ -232,3 +250,6 @@ impl Ending {
         Warning { about: what.clone(), text, stage }
     }
 }
+
+#[cfg(test)]
+mod tests;

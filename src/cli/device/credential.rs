@@ -67,7 +67,9 @@ impl Options {
         }
         match (&self.maker, self.serial_number.is_some() || self.alt_name.is_some()) {
             (None, true) => Err(words.usage("--maker is missing: whose serial number or name it is")),
-            (Some(_), false) => Err(words.usage("--serial-number or --alt-name is missing: which device of the maker it is")),
+            (Some(_), false) => {
+                Err(words.usage("--serial-number or --alt-name is missing: which device of the maker it is"))
+            }
             _ => Ok(()),
         }
     }
@@ -88,11 +90,15 @@ impl Options {
             params["eap_psk"] = true.into();
         }
         if let Some(path) = &self.eap_psk_key_file {
-            params["eap_psk_key"] = keyfiles::read_line(context, path, "EAP-PSK key", "--eap-psk-key-file")?.as_str().into();
+            params["eap_psk_key"] =
+                keyfiles::read_line(context, path, "EAP-PSK key", "--eap-psk-key-file")?.as_str().into();
         }
-        for (field, text) in
-            [("nai", &self.nai), ("maker", &self.maker), ("serial_number", &self.serial_number), ("alt_name", &self.alt_name)]
-        {
+        for (field, text) in [
+            ("nai", &self.nai),
+            ("maker", &self.maker),
+            ("serial_number", &self.serial_number),
+            ("alt_name", &self.alt_name),
+        ] {
             if let Some(text) = text {
                 params[field] = text.as_str().into();
             }

@@ -71,9 +71,13 @@ pub fn read_line(
     };
     done.map_err(|error| refuse(path, format!("cannot be read: {error}")))?;
     if octets.len() as u64 > LINE {
-        return Err(refuse(path, format!("more than {LINE} octets: {option} needs a file with the {what} in one line")));
+        return Err(refuse(
+            path,
+            format!("more than {LINE} octets: {option} needs a file with the {what} in one line"),
+        ));
     }
-    let text = str::from_utf8(&octets).map_err(|_| refuse(path, format!("{option} needs a text file with the {what}")))?;
+    let text =
+        str::from_utf8(&octets).map_err(|_| refuse(path, format!("{option} needs a text file with the {what}")))?;
     let line = text.strip_suffix('\n').unwrap_or(text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() || line.contains('\n') {

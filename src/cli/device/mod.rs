@@ -14,7 +14,20 @@ use std::ffi::OsString;
 
 /// What can be set, as the daemon calls it.
 const SETTABLE: [&str; 14] = [
-    "name", "profile", "bind", "max_devices", "expires", "mac", "mac+", "mac-", "ssid", "ssid+", "ssid-", "ap", "ap+", "ap-",
+    "name",
+    "profile",
+    "bind",
+    "max_devices",
+    "expires",
+    "mac",
+    "mac+",
+    "mac-",
+    "ssid",
+    "ssid+",
+    "ssid-",
+    "ap",
+    "ap+",
+    "ap-",
 ];
 
 /// What to do.

@@ -176,7 +176,8 @@ pub fn added_with(reply: Part<'_>, look: &Look, files: &[(PathBuf, &'static str)
             "certificate" => "its certificate",
             _ => "the CA it knows us by",
         };
-        facts.add(if *part == "p12" { "Files" } else { "" }, format!("{} ({what})", clean(&path.display().to_string())));
+        facts
+            .add(if *part == "p12" { "Files" } else { "" }, format!("{} ({what})", clean(&path.display().to_string())));
     }
     if let Some(password) = reply.at("issued").maybe("p12_password") {
         facts.add("Password", format!("{password} (of the PKCS#12 file; not shown again)"));
@@ -240,7 +241,10 @@ pub fn rotated(reply: Part<'_>, look: &Look) -> String {
         );
     }
     if reply.0.get("key").is_none() && !reply.at("device").flag("has_key") {
-        return format!("{}\nThe old key is refused from now on. Feed the one you gave into the device.\n", facts.render(look));
+        return format!(
+            "{}\nThe old key is refused from now on. Feed the one you gave into the device.\n",
+            facts.render(look)
+        );
     }
     if let Some(key) = reply.maybe("key") {
         facts.add("Key", key);
@@ -357,7 +361,8 @@ Let in       0 times, refused 0 times
         let mut seen = cam();
         seen["last_seen"] = "2027-01-31T17:57:00Z".into();
         seen["last_mac"] = "00:11:22:33:44:55".into();
-        let psk = json!({ "identity": "cam.x3k7@home", "key": "9f3c", "wpa_supplicant": "network={\n    eap=PSK\n}\n" });
+        let psk =
+            json!({ "identity": "cam.x3k7@home", "key": "9f3c", "wpa_supplicant": "network={\n    eap=PSK\n}\n" });
         let shown = show(Part(&json!({ "device": seen, "eap_psk": psk, "eap_tls": "network={\n}\n" })), &PLAIN);
         assert!(shown.contains("Last seen    3 min ago as 00:11:22:33:44:55: it proved its credential\n"), "{shown}");
         assert!(shown.contains("EAP-PSK key  9f3c\n"), "{shown}");

@@ -130,6 +130,39 @@ fn bad_arguments() {
             "device add",
             "--generate makes a key, --psk-stdin reads one: give only one of them",
         ),
+        (
+            "device add tv --eap-psk --eap-psk-key-file f",
+            "device add",
+            "--eap-psk makes a key, --eap-psk-key-file reads one: give only one of them",
+        ),
+        (
+            "device add tv --psk-stdin --eap-psk-key-file -",
+            "device add",
+            "two keys cannot come from standard input: give --eap-psk-key-file a file",
+        ),
+        ("device add tv --out d", "device add", "--out and --p12-password-file go with --certificate"),
+        ("device add tv --alt-name n", "device add", "--maker is missing: whose serial number or name it is"),
+        (
+            "device add tv --maker acme",
+            "device add",
+            "--serial-number or --alt-name is missing: which device of the maker it is",
+        ),
+        (
+            "device rotate tv --eap-psk --psk-stdin",
+            "device rotate",
+            "one key at a time: give only one of --psk-stdin, --eap-psk and --eap-psk-key-file",
+        ),
+        ("device credential", "device credential", "say what to do: add or remove"),
+        ("device credential add tv", "device credential add", "say which credential it gets: --eap-psk, for example"),
+        (
+            "device credential remove tv",
+            "device credential remove",
+            "say which one goes: --wifi-key, --eap-psk or --certificate WHICH",
+        ),
+        ("maker", "maker", "say what to do: add, list, show, set or remove"),
+        ("maker add acme", "maker add", "--ca FILE is missing: the maker's CA certificate, which it publishes"),
+        ("maker add acme --ca f", "maker add", "--profile P is missing: the profile its devices get"),
+        ("maker set acme --admit some", "maker set", "--admit must be listed, pending or all"),
         ("device set tv", "device set", "KEY=VALUE is missing"),
         ("device set tv profile", "device set", "what to set is written KEY=VALUE"),
         (
@@ -162,6 +195,9 @@ fn bad_arguments() {
 #[test]
 fn a_key_among_the_arguments_is_refused_and_not_repeated() {
     for line in [
+        "device add tv --eap-psk=open-sesame",
+        "device add tv --eap-psk open-sesame",
+        "device rotate tv --eap-psk open-sesame",
         "device add tv --psk open-sesame",
         "device add tv --key=open-sesame",
         "device add tv --psk-stdin=open-sesame",

@@ -33,6 +33,47 @@ fn requests_are_what_the_daemon_expects() {
             json!({ "method": "device_rotate", "params": { "name": "tv", "key": "correct horse" } }),
         ),
         ("device rotate tv", json!({ "method": "device_rotate", "params": { "name": "tv" } })),
+        (
+            "device rotate tv --eap-psk",
+            json!({ "method": "device_rotate", "params": { "name": "tv", "eap_psk": true } }),
+        ),
+        (
+            "device rotate tv --eap-psk-key-file -",
+            json!({ "method": "device_rotate", "params": { "name": "tv", "eap_psk": false, "eap_psk_key": "correct horse" } }),
+        ),
+        (
+            "device add tv --eap-psk --ssid Corp --ap a --ap b --maker acme --serial-number S",
+            json!({ "method": "device_add", "params": {
+                "name": "tv", "profile": null, "macs": [], "bind": null, "max_devices": null, "expires": null,
+                "ssids": ["Corp"], "aps": ["a", "b"], "eap_psk": true, "maker": "acme", "serial_number": "S",
+            }}),
+        ),
+        (
+            "device credential add tv --generate --eap-psk --nai n@x",
+            json!({ "method": "device_credential_add", "params": {
+                "name": "tv", "generate": true, "eap_psk": true, "nai": "n@x",
+            }}),
+        ),
+        (
+            "device credential remove tv --certificate 3f",
+            json!({ "method": "device_credential_remove", "params": { "name": "tv", "certificate": "3f" } }),
+        ),
+        (
+            "device credential remove tv --wifi-key",
+            json!({ "method": "device_credential_remove", "params": { "name": "tv", "key": true } }),
+        ),
+        (
+            "device set tv ssid-=Home ap=a",
+            json!({ "method": "device_set", "params": {
+                "name": "tv", "set": { "ssid-": "Home", "ap": "a" },
+            }}),
+        ),
+        ("maker list", json!({ "method": "maker_list", "params": {} })),
+        (
+            "maker set acme --admit all --no-crl",
+            json!({ "method": "maker_set", "params": { "name": "acme", "admit": "all", "crls": [] } }),
+        ),
+        ("maker remove acme", json!({ "method": "maker_remove", "params": { "name": "acme" } })),
         ("device block tv", json!({ "method": "device_block", "params": { "name": "tv" } })),
         (
             "device set tv max-devices=3 mac-=c",
@@ -165,6 +206,40 @@ line 7: name: there is a device 'tv' already
 latchkey: nothing was imported: 2 lines are wrong
 ";
     assert_eq!((done.code, &*done.out, &*done.err), (ExitCode::from(1), "", expected));
+}
+
+#[test]
+fn an_issued_certificate_goes_into_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let issued =
+        json!({ "certificate": "CRT", "private_key": "PRIVATE", "ca": "CA", "p12": "3000", "p12_password": "kq7rm" });
+    let reply = json!({ "device": { "name": "cam", "eap": {} }, "issued": issued });
+    let line = format!("device add cam --certificate --out {}", dir.path().display());
+    let (done, request) = Daemon::ok(reply.clone()).take(&line, "");
+    assert_eq!((done.code, &*done.err), (ExitCode::SUCCESS, ""));
+    assert_eq!(request["params"]["certificate"], true);
+    assert!(done.out.contains("Password  kq7rm") && !done.out.contains("PRIVATE"), "{}", done.out);
+    assert_eq!(std::fs::read(dir.path().join("cam.key")).unwrap(), b"PRIVATE");
+    // Nobody is asked while a file is in the way, or when there is no place for the key.
+    for (line, words) in [(&*line, "is there already"), ("device add cam --certificate", "--out DIR is missing")] {
+        let done = latchkey(line, "/nowhere".into(), "");
+        assert_eq!(done.code, ExitCode::from(1), "{}", done.err);
+        assert!(done.err.contains(words), "{}", done.err);
+    }
+    // If the files cannot be written after all, the key is not lost.
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = Daemon::ok(reply);
+    std::fs::create_dir(dir.path().join("d")).unwrap();
+    let line = format!("device add x --certificate --out {}", dir.path().join("d").display());
+    std::fs::write(dir.path().join("d/cam.crt"), "in the way").unwrap();
+    let (done, _) = daemon.take(&line, "");
+    assert!(
+        done.out.contains("PRIVATE") && done.err.contains("cam.crt: cannot be written"),
+        "{}{}",
+        done.out,
+        done.err
+    );
+    assert_eq!(std::fs::read_dir(dir.path().join("d")).unwrap().count(), 1);
 }
 
 #[test]

@@ -68,7 +68,7 @@ impl Open<'_> {
             (Some(_), None) => Err(About::File(key.clone(), "it is missing".into())),
         };
         let why = match whole {
-            Ok(authority) => return OwnCa::Whole(authority),
+            Ok(authority) => return OwnCa::Whole(Box::new(authority)),
             Err(why) => why,
         };
         self.trouble(
@@ -79,7 +79,7 @@ impl Open<'_> {
         // What it has signed can still be checked.
         let der = certificate.and_then(|certificate| one_certificate(&certificate).ok());
         let own = der.and_then(|der| Some((CertificateInfo::parse(&der).ok()?, der)));
-        own.map_or(OwnCa::None, |(info, der)| OwnCa::Certificate(der.into(), info))
+        own.map_or(OwnCa::None, |(info, der)| OwnCa::Certificate(der.into(), Box::new(info)))
     }
 
     fn make_ca(&mut self, path: &Path, key: Key) -> Result<Authority, About> {

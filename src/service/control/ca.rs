@@ -59,3 +59,57 @@ fn certificate(info: &CertificateInfo) -> Value {
         "fingerprint": fingerprint.join(":"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Call;
+    use super::super::tests::{call, core, now};
+    use super::*;
+    use crate::pki::authority::{Authority, Key};
+    use crate::service::pki::Files;
+
+    #[test]
+    fn the_ca_is_shown_and_given_out_without_its_key() {
+        let mut core = core();
+        assert_eq!(
+            call(&mut core, "ca_show", json!({})),
+            json!({ "ca": null, "server": null, "troubles": [], "warnings": [] })
+        );
+        let error = call(&mut core, "ca_export", json!({}));
+        assert_eq!(error["error"]["code"], "no_ca");
+        core.pki.set_files(Files { troubles: vec!["/x/ca.key: no space left".into()], ..Files::default() });
+        let error = call(&mut core, "ca_export", json!({}));
+        assert_eq!(error["error"]["message"], "there is no CA of latchkey's own: /x/ca.key: no space left");
+        let troubles = &call(&mut core, "status", json!({}))["troubles"];
+        assert_eq!(*troubles, json!([{ "about": "certificates", "why": "/x/ca.key: no space left" }]));
+
+        let key = Key::generate().expect("a key");
+        let secret = key.to_pem();
+        let authority = Authority::new(key, now().wall, &mut |buffer| buffer.fill(7)).expect("a CA");
+        let der = authority.certificate().to_vec();
+        core.pki.set_files(Files { own: OwnCa::Whole(Box::new(authority)), ..Files::default() });
+        let shown = call(&mut core, "ca_show", json!({}));
+        assert_eq!(shown["ca"]["can_issue"], true);
+        assert_eq!(shown["ca"]["issued"], 0);
+        let exported = call(&mut core, "ca_export", json!({}));
+        assert_eq!(exported["fingerprint"], shown["ca"]["fingerprint"]);
+        assert_eq!(exported["fingerprint"].as_str().map(str::len), Some(95));
+        let pem = exported["pem"].as_str().expect("PEM");
+        assert_eq!(crate::pki::certificate::read_pem_or_der(pem.as_bytes()), Ok(vec![der]));
+        let line = secret.lines().nth(1).expect("a line of the key");
+        assert!(!shown.to_string().contains(line) && !exported.to_string().contains(line));
+    }
+
+    #[test]
+    fn only_what_needs_a_ca_has_one_made() {
+        for (line, needs) in [
+            (r#"{"method":"ca_export"}"#, true),
+            (r#"{"method":"ca_show"}"#, false),
+            (r#"{"method":"status"}"#, false),
+            (r#"{"method":"device_add","params":{"name":"x","generate":true}}"#, false),
+        ] {
+            let call = Call::parse(line.as_bytes()).expect("a call");
+            assert_eq!(call.needs_ca(), needs, "{line}");
+        }
+    }
+}

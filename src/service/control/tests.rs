@@ -1,5 +1,7 @@
 //! The methods, from request line to reply, without a socket and with the changes applied at once.
 
+mod eap;
+
 use super::*;
 use crate::config::Config;
 use crate::decision::event::Outcome;
@@ -11,7 +13,7 @@ use crate::time::UnixTime;
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
 
-fn core() -> Core {
+pub(super) fn core() -> Core {
     let config = "
 config profile 'iot'
 	option vlan '20'
@@ -35,11 +37,11 @@ config ssid 'home'
     Core::new(config.into(), Registry::default(), now(), random, std::time::Instant::now, Box::new(|_| ()))
 }
 
-fn now() -> Now {
+pub(super) fn now() -> Now {
     Now { wall: NOW, mono: std::time::Instant::now() }
 }
 
-fn call(core: &mut Core, method: &str, params: Value) -> Value {
+pub(super) fn call(core: &mut Core, method: &str, params: Value) -> Value {
     let line = json!({ "method": method, "params": params }).to_string();
     let done = Call::parse(line.as_bytes()).and_then(|call| call.run(core, now()));
     let done = done.and_then(|done| match done {

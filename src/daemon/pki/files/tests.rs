@@ -237,7 +237,7 @@ fn the_administrators_own_certificate_is_checked() {
     let own = make(rcgen::ExtendedKeyUsagePurpose::ServerAuth);
     let client = make(rcgen::ExtendedKeyUsagePurpose::ClientAuth);
     let given = (dir.join("own.pem"), dir.join("own.key"));
-    let wish = Wish { given: Some(&given), ..ALL };
+    let wish = Wish { ca: false, given: Some(&given), ..ALL };
     let put = |chain: &[&[u8]], key: &str| {
         let pem: String = chain.iter().map(|der| certificate_pem(der)).collect();
         fs::write(&given.0, pem).unwrap();
