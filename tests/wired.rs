@@ -53,8 +53,7 @@ impl Cable {
             return None;
         }
         unshare(CloneFlags::CLONE_NEWNET).unwrap();
-        let cable = Cable(format!("lkwired{}-{:?}", std::process::id(), std::thread::current().id()));
-        let cable = Cable(cable.0.replace(['(', ')'], ""));
+        let cable = Cable(format!("lkwired{}", std::process::id()));
         let device = &cable.0;
         run(&format!("ip netns add {device}"));
         for line in [

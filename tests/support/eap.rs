@@ -174,13 +174,15 @@ pub fn tls(ca: &Path, device: &Issued, version: &str) -> Vec<String> {
 pub struct Run {
     pub text: String,
     pub accepted: bool,
+    /// The daemon's log until then.
+    log: String,
 }
 
 impl Run {
     /// Asserts that it was let in, with keys on both sides each time, in this VLAN.
     #[track_caller]
     pub fn is_let_in(&self, times: usize, vlan: &str) -> &Run {
-        assert!(self.accepted, "{}", self.text);
+        assert!(self.accepted, "{}\n{}", self.text, self.log);
         let keys = format!("MPPE keys OK: {times}  mismatch: 0");
         assert!(self.text.contains(&keys), "not \"{keys}\": {}", self.text);
         let group = format!("Attribute 81 (Tunnel-Private-Group-Id) length={}\n", vlan.len() + 2);
@@ -193,14 +195,18 @@ impl Run {
     /// Asserts that it was refused, with an EAP-Failure, not by silence.
     #[track_caller]
     pub fn is_refused(&self) {
-        assert!(!self.accepted, "{}", self.text);
+        assert!(!self.accepted, "{}\n{}", self.text, self.log);
         assert!(self.text.contains("code=3 (Access-Reject)"), "no Access-Reject: {}", self.text);
         assert!(self.text.contains("EAP: Received EAP-Failure"), "no EAP-Failure: {}", self.text);
     }
 
-    /// How many of its TLS handshakes were resumed.
-    pub fn resumed(&self) -> usize {
-        self.text.matches("OpenSSL: Handshake finished - resumed=1").count()
+    /// How many of its TLS handshakes were new ones, and how many were resumed. With TLS 1.3 OpenSSL comes to the end of
+    /// each a second time, for the ticket.
+    pub fn handshakes(&self) -> (usize, usize) {
+        let count = |words: &str| self.text.matches(words).count();
+        let times = if self.text.contains("SSL: Using TLS version TLSv1.3") { 2 } else { 1 };
+        let of = |kind| count(&format!("OpenSSL: Handshake finished - resumed={kind}")) / times;
+        (of(0), of(1))
     }
 }
 
@@ -217,5 +223,5 @@ pub fn eapol_test(home: &Home, settings: &[String], more: &[&str]) -> Run {
         .output()
         .expect("eapol_test (package eapoltest) is installed by make test");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    Run { accepted: output.status.success(), text }
+    Run { accepted: output.status.success(), text, log: home.log() }
 }
