@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # IEEE 802.1X: WPA2-Enterprise on one radio, WPA3-Enterprise on another, latchkey ends EAP. Read by guest.sh, which sets these:
 # shellcheck disable=SC2154
-: "$run" "$out" "$rig" "$socket" "$at" "$limit"
+: "$run" "$out" "$rig" "$socket"
 # shellcheck source-path=SCRIPTDIR source=guest-stations.sh
 . $rig/guest-stations.sh
 
