@@ -29,12 +29,12 @@ pub static TOPICS: &[Topic] = &[
          [--max-devices N] [--expires TIME] [PLACE]...",
         "Register a device with credentials of its own",
         "\
-  --profile P        its profile in the configuration (VLAN and access); without it the first one
+\x20 --profile P        its profile in the configuration (VLAN and access); without it that of --maker, or the first
   --mac MAC          an address it has, in any usual notation; may be given several times
-  --generate         have a key made (this is what happens without --psk-stdin, too)
-  --psk-stdin        read its key from standard input: one line
+  --generate         have a Wi-Fi key made (as it is without --psk-stdin and CREDENTIAL, too)
+  --psk-stdin        read its Wi-Fi key from standard input: one line
   --bind HOW         which addresses may use its key:
-         first       the first address that proves the key gets it for good (this is the default)
+         first       the first address that proves the key gets it for good (the default)
          mac         only the addresses given with --mac
          any         any address: for phones that change theirs
   --max-devices N    how many addresses may use the key, 0 for any number
@@ -78,7 +78,7 @@ come from any address unless --mac or --bind says otherwise.
         "NAME [--generate | --psk-stdin] [CREDENTIAL]...",
         "Give a device one more credential",
         "\
-  --generate         a Wi-Fi key that is made
+\x20 --generate         a Wi-Fi key that is made
   --psk-stdin        a Wi-Fi key read from standard input: one line
 CREDENTIAL: --eap-psk, --certificate and others, see latchkey help device add
 ",
@@ -88,7 +88,7 @@ CREDENTIAL: --eap-psk, --certificate and others, see latchkey help device add
         "NAME --wifi-key | --eap-psk | --certificate WHICH",
         "Take a credential from a device; it proves nothing from then on",
         "\
-  --wifi-key         its Wi-Fi key
+\x20 --wifi-key         its Wi-Fi key
   --eap-psk          its EAP-PSK key
   --certificate WHICH
                      the certificate or public key whose subject, serial number, name or fingerprint
@@ -101,7 +101,7 @@ The last one cannot be taken: latchkey device remove
         "NAME KEY=VALUE...",
         "Change a device",
         "\
-  name=NAME          its name
+\x20 name=NAME          its name
   profile=P          its profile
   bind=first|mac|any which addresses may use its key
   max-devices=N      how many addresses may use its key, 0 for any number
@@ -122,7 +122,7 @@ A new key: latchkey device rotate NAME
         "NAME [--psk-stdin | --eap-psk | --eap-psk-key-file FILE]",
         "Give a device a new key; the old one is refused from then on",
         "\
-  --psk-stdin        read the Wi-Fi key from standard input: one line; without it one is made
+\x20 --psk-stdin        read the Wi-Fi key from standard input: one line; without it one is made
   --eap-psk          a new EAP-PSK key instead, made here
   --eap-psk-key-file FILE
                      a new EAP-PSK key instead, from this file: 32 hexadecimal digits; - is standard input
@@ -156,7 +156,7 @@ are not in it. FILE - is standard input. At most 4 MB.
         "NAME --ca FILE --profile P [--admit listed|pending|all] [--crl FILE]...",
         "Let a manufacturer's certificates count",
         "\
-  --ca FILE          the CA certificates its devices' certificates are signed by (PEM or DER), which the
+\x20 --ca FILE          the CA certificates its devices' certificates are signed by (PEM or DER), which the
                      manufacturer publishes; - is standard input
   --profile P        the profile of devices that are registered by themselves or approved
   --admit listed     only devices that are registered: latchkey device add NAME --maker M ... (the default)
@@ -211,7 +211,7 @@ the window, or how the last one ended.
         "[--follow] [--mac MAC] [--limit N]",
         "Who was let in, who was refused, and why",
         "\
-  --follow, -f       go on printing what happens (Ctrl-C ends it)
+\x20 --follow, -f       go on printing what happens (Ctrl-C ends it)
   --mac MAC          only this address
   --limit N          only the latest N
 ",
@@ -234,7 +234,7 @@ the window, or how the last one ended.
         "[--out FILE]",
         "The CA's certificate (PEM), to be put on devices",
         "\
-  --out FILE         into a file instead of standard output
+\x20 --out FILE         into a file instead of standard output
 Makes the CA if there is none yet. Its key stays on this box: keep a copy of ca.crt and ca.key, which are in
 the folder pki of state_dir.
 ",
@@ -256,7 +256,7 @@ the folder pki of state_dir.
         "[--config FILE]",
         "Make the key files that hostapd has to find when it starts",
         "\
-  --config FILE      the configuration (default /etc/config/latchkey)
+\x20 --config FILE      the configuration (default /etc/config/latchkey)
 For scripts that run before hostapd: networks with option backend 'psk-file' get a file without
 keys where there is none. Needs no daemon.
 ",

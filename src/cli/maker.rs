@@ -214,9 +214,11 @@ fn next(maker: Part<'_>) -> String {
             "Compare the SHA-256 with what the maker publishes. Then register its devices, by what is on their label:\n  \
              latchkey device add NAME --maker {name} --serial-number S\n"
         ),
-        "pending" => "Compare the SHA-256 with what the maker publishes. A device that comes is listed, and let in when you approve \
-                      it:\n  latchkey pending list\n"
-            .into(),
+        "pending" => {
+            "Compare the SHA-256 with what the maker publishes. A device that comes is listed, and\nlet in when you \
+                      approve it:\n  latchkey pending list\n"
+                .into()
+        }
         _ => "Compare the SHA-256 with what the maker publishes: whatever it signs is let in from now on.\n".into(),
     }
 }
@@ -227,7 +229,7 @@ fn removed(maker: Part<'_>) -> String {
     let also = match devices {
         0 => String::new(),
         n => format!(
-            " {} known by its serial numbers or names {} registered, and cannot prove it any more.",
+            "\n{} known by its serial numbers or names {} registered, and cannot prove it any more.",
             count(n, "device"),
             if n == 1 { "stays" } else { "stay" }
         ),

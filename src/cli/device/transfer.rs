@@ -71,5 +71,11 @@ fn read(context: &mut Context<'_>, file: &OsStr) -> Result<String, Failure> {
 pub fn export(context: &mut Context<'_>, secrets: bool) -> Result<(), Failure> {
     let reply = context.connect()?.call("device_export", json!({ "secrets": secrets }), LONG_PATIENCE)?;
     // As it came: it is a file. Names, profiles and keys have no control characters.
-    context.finish(&reply, |reply, _| reply.at("csv").0.as_str().unwrap_or_default().to_owned())
+    context.finish(&reply, |reply, _| reply.at("csv").0.as_str().unwrap_or_default().to_owned())?;
+    let left_out = Part(&reply).number("left_out");
+    if left_out > 0 && !context.json {
+        let devices = count(left_out, "device");
+        context.note(&format!("{devices}: their certificates are not in the file, it has no place for them.\n"));
+    }
+    Ok(())
 }

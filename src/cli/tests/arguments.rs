@@ -224,6 +224,8 @@ fn help_is_complete() {
         let text = help::text(topic.name);
         assert!(text.starts_with(topic.about) && text.contains("usage: latchkey"), "{text}");
         assert!(text.lines().all(|line| line.len() <= 170), "{text}");
+        // The first line of an explanation is indented like the others.
+        assert!(!topic.more.starts_with("--") && !topic.more.starts_with("name="), "{text}");
     }
     let expected = "\
 Unknown devices that tried to join.

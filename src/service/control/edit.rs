@@ -72,7 +72,10 @@ pub fn create_with(
     let key = wanted.key.filter(|text| !text.is_empty());
     let wifi = key.is_some() || wanted.generate || wanted.eap.is_empty();
     let name = check_name(core, wanted.name, None)?;
-    let profile = check_profile(core, wanted.profile.filter(|text| !text.is_empty()))?;
+    // What is said of a maker's devices holds for one that is registered by hand, too.
+    let of_maker = wanted.eap.maker.and_then(|name| core.registry.makers().find(|m| m.name.eq_ignore_ascii_case(name)));
+    let of_maker = of_maker.map(|maker| maker.profile.clone());
+    let profile = check_profile(core, wanted.profile.filter(|text| !text.is_empty()).or(of_maker.as_deref()))?;
     let macs = check_macs(core, &wanted.macs, None, now.wall)?;
     let bind = match wanted.bind.filter(|text| !text.is_empty()) {
         Some(text) => parse_bind(text)?,

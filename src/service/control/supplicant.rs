@@ -32,7 +32,7 @@ pub fn tls(core: &Core, device: &Device, issued: bool) -> String {
         &[
             ("eap", "TLS".into()),
             ("identity", quoted(identity.as_bytes())),
-            ("ca_cert", quoted(b"/path/to/ca.crt")),
+            ("ca_cert", if issued { file("ca.crt") } else { quoted(b"/path/to/ca.crt") }),
             ("domain_match", quoted(core.config.eap.server_name.as_bytes())),
             ("client_cert", file("crt")),
             ("private_key", file("key")),

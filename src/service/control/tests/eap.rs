@@ -262,7 +262,8 @@ fn makers_come_and_go() {
     for (name, code) in [("ACME", "name_taken"), ("other", "ca_taken")] {
         assert_eq!(error(&call(&mut core, "maker_add", json!({ "name": name, "ca": ca }))).0, code);
     }
-    add(&mut core, json!({ "name": "a", "maker": "acme", "serial_number": "1" }));
+    let device = add(&mut core, json!({ "name": "a", "maker": "acme", "serial_number": "1" }));
+    assert_eq!(device["device"]["profile"], "media", "that of the maker's devices");
     assert_eq!(call(&mut core, "maker_list", json!({}))["makers"][0]["devices"], 1);
     let set = call(&mut core, "maker_set", json!({ "name": "Acme", "admit": "all", "crls": [] }));
     assert_eq!(
@@ -313,6 +314,9 @@ fn eap_psk_keys_are_exported_and_imported() {
     };
     let all = export(&mut first, true);
     assert!(all.contains(KEY) && !export(&mut first, false).contains(KEY));
+    assert_eq!(call(&mut first, "device_export", json!({}))["left_out"], 0);
+    call(&mut first, "device_credential_add", json!({ "name": "tv", "certificate": true }));
+    assert_eq!(call(&mut first, "device_export", json!({}))["left_out"], 1, "certificates are not in the file");
     let mut second = core();
     assert_eq!(call(&mut second, "device_import", json!({ "csv": all }))["imported"], 4);
     assert_eq!(export(&mut second, true), all);
