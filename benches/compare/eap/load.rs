@@ -50,7 +50,6 @@ pub struct Outcome {
 /// An authentication under way, with the request that is unanswered.
 struct Session {
     peer: Peer,
-    station: [u8; 6],
     authenticator: [u8; 16],
     identifier: u8,
     answers: usize,
@@ -90,8 +89,7 @@ impl Load {
                 let Some(slot) = free.pop() else { break };
                 let peer = make(slot, &mut self.random)?;
                 let eap = peer.identity();
-                let station = radius::station(&mut self.random);
-                let session = Session { peer, station, authenticator: [0; 16], identifier: 0, answers: 0, slot };
+                let session = Session { peer, authenticator: [0; 16], identifier: 0, answers: 0, slot };
                 self.send(session, &eap, b"", &mut sessions)?;
                 begun += 1;
                 outcome.requests += 1;
@@ -142,8 +140,8 @@ impl Load {
         session.identifier = self.identifier;
         self.identifier = self.identifier.wrapping_add(1);
         self.random.fill(&mut session.authenticator);
-        let Session { peer, station, authenticator, identifier, .. } = &session;
-        let packet = radius::request(&self.secret, *identifier, authenticator, peer.name(), station, eap, state);
+        let Session { peer, authenticator, identifier, .. } = &session;
+        let packet = radius::request(&self.secret, *identifier, authenticator, peer, eap, state);
         self.socket.send(&packet).map_err(|e| format!("a request cannot be sent: {e}"))?;
         let place = usize::from(*identifier);
         sessions[place] = Some(session);

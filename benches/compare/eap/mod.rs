@@ -8,7 +8,7 @@ mod radius;
 mod servers;
 mod tls;
 
-use crate::fleet::{self, Device, Random, hex};
+use crate::fleet::{self, Device, Random, colons, hex};
 use crate::latchkey::{self, Home};
 use crate::process::Server;
 use crate::table::{Table, median, thousands};
@@ -17,7 +17,7 @@ use load::{IN_FLIGHT, Load, Until};
 use rustls::SupportedProtocolVersion;
 use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
-use serde_json::json;
+use serde_json::{Value, json};
 use servers::Peer;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -25,9 +25,9 @@ use std::time::{Duration, Instant};
 /// The secret of hostapd and FreeRADIUS.
 pub const SECRET: &str = "eap-on-loopback-with-these";
 
-/// Devices with an EAP-PSK key, and with a certificate.
-const KEYS: usize = 64;
-const CERTIFICATES: usize = 16;
+/// Devices with an EAP-PSK key, and as many with a certificate: one for each place in the load, as one device does not
+/// authenticate twice at a time.
+const DEVICES: usize = IN_FLIGHT;
 
 /// Authentications per CPU second, as many times as hostapd's: EAP-PSK; and as the better of the two: EAP-TLS.
 const LEAST_PSK: f64 = 5.0;
@@ -78,45 +78,40 @@ impl Work {
 }
 
 /// What the devices have.
-pub struct Devices {
-    pub keys: Vec<Key>,
-    pub certificates: Certificates,
+struct Devices {
+    keys: Vec<Key>,
+    certificates: Certificates,
 }
 
 type Maker<'a> = Box<dyn FnMut(usize, &mut Random) -> Result<peer::Peer, String> + 'a>;
 
 impl Devices {
-    /// A device for each authentication: one after the other, but for resumption, where each place has a device to itself.
+    /// The device of each place.
     fn maker(&self, work: Work) -> Result<Maker<'_>, String> {
         let server = ServerName::try_from(SERVER_NAME).map_err(|e| format!("{SERVER_NAME}: {e}"))?;
-        let Certificates { authority, devices, .. } = &self.certificates;
-        let mut turn = 0;
-        let settings = |version, count: usize, resuming| -> Result<Vec<_>, String> {
-            (0..count).map(|n| tls::settings(&devices[n % CERTIFICATES], authority, version, resuming)).collect()
+        let (version, resuming) = match work {
+            Work::Psk => {
+                return Ok(Box::new(move |slot, random| {
+                    let Key { nai, key } = &self.keys[slot];
+                    Ok(peer::Peer::new(nai, station(0, slot), psk::Psk::new(nai, key, random)))
+                }));
+            }
+            Work::Full(version) => (version, false),
+            Work::Resumed(version) => (version, true),
         };
-        Ok(match work {
-            Work::Psk => Box::new(move |_, random| {
-                turn += 1;
-                let Key { nai, key } = &self.keys[turn % KEYS];
-                Ok(peer::Peer::new(nai, psk::Psk::new(nai, key, random)))
-            }),
-            Work::Full(version) => {
-                let settings = settings(version, CERTIFICATES, false)?;
-                Box::new(move |_, _| {
-                    turn += 1;
-                    let n = turn % CERTIFICATES;
-                    Ok(peer::Peer::new(&devices[n].name, tls::Tls::new(&settings[n], &server)?))
-                })
-            }
-            Work::Resumed(version) => {
-                let settings = settings(version, IN_FLIGHT, true)?;
-                Box::new(move |slot, _| {
-                    let name = &devices[slot % CERTIFICATES].name;
-                    Ok(peer::Peer::new(name, tls::Tls::new(&settings[slot], &server)?))
-                })
-            }
-        })
+        let Certificates { authority, devices, .. } = &self.certificates;
+        let settings = devices.iter().map(|device| tls::settings(device, authority, version, resuming));
+        let settings: Vec<_> = settings.collect::<Result<_, _>>()?;
+        Ok(Box::new(move |slot, _| {
+            let method = tls::Tls::new(&settings[slot], &server)?;
+            Ok(peer::Peer::new(&devices[slot].name, station(1, slot), method))
+        }))
     }
+}
+
+/// The address of a device.
+fn station(kind: u8, slot: usize) -> [u8; 6] {
+    [0x00, 0x00, 0x5e, 0x00, 0x53 + kind, u8::try_from(slot).expect("fewer than 256 places")]
 }
 
 /// A server under load.
@@ -191,12 +186,12 @@ fn measure(work: Work, targets: &mut [Option<Target<'_>>; 3]) -> Result<[Option<
 
 fn devices(dir: &Path) -> Result<Devices, String> {
     let mut random = Random(7);
-    let keys = (0..KEYS).map(|n| {
+    let keys = (0..DEVICES).map(|n| {
         let mut key = [0; 16];
         random.fill(&mut key);
         Key { nai: format!("psk-{n:02}@latchkey.home.arpa"), key }
     });
-    Ok(Devices { keys: keys.collect(), certificates: Certificates::make(dir, CERTIFICATES)? })
+    Ok(Devices { keys: keys.collect(), certificates: Certificates::make(dir, DEVICES)? })
 }
 
 /// A latchkey with these devices beside those of the fleet, and the certificate all servers have.
@@ -215,15 +210,23 @@ fn home(dir: &Path, fleet: &[Device], devices: &Devices) -> Result<Home, String>
     home.register(&fleet::csv(fleet))?;
     let profiles = || fleet::PROFILES.iter().map(|(profile, _)| profile).cycle();
     for (n, (key, profile)) in devices.keys.iter().zip(profiles()).enumerate() {
-        let params =
-            json!({ "name": format!("psk-{n}"), "profile": profile, "eap_psk_key": hex(&key.key), "nai": key.nai });
-        home.call("device_add", &params)?;
+        let (name, mac) = (format!("psk-{n}"), colons(&station(0, n)));
+        let credential = json!({ "eap_psk_key": hex(&key.key), "nai": key.nai });
+        add(&home, &name, profile, &mac, credential)?;
     }
     for (n, (pem, profile)) in device_pems.iter().zip(profiles()).enumerate() {
-        home.call("device_add", &json!({ "name": format!("cert-{n}"), "profile": profile, "certificates": [pem] }))?;
+        let (name, mac) = (format!("cert-{n}"), colons(&station(1, n)));
+        add(&home, &name, profile, &mac, json!({ "certificates": [pem] }))?;
     }
     latchkey.server.stop()?;
     Ok(home)
+}
+
+fn add(home: &Home, name: &str, profile: &str, mac: &str, mut params: Value) -> Result<(), String> {
+    params["name"] = name.into();
+    params["profile"] = profile.into();
+    params["macs"] = json!([mac]);
+    home.call("device_add", &params).map(drop)
 }
 
 /// All of it: what the three servers do with the same load, then what half-open conversations cost.
@@ -251,8 +254,8 @@ pub fn run(dir: &Path, fleet: &[Device], table: &mut Table) -> Result<(), String
         rows(work, measure(work, &mut [Some(ours), theirs, Some(hostapd)])?, table);
     }
     ours.server.stop()?;
-    half_open(&home, &devices, Work::Psk, 1, &hostapd, None, table)?;
-    half_open(&home, &devices, Work::Full(&TLS12), 1, &hostapd, Some(&freeradius), table)?;
+    half_open(&home, fleet, &devices, Work::Psk, [&hostapd, &hostapd], table)?;
+    half_open(&home, fleet, &devices, Work::Full(&TLS12), [&freeradius, &hostapd], table)?;
     eprintln!("hostapd {}, FreeRADIUS {}", hostapd.version, freeradius.version);
     Ok(())
 }
@@ -286,27 +289,34 @@ fn rows(work: Work, [ours, theirs, hostapd]: [Option<Figures>; 3], table: &mut T
     table.compare("  beside the better of the others", format!("{ratio:.1} x"), times(b), times(c), bound);
 }
 
-/// Conversations that are begun and left, each after so many answers: what one costs, and that many stay bounded.
+/// Conversations that are begun and left after one response: what one costs, and that many stay bounded. Those are of
+/// registered addresses: of others latchkey takes 20 a second.
 fn half_open(
     home: &Home,
+    fleet: &[Device],
     devices: &Devices,
     work: Work,
-    answers: usize,
-    hostapd: &Peer,
-    freeradius: Option<&Peer>,
+    [freeradius, hostapd]: [&Peer; 2],
     table: &mut Table,
 ) -> Result<(), String> {
     let open = |server: &Server, address, secret: &str, most| -> Result<(f64, load::Outcome), String> {
         let before = server.rss()?;
         let mut load = Load::new(address, secret)?;
-        let outcome = load.run(Until::HalfOpen { most, answers }, &mut devices.maker(work)?);
+        let (mut make, mut stations) = (devices.maker(work)?, fleet.iter().map(|device| device.mac).cycle());
+        let mut elsewhere = |slot: usize, random: &mut Random| {
+            Ok(make(slot % DEVICES, random)?.at(stations.next().expect("they go round")))
+        };
+        let outcome = load.run(Until::HalfOpen { most, answers: 1 }, &mut elsewhere);
         let outcome = outcome.map_err(|e| format!("half-open {} with {}: {e}", work.name(), server.name()))?;
         Ok(((server.rss()? as f64 - before as f64).max(0.0), outcome))
     };
     let each = |(octets, outcome): (f64, load::Outcome)| format!("{:.1}", octets / outcome.done as f64 / 1024.0);
     let ours = home.start()?;
     let first = open(&ours.server, ours.address, latchkey::SECRET, HALF_OPEN)?;
-    let theirs = freeradius.map(|peer| open(&peer.server, peer.address, SECRET, HALF_OPEN)).transpose()?;
+    let theirs = match work {
+        Work::Psk => None,
+        _ => Some(open(&freeradius.server, freeradius.address, SECRET, HALF_OPEN)?),
+    };
     std::thread::sleep(HOSTAPD_PAUSE);
     let hostapd = open(&hostapd.server, hostapd.address, SECRET, HALF_OPEN)?;
     let name = work.name();
@@ -328,7 +338,7 @@ fn half_open(
     );
     // And somebody who means it comes in at once.
     let mut load = Load::new(ours.address, latchkey::SECRET)?;
-    let until = Until::Through { most: KEYS, time: ROUND };
+    let until = Until::Through { most: DEVICES, time: ROUND };
     let outcome = load.run(until, &mut devices.maker(Work::Psk)?).map_err(|e| format!("after the flood: {e}"))?;
     table.figure(
         "  taken, refused; and then let in",

@@ -26,12 +26,24 @@ pub trait Method {
 /// One authentication.
 pub struct Peer {
     identity: String,
+    station: [u8; 6],
     method: Box<dyn Method>,
 }
 
 impl Peer {
-    pub fn new(identity: &str, method: impl Method + 'static) -> Peer {
-        Peer { identity: identity.to_owned(), method: Box::new(method) }
+    /// Of the device with this address.
+    pub fn new(identity: &str, station: [u8; 6], method: impl Method + 'static) -> Peer {
+        Peer { identity: identity.to_owned(), station, method: Box::new(method) }
+    }
+
+    /// The same at another address.
+    pub fn at(self, station: [u8; 6]) -> Peer {
+        Peer { station, ..self }
+    }
+
+    /// Its address.
+    pub fn station(&self) -> &[u8; 6] {
+        &self.station
     }
 
     /// The identity it says it has.

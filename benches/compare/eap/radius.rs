@@ -1,6 +1,6 @@
 //! EAP over RADIUS (RFC 3579) as hostapd speaks it, and the keys in the Access-Accept (RFC 2548).
 
-use crate::fleet::Random;
+use super::peer::Peer;
 use crate::radius::{Secret, attribute, check_response};
 use crate::supplicant::BSSID;
 
@@ -35,16 +35,15 @@ pub fn request(
     secret: &Secret,
     identifier: u8,
     authenticator: &[u8; 16],
-    user: &str,
-    station: &[u8; 6],
+    peer: &Peer,
     eap: &[u8],
     state: &[u8],
 ) -> Vec<u8> {
     let mut packet = vec![1, identifier, 0, 0];
     packet.extend_from_slice(authenticator);
     attribute(&mut packet, MESSAGE_AUTHENTICATOR, &[0; 16]);
-    attribute(&mut packet, USER_NAME, user.as_bytes());
-    packet.extend_from_slice(&crate::radius::hostapd_attributes(&BSSID, station));
+    attribute(&mut packet, USER_NAME, peer.name().as_bytes());
+    packet.extend_from_slice(&crate::radius::hostapd_attributes(&BSSID, peer.station()));
     attribute(&mut packet, 6, &2_u32.to_be_bytes()); // Service-Type: Framed
     attribute(&mut packet, 12, &1400_u32.to_be_bytes()); // Framed-MTU
     eap.chunks(253).for_each(|piece| attribute(&mut packet, EAP_MESSAGE, piece));
@@ -112,12 +111,4 @@ fn uncover(secret: &Secret, hidden: &[u8], authenticator: &[u8; 16]) -> Result<V
     }
     let length = usize::from(clear[0]);
     clear.get(1..=length).map(<[u8]>::to_vec).ok_or_else(|| "an MPPE key longer than itself".into())
-}
-
-/// A station's address of its own.
-pub fn station(random: &mut Random) -> [u8; 6] {
-    let mut mac = [0; 6];
-    random.fill(&mut mac);
-    mac[0] = mac[0] & 0xfc | 0x02;
-    mac
 }
