@@ -25,8 +25,8 @@ const MOST_ROUNDS: usize = 40;
 /// How far to go.
 #[derive(Clone, Copy)]
 pub enum Until {
-    /// So many authentications, or for so long; those that have begun are finished.
-    Through { most: usize, time: Duration },
+    /// So many authentications, or for so long; those that have begun are finished. Not more of them a second than `pace`.
+    Through { most: usize, time: Duration, pace: Option<u32> },
     /// So many conversations, each left for good after so many answers to it.
     HalfOpen { most: usize, answers: usize },
 }
@@ -85,7 +85,7 @@ impl Load {
         let (mut begun, mut progress) = (0, start);
         let mut packet = [0; 4096];
         loop {
-            while begun < most(until) && !time_is_up(until, start) {
+            while begun < most(until, start) && !time_is_up(until, start) {
                 let Some(slot) = free.pop() else { break };
                 let peer = make(slot, &mut self.random)?;
                 let eap = peer.identity();
@@ -94,7 +94,7 @@ impl Load {
                 begun += 1;
                 outcome.requests += 1;
             }
-            if free.len() == IN_FLIGHT {
+            if free.len() == IN_FLIGHT && (begun == limit(until) || time_is_up(until, start)) {
                 break;
             }
             std::thread::sleep(NAP);
@@ -118,7 +118,7 @@ impl Load {
                     None => free.push(slot),
                 }
             }
-            if progress.elapsed() > PATIENCE {
+            if free.len() < IN_FLIGHT && progress.elapsed() > PATIENCE {
                 return Err(format!("{} requests unanswered for {PATIENCE:?}", IN_FLIGHT - free.len()));
             }
         }
@@ -195,9 +195,20 @@ impl Load {
     }
 }
 
-fn most(until: Until) -> usize {
+/// How many are to be begun in all.
+fn limit(until: Until) -> usize {
     match until {
         Until::Through { most, .. } | Until::HalfOpen { most, .. } => most,
+    }
+}
+
+/// How many may have begun by now.
+fn most(until: Until, start: Instant) -> usize {
+    match until {
+        Until::Through { most, pace: Some(pace), .. } => {
+            most.min((start.elapsed().as_secs_f64() * f64::from(pace)) as usize)
+        }
+        until => limit(until),
     }
 }
 

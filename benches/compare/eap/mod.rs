@@ -51,6 +51,10 @@ const ROUND: Duration = Duration::from_secs(2);
 const HOSTAPD_ROUND: usize = 900;
 const HOSTAPD_PAUSE: Duration = Duration::from_millis(5500);
 
+/// The load that hostapd can bear for ever, as it keeps sessions for so long, and for how long it is put on it.
+const PACE: u32 = 180;
+const STEADY: Duration = Duration::from_secs(12);
+
 /// An EAP-PSK key, and whose.
 pub struct Key {
     pub nai: String,
@@ -145,11 +149,11 @@ impl<'a> Target<'a> {
         Ok(Target { server, load: Load::new(address, secret)?, maker, most, rested })
     }
 
-    fn round(&mut self, work: Work, time: Duration, warm: bool) -> Result<Figures, String> {
+    fn round(&mut self, work: Work, time: Duration, warm: bool, pace: Option<u32>) -> Result<Figures, String> {
         std::thread::sleep(self.rested.saturating_duration_since(Instant::now()));
-        let most = if warm { IN_FLIGHT } else { self.most.unwrap_or(usize::MAX) };
+        let most = if warm { IN_FLIGHT } else { self.most.filter(|_| pace.is_none()).unwrap_or(usize::MAX) };
         let cpu = self.server.cpu()?;
-        let through = self.load.run(Until::Through { most, time }, &mut self.maker);
+        let through = self.load.run(Until::Through { most, time, pace }, &mut self.maker);
         let outcome = through.map_err(|e| format!("{} with {}: {e}", work.name(), self.server.name()))?;
         let cpu = self.server.cpu()? - cpu;
         if self.most.is_some() {
@@ -171,7 +175,7 @@ fn measure(work: Work, targets: &mut [Option<Target<'_>>; 3]) -> Result<[Option<
         eprintln!("round {round} of {ROUNDS}: {}, {IN_FLIGHT} in flight ...", work.name());
         for (target, rounds) in targets.iter_mut().zip(&mut rounds) {
             let Some(target) = target else { continue };
-            let figures = target.round(work, ROUND, round == 0)?;
+            let figures = target.round(work, ROUND, round == 0, None)?;
             if round > 0 {
                 rounds.push(figures);
             }
@@ -256,12 +260,29 @@ pub fn run(dir: &Path, fleet: &[Device], table: &mut Table) -> Result<(), String
             Some(Target::new(&server.server, server.address, SECRET, maker, Some(HOSTAPD_ROUND))?)
         };
         let ours = Target::new(&ours.server, ours.address, latchkey::SECRET, devices.maker(work)?, None)?;
-        rows(work, measure(work, &mut [Some(ours), theirs, hostapd])?, table);
+        let mut targets = [Some(ours), theirs, hostapd];
+        rows(work, measure(work, &mut targets)?, table);
+        if work == Work::Psk {
+            steady(work, &mut targets, table)?;
+        }
     }
     ours.server.stop()?;
     half_open(&home, fleet, &devices, Work::Psk, [&hostapd, &hostapd], table)?;
     half_open(&home, fleet, &devices, Work::Full(&TLS12), [&freeradius, &hostapd], table)?;
     eprintln!("hostapd {}, FreeRADIUS {}", hostapd.version, freeradius.version);
+    Ok(())
+}
+
+/// What each costs when they come one by one, as many as hostapd can take for ever.
+fn steady(work: Work, targets: &mut [Option<Target<'_>>; 3], table: &mut Table) -> Result<(), String> {
+    eprintln!("{} a second, {}, for {} s each ...", PACE, work.name(), STEADY.as_secs());
+    let mut costs: [Option<f64>; 3] = [None; 3];
+    for (target, cost) in targets.iter_mut().zip(&mut costs) {
+        let Some(target) = target else { continue };
+        *cost = Some(target.round(work, STEADY, false, Some(PACE))?.cost);
+    }
+    let [a, b, c] = costs.map(|cost| cost.map_or(String::new(), |cost| format!("{cost:.0}")));
+    table.compare(&format!("{}, {PACE} a second, server CPU of each, us", work.name()), a, b, c, None);
     Ok(())
 }
 
@@ -345,7 +366,7 @@ fn half_open(
     );
     // And somebody who means it comes in at once.
     let mut load = Load::new(ours.address, latchkey::SECRET)?;
-    let until = Until::Through { most: DEVICES, time: ROUND };
+    let until = Until::Through { most: DEVICES, time: ROUND, pace: None };
     let outcome = load.run(until, &mut devices.maker(Work::Psk)?).map_err(|e| format!("after the flood: {e}"))?;
     table.figure(
         "  taken, refused; and then let in",
