@@ -4,7 +4,7 @@ CARGO ?= cargo
 PREFIX ?= /usr
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS := radius handshake config control csv service hostapd
+FUZZ_TARGETS := radius handshake config control csv service hostapd eap eap-psk eap-tls certificate
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
@@ -33,7 +33,7 @@ test: rig ## Format, lints, and every test, the Wi-Fi rig included
 # What is measured is what is installed: cargo bench would build the program anew, with features that crates have for
 # the benchmark, and put it into the same place.
 .PHONY: bench
-bench: ## latchkey and FreeRADIUS side by side; fails when a bound is missed
+bench: ## latchkey, FreeRADIUS and hostapd side by side; fails when a bound is missed
 	@.ci/setup packages rust
 	$(CARGO) build --release --locked
 	@cp target/release/latchkey target/latchkey-measured

@@ -57,6 +57,26 @@ fn hostapd() {
     run("hostapd", latchkey::wire::hostapd::fuzz);
 }
 
+#[test]
+fn eap() {
+    run("eap", latchkey::eap::fuzzing::conversation);
+}
+
+#[test]
+fn eap_psk() {
+    run("eap-psk", latchkey::eap::fuzzing::psk);
+}
+
+#[test]
+fn eap_tls() {
+    run("eap-tls", latchkey::eap::tls::fuzz);
+}
+
+#[test]
+fn certificate() {
+    run("certificate", latchkey::pki::fuzz);
+}
+
 /// Every target has its corpus test here, and every corpus its target.
 #[test]
 fn none_is_forgotten() {
@@ -68,6 +88,19 @@ fn none_is_forgotten() {
         names
     };
     let targets = names("fuzz/fuzz_targets");
-    assert_eq!(targets, ["config", "control", "csv", "handshake", "hostapd", "radius", "service"]);
+    let expected = [
+        "certificate",
+        "config",
+        "control",
+        "csv",
+        "eap",
+        "eap-psk",
+        "eap-tls",
+        "handshake",
+        "hostapd",
+        "radius",
+        "service",
+    ];
+    assert_eq!(targets, expected);
     assert_eq!(names("fuzz/corpus"), targets);
 }

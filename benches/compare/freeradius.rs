@@ -20,7 +20,7 @@ pub struct FreeRadius {
 }
 
 /// The program, under Debian's and everybody else's name.
-fn program() -> Result<PathBuf, String> {
+pub fn program() -> Result<PathBuf, String> {
     ["/usr/sbin/freeradius", "/usr/sbin/radiusd", "/usr/local/sbin/radiusd"]
         .map(PathBuf::from)
         .into_iter()
@@ -28,19 +28,24 @@ fn program() -> Result<PathBuf, String> {
         .ok_or_else(|| "FreeRADIUS is not installed: apt-get install freeradius (make bench does)".into())
 }
 
-fn version(program: &Path) -> Result<String, String> {
+/// What it says its version is.
+pub fn version(program: &Path) -> Result<String, String> {
     let output = Command::new(program).arg("-v").output().map_err(|e| format!("{}: {e}", program.display()))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let word = text.split_whitespace().skip_while(|word| *word != "Version").nth(1);
     Ok(word.unwrap_or("?").trim_end_matches(',').to_owned())
 }
 
+/// Where its modules are.
+pub fn library_dir() -> &'static str {
+    let libraries = ["/usr/lib/freeradius", "/usr/lib64/freeradius", "/usr/local/lib"];
+    libraries.into_iter().find(|path| Path::new(path).exists()).unwrap_or("/usr/lib/freeradius")
+}
+
 /// As lean as FreeRADIUS gets for this job: two modules, no logging of requests, no proxying, no SQL, no policies,
 /// the thread pool as Debian ships it. Where the file leaves something out, the default is the fast choice.
 fn radiusd_conf(raddb: &Path, port: u16) -> String {
-    let dir = raddb.display();
-    let libraries = ["/usr/lib/freeradius", "/usr/lib64/freeradius", "/usr/local/lib"];
-    let libdir = libraries.iter().find(|path| Path::new(path).exists()).unwrap_or(&"/usr/lib/freeradius");
+    let (dir, libdir) = (raddb.display(), library_dir());
     format!(
         r#"prefix = /usr
 name = latchkey-bench

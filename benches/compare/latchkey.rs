@@ -42,7 +42,12 @@ pub struct Latchkey {
 impl Home {
     /// Writes the configuration. Warnings only: the load shall measure answers, not log lines, as with FreeRADIUS.
     pub fn new(dir: &Path) -> Result<Home, String> {
-        let dir = dir.join("latchkey");
+        Home::with(&dir.join("latchkey"), "\toption security 'wpa2'\n\toption unknown 'reject'\n")
+    }
+
+    /// The same in a directory, with other settings of the network, and more sections.
+    pub fn with(dir: &Path, network: &str) -> Result<Home, String> {
+        let dir = dir.to_owned();
         let (config, socket) = (dir.join("config"), dir.join("latchkey.sock"));
         let (auth, acct) = process::free_ports()?;
         let mut text = format!(
@@ -50,7 +55,7 @@ impl Home {
              \toption auth_listen '127.0.0.1:{auth}'\n\toption acct_listen '127.0.0.1:{acct}'\n\
              \toption hostapd_dir '{}'\n\toption log_level 'warn'\n\toption firewall 'off'\n\n\
              config client 'local'\n\toption address '127.0.0.1'\n\toption secret '{SECRET}'\n\n\
-             config ssid 'home'\n\toption ssid '{SSID}'\n\toption security 'wpa2'\n\toption unknown 'reject'\n",
+             config ssid 'home'\n\toption ssid '{SSID}'\n{network}",
             dir.join("state").display(),
             socket.display(),
             dir.join("hostapd").display(),
@@ -119,12 +124,17 @@ impl Home {
         Ok((sum("ready"), sum("total")))
     }
 
-    /// Registers the devices of a CSV file and waits until their PMKs are derived; returns how long both took.
-    pub fn import(&self, csv: &str, server: &mut Server) -> Result<(Duration, Duration), String> {
+    /// Registers the devices of a CSV file.
+    pub fn register(&self, csv: &str) -> Result<(), String> {
         let path = self.dir.join("devices.csv");
         fs::write(&path, csv).map_err(|e| format!("{}: {e}", path.display()))?;
+        self.command(&["device", "import", &path.to_string_lossy()]).map(drop)
+    }
+
+    /// Registers the devices of a CSV file and waits until their PMKs are derived; returns how long both took.
+    pub fn import(&self, csv: &str, server: &mut Server) -> Result<(Duration, Duration), String> {
         let start = Instant::now();
-        self.command(&["device", "import", &path.to_string_lossy()])?;
+        self.register(csv)?;
         let imported = start.elapsed();
         let expected = csv.lines().count() as u64 - 1;
         let ready = || self.keys().is_ok_and(|(ready, total)| ready == total && total >= expected);

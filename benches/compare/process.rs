@@ -59,6 +59,11 @@ impl Server {
         cpu_of(&self.child.id().to_string()).map_err(|e| format!("{} is gone: {e}\n{}", self.name, self.last_words()))
     }
 
+    /// What it is called.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Resident memory, in bytes.
     pub fn rss(&self) -> Result<u64, String> {
         let path = format!("/proc/{}/status", self.child.id());

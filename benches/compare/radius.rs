@@ -26,14 +26,14 @@ impl Secret {
         Secret { octets: octets.to_vec(), hmac }
     }
 
-    /// MD5 of the secret and what follows it: the mask of User-Password and Tunnel-Password.
-    fn mask(&self, parts: &[&[u8]]) -> [u8; 16] {
+    /// MD5 of the secret and what follows it: the mask of User-Password, Tunnel-Password and the MPPE keys.
+    pub fn mask(&self, parts: &[&[u8]]) -> [u8; 16] {
         let mut md5 = Md5::new_with_prefix(&self.octets);
         parts.iter().for_each(|part| md5.update(part));
         md5.finalize().into()
     }
 
-    fn message_authenticator(&self, packet: &[u8]) -> [u8; 16] {
+    pub fn message_authenticator(&self, packet: &[u8]) -> [u8; 16] {
         let mut hmac = self.hmac.clone();
         hmac.update(packet);
         hmac.finalize().into_bytes().into()
@@ -159,7 +159,7 @@ pub fn verify_accounting(secret: &Secret, request: &[u8], reply: &mut [u8]) -> R
 }
 
 /// Checks form, identifier and Response Authenticator, and leaves the authenticator of the request in its place.
-fn check_response(secret: &Secret, reply: &mut [u8], identifier: u8, authenticator: &[u8]) -> Result<(), String> {
+pub fn check_response(secret: &Secret, reply: &mut [u8], identifier: u8, authenticator: &[u8]) -> Result<(), String> {
     if reply.len() < 20 || reply.len() != usize::from(u16::from_be_bytes([reply[2], reply[3]])) {
         return Err(format!("{} octets, which is not what its length field says", reply.len()));
     }

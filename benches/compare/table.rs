@@ -7,6 +7,7 @@ struct Row {
     what: String,
     latchkey: String,
     peer: String,
+    hostapd: String,
     bound: String,
     kept: Option<bool>,
 }
@@ -20,17 +21,30 @@ pub struct Table {
 impl Table {
     /// A figure without a bound; `peer` is what FreeRADIUS came to, or empty.
     pub fn figure(&mut self, what: &str, latchkey: String, peer: String) {
-        self.push(Row { what: what.into(), latchkey, peer, bound: String::new(), kept: None });
+        self.compare(what, latchkey, peer, String::new(), None);
     }
 
     /// A figure with a bound, and whether it was kept.
     pub fn bound(&mut self, what: &str, latchkey: String, peer: String, bound: &str, kept: bool) {
-        self.push(Row { what: what.into(), latchkey, peer, bound: bound.into(), kept: Some(kept) });
+        self.compare(what, latchkey, peer, String::new(), Some((bound, kept)));
+    }
+
+    /// A figure of all three servers, and its bound if there is one.
+    pub fn compare(
+        &mut self,
+        what: &str,
+        latchkey: String,
+        peer: String,
+        hostapd: String,
+        bound: Option<(&str, bool)>,
+    ) {
+        let (bound, kept) = bound.map_or((String::new(), None), |(bound, kept)| (bound.into(), Some(kept)));
+        self.push(Row { what: what.into(), latchkey, peer, hostapd, bound, kept });
     }
 
     /// Shows what is known already: a run takes more than a minute, and may fail before the table is complete.
     fn push(&mut self, row: Row) {
-        eprintln!("  {}: {} {}", row.what.trim_start(), row.latchkey, row.peer);
+        eprintln!("  {}: {} {} {}", row.what.trim_start(), row.latchkey, row.peer, row.hostapd);
         self.rows.push(row);
     }
 
@@ -46,10 +60,14 @@ impl fmt::Display for Table {
             self.rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0).max(least)
         };
         let what = width(|row| &row.what, 4);
-        let (latchkey, peer, bound) =
-            (width(|row| &row.latchkey, 8), width(|row| &row.peer, 10), width(|row| &row.bound, 5));
-        writeln!(f, "{:what$}  {:>latchkey$}  {:>peer$}  {:bound$}", "", "latchkey", "FreeRADIUS", "bound")?;
-        writeln!(f, "{}", "-".repeat(what + latchkey + peer + bound + 14))?;
+        let (latchkey, peer) = (width(|row| &row.latchkey, 8), width(|row| &row.peer, 10));
+        let (hostapd, bound) = (width(|row| &row.hostapd, 7), width(|row| &row.bound, 5));
+        writeln!(
+            f,
+            "{:what$}  {:>latchkey$}  {:>peer$}  {:>hostapd$}  {:bound$}",
+            "", "latchkey", "FreeRADIUS", "hostapd", "bound"
+        )?;
+        writeln!(f, "{}", "-".repeat(what + latchkey + peer + hostapd + bound + 16))?;
         for row in &self.rows {
             let verdict = match row.kept {
                 Some(true) => "  kept",
@@ -57,8 +75,8 @@ impl fmt::Display for Table {
                 None => "",
             };
             let line = format!(
-                "{:what$}  {:>latchkey$}  {:>peer$}  {:bound$}{verdict}",
-                row.what, row.latchkey, row.peer, row.bound
+                "{:what$}  {:>latchkey$}  {:>peer$}  {:>hostapd$}  {:bound$}{verdict}",
+                row.what, row.latchkey, row.peer, row.hostapd, row.bound
             );
             writeln!(f, "{}", line.trim_end())?;
         }

@@ -202,7 +202,7 @@ mod tests {
         let files = Files::default();
         fs::write(dir.path().join("pki"), "in the way").expect("written");
         files.need_ca(&mut core);
-        assert!(matches!(core.pki.own(), OwnCa::None) && core.pki.troubles().len() == 1, "{:?}", core.pki.troubles());
+        assert!(matches!(core.pki.own(), OwnCa::None) && !core.pki.troubles().is_empty());
         fs::remove_file(dir.path().join("pki")).expect("removed");
         files.need_ca(&mut core);
         assert!(matches!(core.pki.own(), OwnCa::Whole(_)) && core.pki.troubles().is_empty());

@@ -413,3 +413,152 @@ fn the_words_for_hours() {
     let reason = Reason::OutsideHours { profile: "kids".into(), hours: "mon-fri 07:00-21:00".into(), local };
     assert_eq!(reason.to_string(), "outside the hours of profile 'kids' (mon-fri 07:00-21:00; it is Sat 23:10)");
 }
+
+mod eap {
+    use super::*;
+    use crate::pki::{CertificateInfo, Voucher};
+    use crate::registry::credential::{EapCredentials, EapPsk, KnownBy, Place};
+    use crate::registry::maker::{Admit, Maker};
+    use crate::secret::EapPskKey;
+
+    fn info() -> CertificateInfo {
+        CertificateInfo {
+            fingerprint: [1; 32],
+            issuer_hash: [2; 32],
+            issuer: "CN=ACME CA".into(),
+            subject: "CN=Cam 7".into(),
+            common_name: Some("Cam 7".into()),
+            serial: [7][..].into(),
+            subject_serial: None,
+            alt_names: Vec::new(),
+            public_key: [3; 32],
+            not_before: UnixTime(0),
+            not_after: None,
+            mud_url: Some("https://acme.example/cam.json".into()),
+        }
+    }
+
+    /// The registry of the other tests; cam, old, bad and phone prove themselves with EAP only.
+    fn registry(admit: Admit) -> Registry {
+        let mut registry = super::registry();
+        for (id, nai) in [(2, "cam"), (4, "phone"), (5, "old"), (6, "bad")] {
+            let mut device = registry.get(DeviceId(id)).cloned().expect("there");
+            let psk = EapPsk { nai: nai.into(), key: EapPskKey::new([id as u8; 16]) };
+            device.key = None;
+            device.eap = Some(Box::new(EapCredentials { psk: Some(psk), certificates: Vec::new(), serial: 1 }));
+            registry.apply(&Change::Put(vec![device]));
+        }
+        let maker =
+            Maker { name: "acme".into(), authorities: Vec::new(), profile: "media".into(), admit, crls: Vec::new() };
+        registry.apply(&Change::PutMaker(Box::new(maker)));
+        registry
+    }
+
+    fn decide_on(registry: &Registry, request: &Request<'_>) -> Result<Grant, Refusal> {
+        let config = Config::parse(CONFIG).expect("the configuration of the tests");
+        let view =
+            View { config: &config, registry, pairing: None, in_use: &|_, _| 2, zone: &Zone::utc(), clock_set: true };
+        decide(request, &view, NOW)
+    }
+
+    #[test]
+    fn devices_that_proved_who_they_are() {
+        let registry = registry(Admit::Listed);
+        for (id, from, expected) in [
+            (2, 77, Ok(("first_proof", Some(20), true))),
+            (1, 1, Ok(("proved_key", Some(20), false))),
+            (1, 77, Err("other_address")),
+            (2, 1, Err("address_of_other")),
+            (4, 77, Err("too_many")),
+            (5, 5, Err("expired")),
+            (6, 6, Err("blocked")),
+            (6, 77, Err("blocked")),
+            (3, 6, Err("blocked")),
+            (99, 77, Err("unknown_device")),
+            (8, 8, Err("profile_missing")),
+        ] {
+            let evidence = Evidence::Eap(Identified::Device(DeviceId(id)));
+            let decided = decide_on(&registry, &Request::new(mac(from), b"Home", None, evidence));
+            let short = match &decided {
+                Ok(grant) => {
+                    assert_eq!(grant.keys, Keys::None);
+                    Ok((grant.reason.code(), grant.vlan, grant.bind.is_some()))
+                }
+                Err(refusal) => Err(refusal.reason.code()),
+            };
+            assert_eq!(short, expected, "device {id} from {from}");
+        }
+    }
+
+    #[test]
+    fn newcomers_of_a_maker() {
+        let (info, maker) = (info(), Voucher::Maker("acme".into()));
+        for (admit, voucher, from, expected) in [
+            (Admit::Listed, &maker, 77, "not_listed"),
+            (Admit::Pending, &maker, 77, "not_approved"),
+            (Admit::All, &maker, 77, "maker_admitted"),
+            (Admit::All, &maker, 1, "address_of_other"),
+            (Admit::All, &maker, 6, "blocked"),
+            (Admit::All, &Voucher::Maker("other".into()), 77, "unknown_device"),
+            (Admit::All, &Voucher::Ourselves, 77, "unknown_device"),
+            (Admit::All, &Voucher::Registered, 77, "unknown_device"),
+        ] {
+            let registry = registry(admit);
+            let evidence = Evidence::Eap(Identified::Newcomer);
+            let request =
+                Request { certificate: Some((&info, voucher)), ..Request::new(mac(from), b"Home", None, evidence) };
+            let decided = decide_on(&registry, &request);
+            let code = decided.as_ref().map_or_else(|refusal| refusal.reason.code(), |grant| grant.reason.code());
+            assert_eq!(code, expected, "{admit} {voucher:?} {from}");
+            let Ok(grant) = decided else { continue };
+            let device = grant.register.expect("to be registered");
+            assert_eq!((&*device.name, &*device.profile, device.key.is_none()), ("cam-7", "media", true));
+            assert!(device.has_mac(mac(from)) && !device.has_room());
+            let certificate = &device.eap.as_ref().expect("has its certificate").certificates[0];
+            assert_eq!(certificate.known_by, KnownBy::Serial { issuer: [2; 32], serial: [7][..].into() });
+            assert_eq!(certificate.mud_url.as_deref(), Some("https://acme.example/cam.json"));
+        }
+    }
+
+    #[test]
+    fn wifi_keys_and_onboarding_keys_are_not_theirs() {
+        let mut registry = registry(Admit::Listed);
+        let mut cam = registry.get(DeviceId(2)).cloned().expect("there");
+        cam.macs = bound(2);
+        registry.apply(&Change::Put(vec![cam]));
+        let onboarding = Evidence::Handshake(Proof::Onboarding);
+        for evidence in [ADDRESS, onboarding] {
+            let decided = decide_on(&registry, &Request::new(mac(2), b"Welcome", None, evidence));
+            assert_eq!(decided.map_err(|refusal| refusal.reason), Err(Reason::NoWifiKey));
+        }
+        let offered = decide_on(&registry, &Request::new(mac(77), b"Home", None, ADDRESS)).expect("some wait");
+        assert_eq!(offered.keys, Keys::Offered(vec![DeviceId(3)]), "not cam's, which has none");
+    }
+
+    #[test]
+    fn places_hold_for_everybody() {
+        let mut registry = registry(Admit::Listed);
+        for id in [1, 2, 3] {
+            let mut device = registry.get(DeviceId(id)).cloned().expect("there");
+            device.places = vec![Place::Ssid(b"Home3"[..].into()), Place::Ap(mac(0xaa))];
+            registry.apply(&Change::Put(vec![device]));
+        }
+        let eap = Evidence::Eap(Identified::Device(DeviceId(2)));
+        for (ssid, ap, evidence, from, expected) in [
+            ("Home", Some(0xaa), eap, 77, "wrong_place"),
+            ("Home3", Some(0xbb), eap, 77, "wrong_place"),
+            ("Home3", Some(0xaa), eap, 77, "first_proof"),
+            ("Home", Some(0xaa), ADDRESS, 1, "wrong_place"),
+            ("Home3", Some(0xaa), ADDRESS, 1, "known_address"),
+            ("Home", Some(0xaa), proof(1), 1, "wrong_place"),
+            ("Home", Some(0xaa), ADDRESS, 77, "unknown_device"),
+            ("Home3", Some(0xbb), ADDRESS, 77, "unknown_device"),
+            ("Home3", Some(0xaa), ADDRESS, 77, "offered"),
+        ] {
+            let request = Request::new(mac(from), ssid.as_bytes(), ap.map(mac), evidence);
+            let decided = decide_on(&registry, &request);
+            let code = decided.map_or_else(|refusal| refusal.reason.code(), |grant| grant.reason.code());
+            assert_eq!(code, expected, "{ssid} {ap:?} {evidence:?} from {from}");
+        }
+    }
+}

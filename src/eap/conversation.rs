@@ -86,8 +86,8 @@ enum State {
     Over,
 }
 
-/// The response that was answered last, as far as needed to know it again. A digest that is not proof against collisions
-/// will do: all it can bring about is that the same request is sent once more.
+/// The response that was answered last, as far as needed to know it again. A digest that is not proof against
+/// collisions will do: all it can bring about is that the same request is sent once more.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Fingerprint(u64);
 
@@ -117,8 +117,9 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// Begins with what the NAS has sent without a State: an EAP-Response/Identity, or nothing at all (EAP-Start, RFC 3579,
-    /// 2.1), which is answered by an EAP-Request/Identity. After [`Step::Discard`] and [`Step::Reject`] there is nothing to go on with.
+    /// Begins with what the NAS has sent without a State: an EAP-Response/Identity, or nothing at all (EAP-Start,
+    /// RFC 3579, 2.1), which is answered by an EAP-Request/Identity. After [`Step::Discard`] and [`Step::Reject`] there
+    /// is nothing to go on with.
     ///
     /// An answer to anything else is refused and not discarded: so a device in the middle of a conversation that went
     /// with a restart begins anew at once.
@@ -237,7 +238,8 @@ impl Conversation {
         }
     }
 
-    /// What the device calls itself outside of the method (RFC 3748, 5.1); empty as long as it has not said. Not proved.
+    /// What the device calls itself outside of the method (RFC 3748, 5.1), which proves nothing; empty as long as it
+    /// has not said.
     pub fn identity(&self) -> &[u8] {
         &self.identity
     }

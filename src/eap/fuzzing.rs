@@ -1,4 +1,5 @@
-//! The entries of the fuzz targets: conversations of somebody without a key, and of somebody with one on a hostile network.
+//! The entries of the fuzz targets: conversations of somebody without a key, and of somebody with one on a hostile
+//! network.
 
 use super::conversation::{Conversation, Hint, MAX_OCTETS, Step};
 use super::psk::peer::{Answer, Peer};
@@ -36,8 +37,8 @@ fn with<R>(count: &mut u8, f: impl FnOnce(&mut Context<'_>) -> R) -> R {
     })
 }
 
-/// Reads pieces of `data` as what a supplicant sends, one after the other: a length, a mode, and octets, which are a whole
-/// packet or the body of a response to the request that is out.
+/// Reads pieces of `data` as what a supplicant sends, one after the other: a length, a mode, and octets, which are a
+/// whole packet or the body of a response to the request that is out.
 ///
 /// # Panics
 /// If somebody without a key gets in, or the codec contradicts itself: that is what the fuzzer looks for.

@@ -12,7 +12,7 @@ mod audit;
 use super::grants::{Credential, Onboarding};
 use super::stations::Bss;
 use super::{Core, stations};
-use crate::config::Backend;
+use crate::config::{Backend, Ssid};
 use crate::mac::MacAddr;
 use crate::registry::device::{Change, Device, DeviceId};
 use crate::time::UnixTime;
@@ -350,8 +350,9 @@ impl Core {
 
     /// It is where hostapd asks over RADIUS, and remembers the answers.
     fn asked_for(&self, mac: MacAddr) -> bool {
-        let asks =
-            |bss: &stations::Bss| self.config.ssid(&bss.ssid).is_some_and(|ssid| ssid.backend == Backend::Radius);
+        // With EAP alone there is no answer before the handshake to remember.
+        let remembers = |ssid: &Ssid| ssid.backend == Backend::Radius && ssid.security.has_keys();
+        let asks = |bss: &stations::Bss| self.config.ssid(&bss.ssid).is_some_and(remembers);
         self.stations.bsses().any(|(_, bss)| bss.has(mac) && asks(bss))
     }
 

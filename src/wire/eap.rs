@@ -148,8 +148,8 @@ pub struct Packet<'a> {
 }
 
 impl<'a> Packet<'a> {
-    /// Reads a packet. Octets beyond Length are padding and left out (RFC 3748, 4.1); a type below 256 of Vendor-Id 0 in
-    /// expanded form is the same as in one octet (RFC 3748, 5.7).
+    /// Reads a packet. Octets beyond Length are padding and left out (RFC 3748, 4.1); a type below 256 of Vendor-Id 0
+    /// in expanded form is the same as in one octet (RFC 3748, 5.7).
     ///
     /// # Errors
     /// If it is not as RFC 3748, 4 says; such a packet is to be discarded.
@@ -206,8 +206,8 @@ impl<'a> Packet<'a> {
         self.octets
     }
 
-    /// The types a Nak asks for instead, as they are written; type 0 of a Legacy Nak (RFC 3748, 5.3.1) and `Type::NAK` of
-    /// an Expanded Nak (RFC 3748, 5.3.2) say "no alternative" and are left out. Nothing for other packets.
+    /// The methods a Nak asks for instead, in its order (RFC 3748, 5.3). Type 0, which says "no alternative", and other
+    /// types that are no methods are left out. Nothing for other packets.
     pub fn wanted(&self) -> impl Iterator<Item = Type> + use<'a> {
         let nak = self.code == Code::Response && self.kind == Some(Type::NAK);
         let (legacy, expanded) = match (nak, self.expanded) {

@@ -3,6 +3,8 @@
 # socket. A third network has WPA3 with RADIUS. Read by guest.sh, which sets these:
 # shellcheck disable=SC2154
 : "$run" "$out" "$rig" "$socket"
+# shellcheck source-path=SCRIPTDIR source=guest-stations.sh
+. $rig/guest-stations.sh
 
 # ---- latchkey ----
 secret=$(head -c 18 /dev/urandom | base64)
@@ -129,18 +131,6 @@ device aircam 10 00:00:5e:00:53:08 Air iot --mac 00:00:5e:00:53:08
 mac[newcomer]=da:a1:19:00:00:09 radio[newcomer]=11 network_of[newcomer]=Home passphrase[newcomer]=$onboarding_key
 mac[copycat]=00:00:5e:00:53:0a radio[copycat]=12 network_of[copycat]=Home passphrase[copycat]=${passphrase[lamp]}
 
-# Their radios move into namespaces of their own, so that traffic can only take the air.
-place() {
-    local name=$1 interface=wlan${radio[$1]}
-    give_address "$name"
-    hardware[$name]=${mac[$name]}
-    ip netns add "$name"
-    iw phy "$(<"/sys/class/net/$interface/phy80211/name")" set netns name "$name"
-    ip -n "$name" -batch - <<BATCH
-link set $interface address ${mac[$name]} name wlan
-address add ${address[$name]}/24 brd + dev wlan
-BATCH
-}
 # arrive NAME: starts its supplicant with the key that was typed into it.
 arrive() {
     local name=$1 channel key=${passphrase[$1]} method
@@ -181,33 +171,6 @@ for name in "${names[@]}" newcomer; do
 done
 arrive copycat
 
-# eventually WHAT SECONDS EXPECTED COMMAND...: a row, when the command says what is expected or the time is over.
-eventually() {
-    local what=$1 seconds=$2 expected=$3 got
-    shift 3
-    is_expected() {
-        got=$("$@")
-        [ "$got" = "$expected" ]
-    }
-    wait_for "$seconds" is_expected "$@"
-    result "$what" "$expected" "$got"
-}
-
-# What latchkey says of a station: "lamp on wlan0 in VLAN 20, WPA2-PSK".
-on_air() {
-    lk --json stations | jq -r --arg mac "${mac[$1]}" \
-        '[.stations[] | select(.mac == $mac) | "\(.device // "unknown") on \(.bss) in VLAN \(.vlan), \(.akm)"] | join("; ") | if . == "" then "nothing" else . end'
-}
-# Which bridge the kernel has the station's interface in.
-bridge_of() {
-    local interface
-    for interface in /sys/class/net/wlan[012].*; do
-        iw dev "${interface##*/}" station dump | grep -q "^Station ${mac[$1]} " || continue
-        basename "$(readlink -f "$interface/master")"
-        return
-    done
-    echo none
-}
 expect_air() {
     eventually "$1 among the stations" 30 "$2" on_air "$1"
     eventually "$1 is in bridge" 10 "$3" bridge_of "$1"

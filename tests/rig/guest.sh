@@ -71,6 +71,15 @@ if [ "$mode" = file ]; then
     exit 0
 fi
 
+if [ "$mode" = eap ]; then
+    echo "hostapd $(hostapd -v 2>&1 | sed -n 's/^hostapd v//p') with IEEE 802.1X: devices authenticate with EAP" >$run/title.txt
+    . $rig/guest-eap.sh
+    save
+    printf 'complete\t%s\n' "$(wc -l <$out/results.tsv)" >>$out/results.tsv
+    log "done"
+    exit 0
+fi
+
 # ---- the cast, from scenario.txt ----
 names=()
 declare -A when mac network profile registered key vlan reason radio passphrase

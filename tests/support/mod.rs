@@ -1,6 +1,7 @@
 //! The real daemon in a directory of its own, for the integration tests.
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 
+pub mod eap;
 pub mod hostapd;
 
 use nix::sys::signal::{Signal, kill};

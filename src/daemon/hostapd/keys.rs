@@ -110,7 +110,7 @@ impl Bss {
                             backend 'psk-file' where hostapd cannot do RADIUS (wpad-basic)";
                 self.say(true, format!("hostapd has no RADIUS server for this BSS, so it asks nobody: {mend}"));
             } else {
-                let limits = if ssid.security == Security::Wpa2 {
+                let limits = if matches!(ssid.security, Security::Wpa2 | Security::Enterprise | Security::Wired) {
                     ""
                 } else {
                     "; WPA3 that way needs hostapd 2.11 with macaddr_acl=2 and sae_pwe=0, knows devices by address only, and \

@@ -213,10 +213,13 @@ impl Method for Server {
         match &self.state {
             State::WaitMessage2(_) => "the proposal of EAP-PSK",
             State::Authenticated(_) => "its proof of the EAP-PSK key",
-            State::WaitMessage4(wait) if wait.admitted => "our proof of the EAP-PSK key",
-            State::WaitMessage4(_) => "being refused within EAP-PSK",
+            State::WaitMessage4(_) => "our proof of the EAP-PSK key",
             State::Over => "the end of EAP-PSK",
         }
+    }
+
+    fn failed(&self) -> Option<Problem> {
+        matches!(&self.state, State::WaitMessage4(wait) if !wait.admitted).then_some(Problem::Refused)
     }
 }
 

@@ -23,7 +23,7 @@ const TYPE: u8 = 13;
 /// Code, identifier, length and type of an EAP packet, in front of the type-data.
 const EAP_HEADER: usize = 5;
 /// Octets of memory of a connection between two messages, measured: rustls keeps a buffer of 4096 for each.
-const CONNECTION_OCTETS: usize = 8 * 1024;
+const CONNECTION_OCTETS: usize = 10 * 1024;
 
 /// One device's exchange.
 pub struct Tls {

@@ -251,7 +251,7 @@ fn eap_is_refused_with_eap_failure_and_proxy_states_come_back() {
     let packet = rig.request(|builder| {
         builder.push(AttributeType::CALLED_STATION_ID, called.as_bytes()).expect("fits");
         builder.push(AttributeType::CALLING_STATION_ID, mac(1).to_string().as_bytes()).expect("fits");
-        builder.push_eap_message(&[2, 77, 0, 5, 1]).expect("fits");
+        builder.push_eap_message(&[2, 77, 0, 6, 13, 0]).expect("fits");
         builder.push(AttributeType::PROXY_STATE, b"one").expect("fits");
         builder.push(AttributeType::PROXY_STATE, b"two").expect("fits");
     });
@@ -260,7 +260,7 @@ fn eap_is_refused_with_eap_failure_and_proxy_states_come_back() {
     assert_eq!(reply.find(AttributeType::EAP_MESSAGE), Some(&[4, 77, 0, 4][..]));
     let states: Vec<&[u8]> = reply.find_all(AttributeType::PROXY_STATE).map(|a| a.value).collect();
     assert_eq!(states, [b"one", b"two"]);
-    assert_eq!(rig.last().2, "unsupported");
+    assert_eq!(rig.last().2, "eap_protocol");
 }
 
 #[test]

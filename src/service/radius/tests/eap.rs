@@ -452,11 +452,51 @@ fn only_where_it_may_be() {
     assert_eq!(rig.ask(&packet), rejected(), "its key is not offered");
 }
 
+#[test]
+fn a_device_that_may_not_stay_is_taken_off_the_air() {
+    use crate::service::revocation::{Order, Why};
+    // Any address may be its: only what it proved says whose this one is.
+    let before = Device { bind: Bind::Any, ..cam() };
+    let with_other_key = {
+        let psk = EapPsk { nai: NAI.into(), key: psk_key(2) };
+        let eap = EapCredentials { psk: Some(psk), certificates: Vec::new(), serial: 2 };
+        Device { eap: Some(Box::new(eap)), ..before.clone() }
+    };
+    let elsewhere = Device { places: vec![Place::Ssid(b"Home"[..].into())], ..before.clone() };
+    for (change, expected) in [
+        (Change::Put(vec![before.clone()]), None),
+        (Change::Put(vec![Device { blocked: true, ..before.clone() }]), Some(Why::Blocked)),
+        (Change::Put(vec![with_other_key]), Some(Why::NewCredential)),
+        (Change::Put(vec![elsewhere]), Some(Why::WrongPlace)),
+        (Change::Put(vec![Device { profile: "media".into(), ..before.clone() }]), Some(Why::NewProfile)),
+        (Change::Put(vec![Device { expires: Some(UnixTime(1_800_000_001)), ..before.clone() }]), Some(Why::Expired)),
+        (Change::Remove(DeviceId(1)), Some(Why::Removed)),
+    ] {
+        let mut rig = Rig::eap(vec![before.clone()]);
+        let bssid = MacAddr::parse_bytes(AP.as_bytes()).ok();
+        rig.core.stations.up(&"wlan0".into(), b"Office", bssid);
+        let (end, _) = rig.psk(mac(9), OFFICE, &mut PskPeer::new(NAI.as_bytes(), &psk_key(1)));
+        assert_eq!(end.code, Code::ACCESS_ACCEPT);
+        rig.core.stations.connected("wlan0", mac(9));
+        // So long that it is not only because it was just let in.
+        rig.pass(60);
+        assert!(rig.core.revocation.take_orders().is_empty());
+        rig.core.apply(std::slice::from_ref(&change));
+        rig.pass(1);
+        let orders = rig.core.revocation.take_orders();
+        let off = orders.iter().find_map(|order| match order {
+            Order::Off { mac: whom, why, ban, .. } if *whom == mac(9) => Some((*why, *ban)),
+            _ => None,
+        });
+        assert_eq!(off, expected.map(|why| (why, false)), "{change:?}");
+    }
+}
+
 /// A maker, one of its devices, and a server with a certificate of its own.
 struct Factory {
     server_ca: Authority,
     maker: Authority,
-    random: Box<dyn FnMut(&mut [u8])>,
+    random: crate::service::Random,
 }
 
 impl Factory {
