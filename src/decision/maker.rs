@@ -13,10 +13,10 @@ use std::sync::Arc;
 /// The longest name of a device, in octets.
 const MAX_NAME: usize = 32;
 
-/// A certificate as it is registered: known by its issuer and serial number.
-pub fn registered(info: &CertificateInfo, now: UnixTime) -> Certificate {
+/// A certificate of a maker as it is registered: known by its issuer and serial number.
+pub fn registered(maker: &Arc<str>, info: &CertificateInfo, now: UnixTime) -> Certificate {
     Certificate {
-        known_by: KnownBy::Serial { issuer: info.issuer_hash, serial: info.serial.clone() },
+        known_by: KnownBy::Serial { maker: maker.clone(), issuer: info.issuer_hash, serial: info.serial.clone() },
         subject: info.subject.clone(),
         not_after: info.not_after,
         mud_url: info.mud_url.clone(),
@@ -53,7 +53,7 @@ impl Case<'_> {
 
     fn register_of(&self, maker: &Maker, info: &CertificateInfo) -> Device {
         let registry = self.view.registry;
-        let eap = EapCredentials { psk: None, certificates: vec![registered(info, self.now)], serial: 1 };
+        let eap = EapCredentials { psk: None, certificates: vec![registered(&maker.name, info, self.now)], serial: 1 };
         Device {
             id: registry.next_id(),
             name: free_or_numbered(&name_of(maker, info), registry),

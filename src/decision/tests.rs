@@ -515,8 +515,12 @@ mod eap {
             assert_eq!((&*device.name, &*device.profile, device.key.is_none()), ("cam-7", "media", true));
             assert!(device.has_mac(mac(from)) && !device.has_room());
             let certificate = &device.eap.as_ref().expect("has its certificate").certificates[0];
-            assert_eq!(certificate.known_by, KnownBy::Serial { issuer: [2; 32], serial: [7][..].into() });
+            assert_eq!(certificate.known_by, KnownBy::serial(&info, voucher).expect("of a maker"));
             assert_eq!(certificate.mud_url.as_deref(), Some("https://acme.example/cam.json"));
+            // Another maker may name its CA like this issuer: its certificate of this number is another one.
+            let stored = Registry::load(vec![(*device).clone()], vec![], vec![], DeviceId(100));
+            assert!(stored.by_certificate(&info, voucher).is_some());
+            assert!(stored.by_certificate(&info, &Voucher::Maker("rogue".into())).is_none());
         }
     }
 

@@ -137,7 +137,7 @@ impl fmt::Debug for Issued {
 impl Issued {
     /// How the registry knows it.
     pub fn known_by(&self) -> KnownBy {
-        KnownBy::Serial { issuer: self.info.issuer_hash, serial: self.info.serial.clone() }
+        KnownBy::Serial { maker: "".into(), issuer: self.info.issuer_hash, serial: self.info.serial.clone() }
     }
 
     /// Key, certificate and the CA's certificate in one file for the device (PKCS#12, `.p12`), which the password opens.

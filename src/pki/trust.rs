@@ -98,7 +98,7 @@ impl Trust {
             match &certificate.known_by {
                 KnownBy::Fingerprint(fingerprint) => drop(trust.certificates.insert(*fingerprint)),
                 KnownBy::PublicKey(key) => drop(trust.public_keys.insert(*key)),
-                KnownBy::Serial { issuer, serial } if certificate.issued => {
+                KnownBy::Serial { issuer, serial, .. } if certificate.issued => {
                     trust.issued.insert((*issuer, serial.clone()));
                 }
                 KnownBy::Serial { .. } | KnownBy::SubjectSerial { .. } | KnownBy::AltName { .. } => {}

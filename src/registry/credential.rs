@@ -1,5 +1,6 @@
 //! What a device proves itself with over EAP. Its Wi-Fi key, which is older, is a field of the device.
 
+use crate::pki::{CertificateInfo, Voucher};
 use crate::secret::EapPskKey;
 use crate::time::UnixTime;
 use std::sync::Arc;
@@ -46,8 +47,10 @@ pub struct Certificate {
 pub enum KnownBy {
     /// SHA-256 of the whole certificate (DER): this one and no other; who signed it does not matter.
     Fingerprint([u8; 32]),
-    /// Issuer and serial number: SHA-256 of the issuer's distinguished name (DER), and the serial number's octets.
+    /// Issuer and serial number, in certificates of one maker or our own: another maker could name its CA like this issuer.
     Serial {
+        /// The maker's name; empty for what was issued here.
+        maker: Arc<str>,
         /// SHA-256 of the issuer's name.
         issuer: [u8; 32],
         /// The serial number, big endian, without leading zeros.
@@ -69,6 +72,18 @@ pub enum KnownBy {
     },
     /// A raw public key (RFC 7250): SHA-256 of the SubjectPublicKeyInfo (DER).
     PublicKey([u8; 32]),
+}
+
+impl KnownBy {
+    /// By issuer and serial number, where somebody vouches for the issuer.
+    pub fn serial(info: &CertificateInfo, voucher: &Voucher) -> Option<KnownBy> {
+        let maker: Arc<str> = match voucher {
+            Voucher::Maker(maker) => maker.clone(),
+            Voucher::Ourselves => "".into(),
+            Voucher::Registered => return None,
+        };
+        Some(KnownBy::Serial { maker, issuer: info.issuer_hash, serial: info.serial.clone() })
+    }
 }
 
 /// Where a device may be: any of these, anywhere if there is none. An SSID and an AP both given must both fit.

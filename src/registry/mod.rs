@@ -135,9 +135,9 @@ impl Registry {
     /// The device that is known by a certificate: by exactly this one first, then by what its maker vouches for.
     pub fn by_certificate(&self, info: &CertificateInfo, voucher: &Voucher) -> Option<&Device> {
         let find = |known_by: KnownBy| self.by_certificate.get(&known_by);
-        let serial = KnownBy::Serial { issuer: info.issuer_hash, serial: info.serial.clone() };
-        let exact = [KnownBy::Fingerprint(info.fingerprint), KnownBy::PublicKey(info.public_key), serial];
-        let exact = exact.into_iter().find_map(find);
+        let exact = [KnownBy::Fingerprint(info.fingerprint), KnownBy::PublicKey(info.public_key)];
+        let serial = KnownBy::serial(info, voucher);
+        let exact = exact.into_iter().chain(serial).find_map(find);
         let vouched = || {
             let Voucher::Maker(maker) = voucher else { return None };
             let serial = info.subject_serial.iter().cloned();

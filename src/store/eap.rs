@@ -136,6 +136,7 @@ impl<'c> Put<'c> {
 enum Any<'a> {
     Text(&'a str),
     Blob(&'a [u8]),
+    Octets(Vec<u8>),
 }
 
 impl ToSql for Any<'_> {
@@ -143,6 +144,7 @@ impl ToSql for Any<'_> {
         Ok(match self {
             Any::Text(text) => ToSqlOutput::Owned(Value::Text((*text).to_owned())),
             Any::Blob(octets) => ToSqlOutput::Borrowed(ValueRef::Blob(octets)),
+            Any::Octets(octets) => ToSqlOutput::Borrowed(ValueRef::Blob(octets)),
         })
     }
 }
@@ -151,7 +153,10 @@ impl ToSql for Any<'_> {
 fn columns(known_by: &KnownBy) -> (&'static str, Any<'_>, Any<'_>) {
     match known_by {
         KnownBy::Fingerprint(hash) => ("fingerprint", Any::Text(""), Any::Blob(hash)),
-        KnownBy::Serial { issuer, serial } => ("serial", Any::Blob(issuer), Any::Blob(serial)),
+        // The maker's name follows the 32 octets of the issuer.
+        KnownBy::Serial { maker, issuer, serial } => {
+            ("serial", Any::Octets([issuer, maker.as_bytes()].concat()), Any::Blob(serial))
+        }
         KnownBy::SubjectSerial { maker, serial } => ("subject-serial", Any::Text(maker), Any::Text(serial)),
         KnownBy::AltName { maker, name } => ("alt-name", Any::Text(maker), Any::Text(name)),
         KnownBy::PublicKey(hash) => ("public-key", Any::Text(""), Any::Blob(hash)),
@@ -219,7 +224,12 @@ fn certificate(row: &Row<'_>) -> Result<Certificate, LoadError> {
     };
     let known_by = match &*text(1)? {
         "fingerprint" => KnownBy::Fingerprint(hash(3)?),
-        "serial" => KnownBy::Serial { issuer: hash(2)?, serial: blob(row, 3)?.into() },
+        "serial" => {
+            let (issuer, maker) =
+                blob(row, 2)?.split_first_chunk().ok_or_else(|| content("certificate", "no issuer"))?;
+            let maker = str::from_utf8(maker).map_err(|_| content("certificate", "a maker that is no text"))?;
+            KnownBy::Serial { maker: maker.into(), issuer: *issuer, serial: blob(row, 3)?.into() }
+        }
         "subject-serial" => KnownBy::SubjectSerial { maker: text(2)?, serial: text(3)? },
         "alt-name" => KnownBy::AltName { maker: text(2)?, name: text(3)? },
         "public-key" => KnownBy::PublicKey(hash(3)?),

@@ -55,7 +55,7 @@ pub fn approve(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiEr
                 let message = format!("its certificate is registered for '{}' already", other.name);
                 return Err(ApiError::field("certificate_taken", "mac", message));
             }
-            let certificates = vec![registered(info, now.wall)];
+            let certificates = vec![registered(maker, info, now.wall)];
             approved.eap = Some(Box::new(EapCredentials { psk: None, certificates, serial: 1 }));
             approved.bind = Bind::First;
             format!("It proves itself with its certificate ({}), for which the maker {maker} vouches.", info.subject)

@@ -98,8 +98,10 @@ fn eap(eap: &EapCredentials) -> Value {
             "known_by": kind,
             "value": value,
             "maker": match &certificate.known_by {
-                KnownBy::SubjectSerial { maker, .. } | KnownBy::AltName { maker, .. } => Some(&**maker),
-                KnownBy::Fingerprint(_) | KnownBy::Serial { .. } | KnownBy::PublicKey(_) => None,
+                KnownBy::Serial { maker, .. } | KnownBy::SubjectSerial { maker, .. } | KnownBy::AltName { maker, .. } => {
+                    Some(&**maker).filter(|maker| !maker.is_empty())
+                }
+                KnownBy::Fingerprint(_) | KnownBy::PublicKey(_) => None,
             },
             "subject": Some(&*certificate.subject).filter(|subject| !subject.is_empty()),
             "not_after": certificate.not_after.map(|at| at.to_string()),

@@ -36,7 +36,7 @@ pub fn with_everything(id: u32, name: &str) -> Device {
             psk: Some(EapPsk { nai: format!("{name}.x3k7@home").into(), key: EapPskKey::new([d; 16]) }),
             certificates: vec![
                 certificate(KnownBy::Fingerprint(hash)),
-                certificate(KnownBy::Serial { issuer: hash, serial: [0x7f, 0, 0xff, d].into() }),
+                certificate(KnownBy::Serial { maker: "acme".into(), issuer: hash, serial: [0x7f, 0, 0xff, d].into() }),
                 certificate(KnownBy::SubjectSerial { maker: maker(), serial: format!("SN {id}").into() }),
                 certificate(KnownBy::AltName { maker: maker(), name: format!("{name}.acme.example").into() }),
                 bare,

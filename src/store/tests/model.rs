@@ -143,7 +143,11 @@ fn any_certificate() -> impl Strategy<Value = Certificate> {
         match kind {
             0 => KnownBy::Fingerprint([n; 32]),
             1 => KnownBy::PublicKey([n; 32]),
-            2 => KnownBy::Serial { issuer: [n; 32], serial: text.as_bytes().into() },
+            2 => KnownBy::Serial {
+                maker: ["", "acme"][usize::from(n % 2)].into(),
+                issuer: [n; 32],
+                serial: text.as_bytes().into(),
+            },
             3 => KnownBy::SubjectSerial { maker, serial: text },
             _ => KnownBy::AltName { maker, name: text },
         }
