@@ -259,9 +259,7 @@ fn makers_whose_devices_are_listed() {
         both(&home, &device, Run::is_refused);
         assert_said(&home, &serial);
         latchkey(&home, &["device", "add", &name, "--maker", "acme", "--serial-number", &serial]);
-        both(&home, &device, |run| {
-            run.is_let_in(1, "20");
-        });
+        both(&home, &device, |run| run.is_let_in(1, "20"));
     }
     // By the name in subjectAltName; by fingerprint, whoever signed it.
     let wanted = Wanted {
@@ -270,17 +268,13 @@ fn makers_whose_devices_are_listed() {
     };
     let device = ca.issue(&wanted);
     latchkey(&home, &["device", "add", "probe", "--maker", "acme", "--alt-name", "probe.acme.example"]);
-    both(&home, &device, |run| {
-        run.is_let_in(1, "20");
-    });
+    both(&home, &device, |run| run.is_let_in(1, "20"));
     let nobody = Ca::new(&home.path(""), "nobody-ca", Kind::P256);
     let device = nobody.issue(&Wanted::device("/CN=sensor"));
     both(&home, &device, Run::is_refused);
     assert_said(&home, "a CA nobody registered");
     latchkey(&home, &["device", "add", "sensor", "--certificate-file", device.certificate.to_str().unwrap()]);
-    both(&home, &device, |run| {
-        run.is_let_in(1, "20");
-    });
+    both(&home, &device, |run| run.is_let_in(1, "20"));
 }
 
 #[test]
@@ -293,9 +287,7 @@ fn makers_whose_devices_wait_for_approval() {
     let pending = shown(&home.latchkey(&["pending", "list"]));
     assert!(pending.contains(STATION) && pending.contains("AC-77"), "{pending}");
     latchkey(&home, &["pending", "approve", STATION, "kettle", "--profile", "iot"]);
-    both(&home, &device, |run| {
-        run.is_let_in(1, "20");
-    });
+    both(&home, &device, |run| run.is_let_in(1, "20"));
     // That one, and no other of the maker.
     let other = ca.issue(&Wanted::idevid("/serialNumber=AC-78/CN=Kettle", Kind::P256));
     both(&home, &other, Run::is_refused);
@@ -318,9 +310,7 @@ fn makers_whose_devices_register_themselves() {
     assert_eq!(devices.as_array().map(Vec::len), Some(1), "{devices}");
     let shown = shown(&home.latchkey(&["device", "show", devices[0]["name"].as_str().unwrap()]));
     assert!(shown.contains("https://acme.example/cam.json") && shown.contains("AC-1"), "{shown}");
-    both(&home, &device, |run| {
-        run.is_let_in(1, "30");
-    });
+    both(&home, &device, |run| run.is_let_in(1, "30"));
     let devices = latchkey(&home, &["device", "list"])["devices"].take();
     assert_eq!(devices.as_array().map(Vec::len), Some(1), "registered once: {devices}");
 }
@@ -349,9 +339,7 @@ fn certificates_that_do_not_count() {
     });
     both(&home, &revoked, Run::is_refused);
     assert_said(&home, "is revoked");
-    both(&home, &good, |run| {
-        run.is_let_in(1, "30");
-    });
+    both(&home, &good, |run| run.is_let_in(1, "30"));
     // The alert comes before the failure, so that the device can say why.
     let run = eapol_test(&home, &tls(&own_ca(&home), &revoked, "1.2"), &[]);
     assert!(

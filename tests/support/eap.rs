@@ -181,7 +181,7 @@ pub struct Run {
 impl Run {
     /// Asserts that it was let in, with keys on both sides each time, in this VLAN.
     #[track_caller]
-    pub fn is_let_in(&self, times: usize, vlan: &str) -> &Run {
+    pub fn is_let_in(&self, times: usize, vlan: &str) {
         assert!(self.accepted, "{}\n{}", self.text, self.log);
         let keys = format!("MPPE keys OK: {times}  mismatch: 0");
         assert!(self.text.contains(&keys), "not \"{keys}\": {}", self.text);
@@ -189,7 +189,6 @@ impl Run {
         let hex: String = vlan.bytes().map(|b| format!("{b:02x}")).collect();
         let value = format!("{group}      Value: {hex}\n");
         assert_eq!(self.text.matches(&value).count(), times, "not in VLAN {vlan}: {}", self.text);
-        self
     }
 
     /// Asserts that it was refused, with an EAP-Failure, not by silence.

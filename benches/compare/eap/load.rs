@@ -56,6 +56,9 @@ struct Session {
     slot: usize,
 }
 
+/// What is to be sent next: the EAP packet, and the State it goes with.
+type Following = (Session, Vec<u8>, Vec<u8>);
+
 /// A NAS.
 pub struct Load {
     socket: UdpSocket,
@@ -155,7 +158,7 @@ impl Load {
         packet: &mut [u8],
         until: Until,
         outcome: &mut Outcome,
-    ) -> Result<Option<(Session, Vec<u8>, Vec<u8>)>, String> {
+    ) -> Result<Option<Following>, String> {
         let failed = |session: &Session, what: &str| format!("{}: {what}", session.peer.name());
         let reply = radius::read(&self.secret, packet, session.identifier, &session.authenticator)
             .map_err(|e| failed(&session, &e))?;

@@ -18,7 +18,6 @@ use rustls::SupportedProtocolVersion;
 use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
 use serde_json::{Value, json};
-use servers::Peer;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -267,8 +266,8 @@ pub fn run(dir: &Path, fleet: &[Device], table: &mut Table) -> Result<(), String
         }
     }
     ours.server.stop()?;
-    half_open(&home, fleet, &devices, Work::Psk, [&hostapd, &hostapd], table)?;
-    half_open(&home, fleet, &devices, Work::Full(&TLS12), [&freeradius, &hostapd], table)?;
+    half_open(dir, &home, fleet, &devices, Work::Psk, table)?;
+    half_open(dir, &home, fleet, &devices, Work::Full(&TLS12), table)?;
     eprintln!("hostapd {}, FreeRADIUS {}", hostapd.version, freeradius.version);
     Ok(())
 }
@@ -318,15 +317,16 @@ fn rows(work: Work, [ours, theirs, hostapd]: [Option<Figures>; 3], table: &mut T
 }
 
 /// Conversations that are begun and left after one response: what one costs, and that many stay bounded. Those are of
-/// registered addresses: of others latchkey takes 20 a second.
+/// registered addresses: of others latchkey takes 20 a second. All servers are new ones, which have no memory to use again.
 fn half_open(
+    dir: &Path,
     home: &Home,
     fleet: &[Device],
     devices: &Devices,
     work: Work,
-    [freeradius, hostapd]: [&Peer; 2],
     table: &mut Table,
 ) -> Result<(), String> {
+    let dir = &dir.join(if work == Work::Psk { "half-open-psk" } else { "half-open-tls" });
     let open = |server: &Server, address, secret: &str, most| -> Result<(f64, load::Outcome), String> {
         let before = server.rss()?;
         let mut load = Load::new(address, secret)?;
@@ -343,9 +343,12 @@ fn half_open(
     let first = open(&ours.server, ours.address, latchkey::SECRET, HALF_OPEN)?;
     let theirs = match work {
         Work::Psk => None,
-        _ => Some(open(&freeradius.server, freeradius.address, SECRET, HALF_OPEN)?),
+        _ => {
+            let freeradius = servers::freeradius(dir, &devices.certificates)?;
+            Some(open(&freeradius.server, freeradius.address, SECRET, HALF_OPEN)?)
+        }
     };
-    std::thread::sleep(HOSTAPD_PAUSE);
+    let hostapd = servers::hostapd(dir, &devices.keys, &devices.certificates, false)?;
     let hostapd = open(&hostapd.server, hostapd.address, SECRET, HALF_OPEN)?;
     let name = work.name();
     table.compare(
