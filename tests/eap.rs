@@ -259,7 +259,8 @@ fn makers_whose_devices_are_listed() {
         both(&home, &device, Run::is_refused);
         assert_said(&home, &serial);
         latchkey(&home, &["device", "add", &name, "--maker", "acme", "--serial-number", &serial]);
-        both(&home, &device, |run| run.is_let_in(1, "20"));
+        // In the maker's profile, as nobody said another.
+        both(&home, &device, |run| run.is_let_in(1, "30"));
     }
     // By the name in subjectAltName; by fingerprint, whoever signed it.
     let wanted = Wanted {
@@ -268,7 +269,7 @@ fn makers_whose_devices_are_listed() {
     };
     let device = ca.issue(&wanted);
     latchkey(&home, &["device", "add", "probe", "--maker", "acme", "--alt-name", "probe.acme.example"]);
-    both(&home, &device, |run| run.is_let_in(1, "20"));
+    both(&home, &device, |run| run.is_let_in(1, "30"));
     let nobody = Ca::new(&home.path(""), "nobody-ca", Kind::P256);
     let device = nobody.issue(&Wanted::device("/CN=sensor"));
     both(&home, &device, Run::is_refused);
