@@ -11,6 +11,7 @@ mod keyfile;
 mod logging;
 mod network;
 mod pki;
+mod random;
 mod reload;
 mod udp;
 mod work;
@@ -257,13 +258,8 @@ fn build_core(
 ) -> Core {
     let registry = Registry::load(loaded.devices, loaded.ignored, loaded.seen, DeviceId(loaded.next_id))
         .with_makers(loaded.makers);
-    let random = Box::new(|buffer: &mut [u8]| {
-        if let Err(why) = getrandom::fill(buffer) {
-            // Without randomness there are no keys to give; the system cannot come to this after boot.
-            tracing::error!("the system gives no random numbers: {why}");
-            std::process::abort();
-        }
-    });
+    let mut random = random::Random::new();
+    let random = Box::new(move |buffer: &mut [u8]| random.fill(buffer));
     let sink = Box::new(move |event: &Event| {
         logging::log_event(event);
         if events.receiver_count() > 0 {

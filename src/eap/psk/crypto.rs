@@ -5,7 +5,6 @@ use aes::Aes128Enc;
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
 use cmac::digest::common::InnerInit;
 use cmac::{Cmac, Mac};
-use eax::{AeadInOut, Eax};
 use zeroize::{Zeroize, Zeroizing};
 
 /// Octets of a random number, a MAC, a tag, and of every key but the exported ones.
@@ -108,14 +107,19 @@ impl Session {
 
     /// Encrypts in place with EAX and gives the tag (RFC 4764, 3.3). N must never be used twice.
     pub fn seal(&self, n: u32, header: &[u8; HEADER_OCTETS], data: &mut [u8]) -> Option<[u8; BLOCK]> {
-        let eax = Eax::<Aes128Enc>::new(&Array(self.tek));
-        eax.encrypt_inout_detached(&nonce(n), header, data.into()).ok().map(|tag| tag.0)
+        let eax = Eax::new(&self.tek, n, header);
+        eax.apply_key_stream(data);
+        Some(eax.tag(data))
     }
 
     /// Decrypts in place; false if the tag (compared in constant time) is wrong, and then nothing is decrypted.
     pub fn open(&self, n: u32, header: &[u8; HEADER_OCTETS], tag: &[u8; BLOCK], data: &mut [u8]) -> bool {
-        let eax = Eax::<Aes128Enc>::new(&Array(self.tek));
-        eax.decrypt_inout_detached(&nonce(n), header, data.into(), tag.into()).is_ok()
+        let eax = Eax::new(&self.tek, n, header);
+        let good = eax.omac(2, data).verify(&Array(eax.masked(*tag))).is_ok();
+        if good {
+            eax.apply_key_stream(data);
+        }
+        good
     }
 }
 
@@ -126,9 +130,52 @@ impl Drop for Session {
     }
 }
 
-/// Twelve zero octets and N.
-fn nonce(n: u32) -> eax::Nonce<eax::aead::consts::U16> {
-    Array(u128::from(n).to_be_bytes())
+/// EAX (Bellare, Rogaway and Wagner, "The EAX Mode of Operation", 2004) for one message. With one key schedule, where the
+/// crate of that name has four: a third of what an EAP-PSK exchange costs is AES.
+struct Eax {
+    cipher: Aes128Enc,
+    nonce: [u8; BLOCK],
+    header: [u8; BLOCK],
+}
+
+impl Eax {
+    /// The nonce is twelve zero octets and N (RFC 4764, 3.3).
+    fn new(tek: &[u8; BLOCK], n: u32, header: &[u8]) -> Eax {
+        let mut eax = Eax { cipher: Aes128Enc::new(tek.into()), nonce: [0; BLOCK], header: [0; BLOCK] };
+        eax.nonce = eax.omac(0, &u128::from(n).to_be_bytes()).finalize().into_bytes().0;
+        eax.header = eax.omac(1, header).finalize().into_bytes().0;
+        eax
+    }
+
+    /// Encrypts, or decrypts: counter mode from the nonce's OMAC on.
+    fn apply_key_stream(&self, data: &mut [u8]) {
+        let mut counter = u128::from_be_bytes(self.nonce);
+        for block in data.chunks_mut(BLOCK) {
+            let mut stream = Array(counter.to_be_bytes());
+            self.cipher.encrypt_block(&mut stream);
+            block.iter_mut().zip(stream).for_each(|(octet, stream)| *octet ^= stream);
+            counter = counter.wrapping_add(1);
+        }
+    }
+
+    /// The tag of what was encrypted.
+    fn tag(&self, encrypted: &[u8]) -> [u8; BLOCK] {
+        self.masked(self.omac(2, encrypted).finalize().into_bytes().0)
+    }
+
+    /// From the OMAC of what was encrypted to the tag, and back.
+    fn masked(&self, mut octets: [u8; BLOCK]) -> [u8; BLOCK] {
+        octets.iter_mut().zip(self.nonce.iter().zip(&self.header)).for_each(|(octet, (n, h))| *octet ^= n ^ h);
+        octets
+    }
+
+    /// CMAC over a block with this number, and data.
+    fn omac(&self, number: u8, data: &[u8]) -> Cmac<Aes128Enc> {
+        let mut mac = Cmac::<Aes128Enc>::inner_init(self.cipher.clone());
+        mac.update(&u128::from(number).to_be_bytes());
+        mac.update(data);
+        mac
+    }
 }
 
 #[cfg(test)]
@@ -164,6 +211,24 @@ mod tests {
         assert!(!keys.mac_p(ID_P, ID_S, &RAND_P, &RAND_S).is(&p));
         assert!(!keys.mac_s(ID_P, &RAND_P).is(&s));
         assert!(!LongTerm::new(&EapPskKey::new([0; 16])).mac_s(ID_S, &RAND_P).is(&s));
+    }
+
+    #[test]
+    fn it_is_eax_for_any_length() {
+        use eax::AeadInOut;
+        let session = LongTerm::new(&PSK).session(&RAND_P);
+        let header: [u8; HEADER_OCTETS] = std::array::from_fn(|n| n as u8);
+        for length in [0, 1, 15, 16, 17, 32, 960] {
+            let plain: Vec<u8> = (0..length).map(|n| n as u8).collect();
+            let (mut ours, mut theirs) = (plain.clone(), plain.clone());
+            let tag = session.seal(7, &header, &mut ours);
+            let eax = <eax::Eax<Aes128Enc> as eax::KeyInit>::new(&Array(session.tek));
+            let nonce = Array(7u128.to_be_bytes());
+            let expected = eax.encrypt_inout_detached(&nonce, &header, theirs.as_mut_slice().into()).unwrap();
+            assert_eq!((tag, &ours), (Some(expected.0), &theirs), "{length} octets");
+            assert!(session.open(7, &header, &expected.0, &mut ours));
+            assert_eq!(ours, plain);
+        }
     }
 
     #[test]
