@@ -406,8 +406,8 @@ impl fmt::Display for Reason {
             Reason::Eap(problem) => write!(f, "{problem}"),
             Reason::EapOff { what } => f.write_str(what),
             Reason::ConversationGone => f.write_str(
-                "it goes on with a conversation that is not known any more (latchkey was started anew, or the device was \
-                 silent for more than 30 s): it begins again by itself",
+                "it goes on with a conversation that is not known any more (latchkey was started anew, its credentials \
+                 were changed meanwhile, or the device was silent for more than 30 s): it begins again by itself",
             ),
             Reason::EapOnly => f.write_str(
                 "this network is set to EAP only (option security 'enterprise' or 'wired'), and the access point asks for \

@@ -45,8 +45,9 @@ pub struct Station {
 pub enum Phase {
     /// It has not proved anything yet.
     Going,
-    /// It proved who it is, and what follows from that is to be stored before it is told.
-    Deciding(Proved),
+    /// It proved who it is, and what follows from that is to be stored before it is told. With which of the device's
+    /// credentials, if it is registered: while the store is busy with somebody else they may be replaced.
+    Deciding(Proved, Option<(DeviceId, u32)>),
     /// It was decided upon.
     Decided(Box<Decided>),
 }

@@ -40,7 +40,7 @@ pub(super) fn work(
     let state = packet.find(AttributeType::STATE);
     let known = state.and_then(|state| StateId::try_from(state).ok());
     let (id, open, step) = match known.and_then(|id| Some((id, core.eap.take(&id, &station)?))) {
-        Some((id, open)) if matches!(open.phase, Phase::Deciding(_)) => {
+        Some((id, open)) if matches!(open.phase, Phase::Deciding(..)) => {
             // The store had no time for it: once more.
             core.eap.put(id, open);
             return Next::Commit(exchange(incoming, datagram, id));
@@ -140,7 +140,8 @@ fn proceed(
         let decided = decide(core, &ask, &proved, now);
         let durable = decided.as_ref().is_ok_and(|grant| grant.bind.is_some() || grant.register.is_some());
         if let (Some(datagram), true) = (datagram, durable) {
-            open.phase = Phase::Deciding(proved);
+            let device = decided.ok().and_then(|grant| grant.device);
+            open.phase = Phase::Deciding(proved, device.map(|id| (id, serial(core, Some(id)))));
             keep(core, id, open, now);
             return Next::Commit(exchange(incoming, datagram, id));
         }
@@ -338,8 +339,8 @@ pub(super) fn settle(core: &mut Core, exchange: Exchange, id: StateId, now: Now,
         refuse(core, &incoming, &ask, Reason::ConversationGone, now, out);
         return Verdict::Send;
     };
-    let proved = match &open.phase {
-        Phase::Deciding(proved) => proved.clone(),
+    let (proved, credential) = match &open.phase {
+        Phase::Deciding(proved, credential) => (proved.clone(), *credential),
         _ => {
             // Two requests asked for it, and this is the second.
             core.eap.put(id, open);
@@ -347,6 +348,12 @@ pub(super) fn settle(core: &mut Core, exchange: Exchange, id: StateId, now: Now,
             return Verdict::Nothing;
         }
     };
+    if let Some((device, _)) = credential.filter(|(id, of_then)| serial(core, Some(*id)) != *of_then) {
+        // It proved a key that has been replaced while it waited for the store.
+        let device = core.registry.get(device).map(|device| device.id);
+        finish(core, &incoming, &ask, Err(Refusal { device, reason: Reason::ConversationGone }), now, out);
+        return Verdict::Send;
+    }
     let decided = decide(core, &ask, &proved, now);
     let change = match &decided {
         Ok(Grant { bind: Some((id, bound)), .. }) => Change::Bind(*id, *bound),

@@ -230,6 +230,35 @@ fn a_binding_that_is_not_stored_lets_nobody_in() {
 }
 
 #[test]
+fn a_key_that_is_replaced_while_the_store_is_busy_binds_nobody() {
+    for rotated in [false, true] {
+        let mut rig = Rig::eap(vec![cam()]);
+        let (mut peer, mut random) = (PskPeer::new(NAI.as_bytes(), &psk_key(1)), numbers());
+        let packet = rig.eap_request(mac(9), OFFICE, None, &peer.begin(9));
+        rig.ask(&packet);
+        let (state, request) = rig.challenge();
+        let PskAnswer::Respond(response) = peer.receive(&request, &mut random) else { panic!("message 2") };
+        let packet = rig.eap_request(mac(9), OFFICE, Some(&state), &response);
+        let Next::Commit(exchange) = rig.receive(&packet) else { panic!("to be stored before it is told") };
+        let eap = EapCredentials {
+            psk: Some(EapPsk { nai: NAI.into(), key: psk_key(if rotated { 2 } else { 1 }) }),
+            certificates: Vec::new(),
+            serial: if rotated { 2 } else { 1 },
+        };
+        rig.core.apply(&[Change::Put(vec![Device { eap: Some(Box::new(eap)), ..cam() }])]);
+        rig.commit(exchange, true);
+        assert_eq!(rig.core.registry.knows(mac(9)), !rotated, "an address is bound to the present key only");
+        if rotated {
+            assert_eq!(rig.answer(&packet), rejected());
+            assert_eq!(rig.last(), (Some("cam".into()), Outcome::Refused, "eap_conversation_gone"));
+            assert_eq!((rig.core.eap.len(), rig.core.eap.octets()), (0, 0));
+        } else {
+            assert_eq!(rig.answer(&packet).code, Code::ACCESS_CHALLENGE);
+        }
+    }
+}
+
+#[test]
 fn who_is_blocked_is_told_within_the_method() {
     let mut rig = Rig::eap(vec![Device { blocked: true, ..cam() }]);
     let mut peer = PskPeer::new(NAI.as_bytes(), &psk_key(1));
