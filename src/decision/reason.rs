@@ -159,7 +159,7 @@ pub enum Reason {
     KeyNotReady,
     /// The binding of the key could not be stored.
     NotStored,
-    /// Too many unknown devices asked through this NAS in a short time.
+    /// Too many unknown devices asked through this NAS in a short time, or this one began too much that came to nothing.
     RateLimited,
     /// The key of the device does not fit into the answer the SSID's security needs.
     Unsupported {
@@ -511,7 +511,9 @@ impl fmt::Display for Reason {
             Reason::NotStored => {
                 f.write_str("what it proved could not be stored: see the log of the daemon, and the free space")
             }
-            Reason::RateLimited => f.write_str("too many unknown devices at once through this access point"),
+            Reason::RateLimited => f.write_str(
+                "too much at once through this access point that comes from unknown devices, or leads to nothing",
+            ),
             Reason::Unsupported { what } => f.write_str(what),
             Reason::BadRequest { what } => f.write_str(what),
         }

@@ -79,7 +79,9 @@ fn obstacle(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, now: Now) -> Op
     if core.config.ssid(&ask.ssid).is_none() {
         return Some(Reason::SsidMissing);
     }
-    if !is_known(core, ask.mac) && !within_limit(core, incoming, now) {
+    // A known address can be made up, too.
+    let freely = is_known(core, ask.mac) && core.radius.attempts.begin(ask.mac, now.mono);
+    if !freely && !within_limit(core, incoming, now) {
         return Some(Reason::RateLimited);
     }
     let what = core.eap.impossible(&core.config, &core.pki)?;
@@ -318,7 +320,10 @@ fn finish(
     out: &mut Vec<u8>,
 ) -> Next {
     match &decided {
-        Ok(_) => core.eap.stats.accepted += 1,
+        Ok(_) => {
+            core.eap.stats.accepted += 1;
+            core.radius.attempts.succeeded(ask.mac);
+        }
         Err(_) => {
             core.eap.stats.rejected += 1;
             reject(core, incoming, out);

@@ -424,6 +424,30 @@ fn one_client_cannot_make_strangers_fill_the_table() {
     assert_eq!(rig.last().2, "rate_limited");
 }
 
+#[test]
+fn a_known_address_that_is_made_up_is_limited() {
+    let mut rig = Rig::eap(vec![Device { macs: vec![bound(9)], ..cam() }]);
+    // Who gets in may come as often as he likes.
+    let mut peer = PskPeer::new(NAI.as_bytes(), &psk_key(1));
+    for n in 0..80 {
+        assert_eq!(rig.psk(mac(9), OFFICE, &mut peer).0.code, Code::ACCESS_ACCEPT, "{n}");
+    }
+    rig.pass(10);
+    let begun = |rig: &mut Rig| {
+        let mut begun = 0;
+        for n in 0..200u8 {
+            let identity = format!("{n}@latchkey.home.arpa");
+            let packet = rig.eap_request(mac(9), OFFICE, None, &eap::response(1, 1, identity.as_bytes()));
+            begun += u32::from(rig.ask(&packet).code == Code::ACCESS_CHALLENGE);
+        }
+        begun
+    };
+    assert_eq!(begun(&mut rig), 110, "ten of its own, then what strangers have");
+    assert_eq!(rig.last(), (Some("cam".into()), Outcome::Refused, "rate_limited"));
+    rig.pass(10);
+    assert_eq!(rig.psk(mac(9), OFFICE, &mut peer).0.code, Code::ACCESS_ACCEPT);
+}
+
 fn bound(last: u8) -> crate::registry::device::BoundMac {
     crate::registry::device::BoundMac { mac: mac(last), proved: true, since: UnixTime(1) }
 }
