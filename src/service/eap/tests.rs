@@ -52,6 +52,31 @@ fn the_oldest_of_the_unknown_make_room() {
 }
 
 #[test]
+fn a_busy_client_does_not_put_out_those_of_another() {
+    let (mut eap, start) = (Eap::default(), Instant::now());
+    let busy = |eap: &mut Eap, n: u16| {
+        let id = id(eap);
+        let open = open(n, true, start + Duration::from_millis(n.into()));
+        eap.put(id, Open { station: Station { client: "busy".into(), ..open.station }, ..open })
+    };
+    // As long as it is alone, it may have everything.
+    assert!((0..CONVERSATIONS as u16).all(|n| busy(&mut eap, n).is_empty()));
+    let mut quiet = Vec::new();
+    for n in 0..10 {
+        quiet.push(id(&mut eap));
+        let gone = eap.put(quiet[usize::from(n)], open(5000 + n, false, start));
+        assert!(gone.iter().all(|open| &*open.station.client == "busy") && gone.len() == 1, "{n}");
+    }
+    for n in 0..2 * CONVERSATIONS as u16 {
+        let gone = busy(&mut eap, 6000 + n);
+        assert!(gone.iter().all(|open| &*open.station.client == "busy") && gone.len() == 1, "{n}");
+    }
+    assert_eq!(eap.len(), CONVERSATIONS);
+    let station = |n| open(n, false, start).station;
+    assert!(quiet.iter().zip(5000..).all(|(id, n)| eap.take(id, &station(n)).is_some()), "all are still there");
+}
+
+#[test]
 fn a_state_is_good_for_its_station_only() {
     let (mut eap, start) = (Eap::default(), Instant::now());
     let first = id(&mut eap);
@@ -68,7 +93,7 @@ fn a_state_is_good_for_its_station_only() {
     let gone = eap.put(second, open(1, false, start));
     assert_eq!((gone.len(), eap.len()), (1, 1), "a station has one conversation at a BSS");
     assert!(eap.take(&second, &open(1, false, start).station).is_some());
-    assert_eq!((eap.len(), eap.octets(), eap.by_age.len(), eap.by_station.len()), (0, 0, 0, 0));
+    assert_eq!((eap.len(), eap.octets(), eap.shares.len(), eap.by_station.len()), (0, 0, 0, 0));
 }
 
 #[test]

@@ -432,7 +432,7 @@ fn a_known_address_that_is_made_up_is_limited() {
     for n in 0..80 {
         assert_eq!(rig.psk(mac(9), OFFICE, &mut peer).0.code, Code::ACCESS_ACCEPT, "{n}");
     }
-    rig.pass(10);
+    rig.pass(30);
     let begun = |rig: &mut Rig| {
         let mut begun = 0;
         for n in 0..200u8 {
