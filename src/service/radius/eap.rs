@@ -39,17 +39,27 @@ pub(super) fn work(
     let station = Station { client: incoming.client.name.clone(), mac: ask.mac, bssid: ask.bssid };
     let state = packet.find(AttributeType::STATE);
     let known = state.and_then(|state| StateId::try_from(state).ok());
-    let (id, open, step) = match known.and_then(|id| Some((id, core.eap.take(&id, &station)?))) {
+    let gone_on = match known.and_then(|id| Some((id, core.eap.take(&id, &station)?))) {
         Some((id, open)) if matches!(open.phase, Phase::Deciding(..)) => {
             // The store had no time for it: once more.
             core.eap.put(id, open);
             return Next::Commit(exchange(incoming, datagram, id));
         }
         Some((id, mut open)) => {
-            open.at = now.mono;
             let step = with_context(core, packet, now.wall, |context| open.conversation.receive(&response, context));
-            (id, open, step)
+            if matches!(step, Step::Discard(_)) && is_identity(&response) {
+                // The device begins anew, and its NAS sends the State of the last challenge all the same.
+                keep(core, id, open, now);
+                None
+            } else {
+                open.at = now.mono;
+                Some((id, open, step))
+            }
         }
+        None => None,
+    };
+    let (id, open, step) = match gone_on {
+        Some(gone_on) => gone_on,
         None => {
             if state.is_some() && !is_identity(&response) {
                 return refuse(core, incoming, &ask, Reason::ConversationGone, now, out);

@@ -97,6 +97,10 @@ impl Rig {
             builder.push(AttributeType::CALLING_STATION_ID, calling.as_bytes()).expect("fits");
             builder.push_u32(AttributeType::FRAMED_MTU, 1400).expect("fits");
             builder.push(AttributeType::EAP_KEY_NAME, &[0]).expect("fits");
+            if eap.is_empty() {
+                // EAP-Start (RFC 3579, 3.1).
+                builder.push(AttributeType::EAP_MESSAGE, b"").expect("fits");
+            }
             builder.push_eap_message(eap).expect("fits");
             if let Some(state) = state {
                 builder.push(AttributeType::STATE, state).expect("fits");
@@ -374,6 +378,39 @@ fn lost_and_repeated_packets() {
     // After the end the State is of no use.
     let packet = rig.eap_request(mac(9), OFFICE, Some(&state), &response);
     assert_eq!((rig.ask(&packet), rig.last().2), (rejected(), "eap_conversation_gone"));
+}
+
+#[test]
+fn who_begins_anew_is_let_whatever_state_the_nas_sends() {
+    // What hostapd makes of EAPOL-Start: Identity again, with the State of the challenge that was not answered.
+    for anew in [eap::response(77, 1, NAI.as_bytes()), Vec::new()] {
+        let mut rig = Rig::eap(vec![cam()]);
+        let (mut peer, mut random) = (PskPeer::new(NAI.as_bytes(), &psk_key(1)), numbers());
+        let first = peer.begin(9);
+        let packet = rig.eap_request(mac(9), OFFICE, None, &first);
+        rig.ask(&packet);
+        let (old, request) = rig.challenge();
+        // The identity that was answered already is only a repetition.
+        let packet = rig.eap_request(mac(9), OFFICE, Some(&old), &first);
+        rig.ask(&packet);
+        assert_eq!(rig.challenge(), (old.clone(), request));
+        let packet = rig.eap_request(mac(9), OFFICE, Some(&old), &anew);
+        rig.ask(&packet);
+        let (state, mut request) = rig.challenge();
+        assert_ne!(state, old);
+        assert_eq!((rig.core.eap.len(), rig.core.eap.stats.begun), (1, 2));
+        let mut peer = PskPeer::new(NAI.as_bytes(), &psk_key(1));
+        let end = loop {
+            let PskAnswer::Respond(response) = peer.receive(&request, &mut random) else { panic!("a response") };
+            let packet = rig.eap_request(mac(9), OFFICE, Some(&state), &response);
+            let answer = rig.ask(&packet);
+            if answer.code != Code::ACCESS_CHALLENGE {
+                break answer;
+            }
+            request = rig.challenge().1;
+        };
+        assert_eq!(end.code, Code::ACCESS_ACCEPT);
+    }
 }
 
 #[test]
