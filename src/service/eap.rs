@@ -8,6 +8,7 @@ use crate::config::{Config, EapMethod, TlsVersion};
 use crate::decision::Refusal;
 use crate::decision::reason::Reason;
 use crate::eap::conversation::Conversation;
+use crate::eap::problem::Problem;
 use crate::eap::{Credentials, Proved, psk, tls};
 use crate::mac::MacAddr;
 use crate::registry::Registry;
@@ -79,6 +80,14 @@ pub struct Open {
     pub known: bool,
     /// When something was last heard of it.
     pub at: Instant,
+}
+
+impl Open {
+    /// It cannot end well any more, and only the device has yet to hear or to acknowledge it.
+    fn has_failed(&self) -> bool {
+        let refused = matches!(&self.phase, Phase::Decided(decided) if decided.outcome.is_err());
+        refused || !matches!(self.conversation.problem_when_abandoned(), Problem::Abandoned { .. })
+    }
 }
 
 /// Counters since the start.
@@ -194,10 +203,11 @@ impl Eap {
         of_greedy.or_else(|| self.shares.values().filter_map(first).min()).map(|(.., id)| id)
     }
 
-    /// The station begins anew: what is left of its last conversation, if it was more than haste.
+    /// The station begins anew: what is left of its last conversation, if it was more than haste. One that failed or was
+    /// refused is more however young it is: the device left as soon as it heard of it.
     pub fn begin_anew(&mut self, station: &Station, now: Instant) -> Option<Open> {
         let before = self.by_station.get(station).copied()?;
-        self.remove(&before).filter(|open| now.saturating_duration_since(open.at) >= HASTE)
+        self.remove(&before).filter(|open| open.has_failed() || now.saturating_duration_since(open.at) >= HASTE)
     }
 
     /// The conversations that were silent for too long.

@@ -275,6 +275,26 @@ fn who_is_blocked_is_told_within_the_method() {
 }
 
 #[test]
+fn who_leaves_at_once_when_he_hears_that_he_is_refused() {
+    let mut rig = Rig::eap(vec![Device { blocked: true, ..cam() }]);
+    let (mut peer, mut random) = (PskPeer::new(NAI.as_bytes(), &psk_key(1)), numbers());
+    let packet = rig.eap_request(mac(9), OFFICE, None, &peer.begin(9));
+    rig.ask(&packet);
+    let (state, request) = rig.challenge();
+    let PskAnswer::Respond(response) = peer.receive(&request, &mut random) else { panic!("message 2") };
+    let packet = rig.eap_request(mac(9), OFFICE, Some(&state), &response);
+    assert_eq!(rig.ask(&packet).code, Code::ACCESS_CHALLENGE, "DONE_FAILURE");
+    assert!(rig.core.events.iter().next().is_none());
+    let packet = rig.eap_request(mac(9), OFFICE, None, &peer.begin(9));
+    rig.ask(&packet);
+    assert_eq!(rig.last(), (Some("cam".into()), Outcome::Refused, "blocked"));
+    // Who has heard nothing of the kind was only hasty.
+    let packet = rig.eap_request(mac(9), OFFICE, None, &peer.begin(9));
+    rig.ask(&packet);
+    assert_eq!((rig.core.events.iter().count(), rig.last_event().count, rig.core.eap.stats.abandoned), (1, 1, 1));
+}
+
+#[test]
 fn blocked_in_the_moment_before_the_accept() {
     let mut rig = Rig::eap(vec![Device { bind: Bind::Any, ..cam() }]);
     let (mut peer, mut random) = (PskPeer::new(NAI.as_bytes(), &psk_key(1)), numbers());
