@@ -88,6 +88,15 @@ pub enum Reason {
         /// The subject of its certificate.
         subject: Arc<str>,
     },
+    /// A maker vouches for it, and as many of that maker's devices as may register themselves have done so.
+    MakerFull {
+        /// The maker.
+        maker: Arc<str>,
+        /// The subject of its certificate.
+        subject: Arc<str>,
+        /// The limit.
+        max: u16,
+    },
     /// It may be elsewhere only.
     WrongPlace {
         /// Where, in words.
@@ -289,6 +298,7 @@ impl Reason {
             Reason::NoWifiKey => "no_wifi_key",
             Reason::NotListed { .. } => "not_listed",
             Reason::NotApproved { .. } => "not_approved",
+            Reason::MakerFull { .. } => "maker_full",
             Reason::WrongPlace { .. } => "wrong_place",
             Reason::OtherAddress { .. } => "other_address",
             Reason::Offered { .. } => "offered",
@@ -354,6 +364,7 @@ impl Reason {
             | Reason::MakerAdmitted { .. }
             | Reason::NotListed { .. }
             | Reason::NotApproved { .. }
+            | Reason::MakerFull { .. }
             | Reason::WrongPlace { .. }
             | Reason::ConversationGone
             | Reason::Offered { .. }
@@ -425,6 +436,12 @@ impl fmt::Display for Reason {
             Reason::NotApproved { maker, subject } => write!(
                 f,
                 "the maker {maker} vouches for it ({subject}), and nobody has approved it yet: latchkey pending approve MAC NAME"
+            ),
+            Reason::MakerFull { maker, subject, max } => write!(
+                f,
+                "the maker {maker} vouches for it ({subject}), but {max} devices of this maker are registered already, and \
+                 more do not register themselves: let this one in with latchkey pending approve MAC NAME, or remove devices \
+                 you do not know (latchkey device list)"
             ),
             Reason::WrongPlace { places } => write!(f, "it may not be here, only at: {places}"),
             Reason::OtherAddress { device } => write!(

@@ -82,6 +82,7 @@ pub fn is_for(reason: &Reason) -> bool {
             | Reason::Quarantined
             | Reason::NoPairing
             | Reason::NotApproved { .. }
+            | Reason::MakerFull { .. }
     )
 }
 

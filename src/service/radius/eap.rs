@@ -191,9 +191,10 @@ fn refusal(core: &Core, open: Open, problem: Problem) -> (Refusal, Option<pendin
         && let Err(refusal) = decided.outcome
     {
         let newcomer = match (&refusal.reason, decided.proved) {
-            (Reason::NotApproved { .. }, Proved::Certificate(info, Voucher::Maker(maker))) => {
-                Some(pending::Proved::Certificate { info, maker })
-            }
+            (
+                Reason::NotApproved { .. } | Reason::MakerFull { .. },
+                Proved::Certificate(info, Voucher::Maker(maker)),
+            ) => Some(pending::Proved::Certificate { info, maker }),
             _ => None,
         };
         return (refusal, newcomer);

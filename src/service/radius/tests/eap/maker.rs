@@ -100,6 +100,48 @@ fn a_maker_that_is_removed_vouches_for_nobody() {
 }
 
 #[test]
+fn a_maker_fills_no_registry() {
+    use crate::decision::maker::{BY_THEMSELVES, registered};
+    let (mut rig, mut factory) = (Rig::eap(vec![]), Factory::new());
+    factory.set_up(&mut rig, Admit::All);
+    let issued = factory.device("one too many");
+    let of = |n: u16, maker: &str| {
+        let mut info = issued.info.clone();
+        info.serial = n.to_be_bytes().into();
+        let certificate = registered(&maker.into(), &info, UnixTime(1));
+        let eap = EapCredentials { psk: None, certificates: vec![certificate], serial: 1 };
+        let id = u32::from(n) + if maker == "acme" { 1000 } else { 2000 };
+        Device {
+            eap: Some(Box::new(eap)),
+            key: None,
+            ..device(id, &format!("{maker}-{n}"), "media", "not used at all")
+        }
+    };
+    // What does not count: devices of another maker, and one less than the limit of this one.
+    let mut others: Vec<Device> = (1..=BY_THEMSELVES).map(|n| of(n, "other")).collect();
+    others.extend((1..BY_THEMSELVES).map(|n| of(n, "acme")));
+    rig.core.apply(&[Change::Put(others)]);
+    let supplicant = factory.supplicant(&issued, Versions::Tls13, 0);
+    let (end, _) = rig.tls(mac(9), OFFICE, &supplicant);
+    assert_eq!((end.code, rig.last().2), (Code::ACCESS_ACCEPT, "maker_admitted"));
+    // It was the last one.
+    let next = factory.device("another");
+    let supplicant = factory.supplicant(&next, Versions::Tls13, 0);
+    let (end, _) = rig.tls(mac(10), OFFICE, &supplicant);
+    rig.pass(31);
+    assert_eq!((end.code, rig.last().2), (Code::ACCESS_REJECT, "maker_full"));
+    let text = rig.last_event().to_string();
+    assert!(text.contains("256 devices of this maker") && text.contains("latchkey pending approve"), "{text}");
+    assert!(!rig.core.registry.knows(mac(10)));
+    let line = format!(r#"{{"method":"pending_approve","params":{{"mac":"{}","name":"front-cam"}}}}"#, mac(10));
+    let done = Call::parse(line.as_bytes()).and_then(|call| call.run(&mut rig.core, rig.now));
+    let Ok(Done::Commit { changes, .. }) = done else { panic!("not approved") };
+    rig.core.apply(&changes);
+    let (end, _) = rig.tls(mac(10), OFFICE, &supplicant);
+    assert_eq!((end.code, rig.last().2), (Code::ACCESS_ACCEPT, "proved_certificate"));
+}
+
+#[test]
 fn listed_and_pending_devices_of_a_maker() {
     for (admit, reason, waiting) in [(Admit::Listed, "not_listed", false), (Admit::Pending, "not_approved", true)] {
         let (mut rig, mut factory) = (Rig::eap(vec![]), Factory::new());
