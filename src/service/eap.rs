@@ -284,6 +284,8 @@ pub struct Known<'a> {
     pub registry: &'a Registry,
     /// What is offered.
     pub methods: &'a [EapMethod],
+    /// The realm of the identities that are made here.
+    pub realm: &'a str,
 }
 
 fn kind(method: EapMethod) -> u8 {
@@ -304,8 +306,15 @@ impl Credentials for Known<'_> {
         self.methods.iter().any(|method| kind(*method) == wanted)
     }
 
+    /// EAP-PSK to somebody in our realm: that is where its identities are made. Whether the identity is registered must not
+    /// show, or identities could be tried out one by one. Whoever wants another method says so (Nak); an identity without a
+    /// user name is an anonymous one, for EAP-TLS (RFC 9190, 2.1.7).
     fn first_method(&self, identity: &[u8]) -> Option<u8> {
-        let psk = self.eap_psk(identity).map(|_| psk::ENTRY.kind).filter(|kind| self.offers(*kind));
+        let ours = std::str::from_utf8(identity)
+            .ok()
+            .and_then(|identity| identity.rsplit_once('@'))
+            .is_some_and(|(user, realm)| !user.is_empty() && realm.eq_ignore_ascii_case(self.realm));
+        let psk = Some(psk::ENTRY.kind).filter(|kind| ours && self.offers(*kind));
         psk.or_else(|| self.methods.first().map(|method| kind(*method)))
     }
 }

@@ -7,7 +7,7 @@ use crate::time::UnixTime;
 
 fn open(n: u16, known: bool, at: Instant) -> Open {
     let registry = Registry::default();
-    let credentials = Known { registry: &registry, methods: &[EapMethod::Psk] };
+    let credentials = Known { registry: &registry, methods: &[EapMethod::Psk], realm: "r" };
     let mut random = |octets: &mut [u8]| octets.fill(7);
     let mut context = Context {
         credentials: &credentials,
@@ -94,6 +94,40 @@ fn a_state_is_good_for_its_station_only() {
     assert_eq!((gone.len(), eap.len()), (1, 1), "a station has one conversation at a BSS");
     assert!(eap.take(&second, &open(1, false, start).station).is_some());
     assert_eq!((eap.len(), eap.octets(), eap.shares.len(), eap.by_station.len()), (0, 0, 0, 0));
+}
+
+#[test]
+fn what_is_proposed_first_does_not_tell_who_is_registered() {
+    use crate::registry::credential::{EapCredentials, EapPsk};
+    use crate::registry::device::Device;
+    let with = |id, nai: &str| {
+        let psk = EapPsk { nai: nai.into(), key: EapPskKey::new([7; 16]) };
+        let eap = EapCredentials { psk: Some(psk), certificates: Vec::new(), serial: 1 };
+        let name = format!("d{id}");
+        Device { eap: Some(Box::new(eap)), ..crate::registry::tests::device(id, &name, "iot", "not used at all") }
+    };
+    let devices = vec![with(1, "cam.k7q2@home.arpa"), with(2, "cam@elsewhere"), with(3, "bare")];
+    let registry = Registry::load(devices, vec![], vec![], DeviceId(4));
+    let (tls, psk) = (Some(tls::ENTRY.kind), Some(psk::ENTRY.kind));
+    let both = [EapMethod::Tls, EapMethod::Psk];
+    let known = Known { registry: &registry, methods: &both, realm: "home.arpa" };
+    for (identity, expected) in [
+        ("cam.k7q2@home.arpa", psk),
+        ("nobody@home.arpa", psk),
+        ("nobody@HOME.arpa", psk),
+        ("a@b@home.arpa", psk),
+        ("@home.arpa", tls),
+        ("cam@elsewhere", tls),
+        ("nobody@elsewhere", tls),
+        ("bare", tls),
+        ("", tls),
+    ] {
+        assert_eq!(known.first_method(identity.as_bytes()), expected, "{identity}");
+    }
+    let known = Known { methods: &[EapMethod::Tls], ..known };
+    assert_eq!(known.first_method(b"cam.k7q2@home.arpa"), tls, "not offered");
+    let known = Known { methods: &[EapMethod::Psk], ..known };
+    assert_eq!(known.first_method(b"nobody@elsewhere"), psk);
 }
 
 #[test]

@@ -120,7 +120,8 @@ fn with_context<R>(
     wall: UnixTime,
     work: impl FnOnce(&mut Context<'_>) -> R,
 ) -> R {
-    let credentials = Known { registry: &core.registry, methods: &core.config.eap.methods };
+    let eap = &core.config.eap;
+    let credentials = Known { registry: &core.registry, methods: &eap.methods, realm: &eap.realm };
     let mtu = packet.find_u32(AttributeType::FRAMED_MTU).map_or(MTU.1, |mtu| usize::try_from(mtu).unwrap_or(MTU.1));
     work(&mut Context {
         credentials: &credentials,
