@@ -183,9 +183,12 @@ are not in it. FILE - is standard input. At most 4 MB.
     ),
     topic(
         "pending approve",
-        "MAC NAME [--profile P]",
+        "MAC NAME [--profile P] [--certificate FINGERPRINT]",
         "Register an unknown device",
-        "  --profile P        its profile in the configuration (VLAN and access); without it the first one\n",
+        "\
+\x20 --profile P        its profile in the configuration (VLAN and access); without it the first one
+  --certificate F    only if it has the certificate whose fingerprint begins like that (latchkey pending list)
+",
     ),
     topic("pending ignore", "MAC", "Take an unknown device off the list", ""),
     topic("pending unignore", "MAC", "List it again when it comes", ""),

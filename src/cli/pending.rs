@@ -25,6 +25,8 @@ pub enum Command {
         name: String,
         /// The profile it gets.
         profile: Option<String>,
+        /// Which certificate it has: the beginning of the fingerprint.
+        certificate: Option<String>,
     },
     /// Take one off the list.
     Ignore {
@@ -53,15 +55,16 @@ pub fn parse(words: &mut Words) -> Result<Command, Stop> {
         }
         Some("approve") => {
             words.about("pending approve");
-            let mut profile = None;
+            let (mut profile, mut certificate) = (None, None);
             let [mac, name] = words.rest(["MAC", "NAME"], |words, option| {
                 match option {
                     "--profile" => profile = Some(words.value()?),
+                    "--certificate" => certificate = Some(words.value()?),
                     _ => return Ok(false),
                 }
                 Ok(true)
             })?;
-            Ok(Command::Approve { mac, name, profile })
+            Ok(Command::Approve { mac, name, profile, certificate })
         }
         Some("ignore") => {
             words.about("pending ignore");
@@ -85,8 +88,8 @@ pub fn run(context: &mut Context<'_>, command: &Command) -> Result<(), Failure> 
             let reply = context.call("pending_list", json!({ "ignored": ignored }))?;
             context.finish(&reply, if *ignored { render_ignored } else { render })
         }
-        Command::Approve { mac, name, profile } => {
-            let params = json!({ "mac": mac, "name": name, "profile": profile });
+        Command::Approve { mac, name, profile, certificate } => {
+            let params = json!({ "mac": mac, "name": name, "profile": profile, "certificate": certificate });
             let reply = context.call("pending_approve", params)?;
             context.finish(&reply, added)
         }
@@ -108,7 +111,17 @@ fn render(reply: Part<'_>, look: &Look) -> String {
         return "No unknown device has tried to join. Let one try: it will be listed here, to be approved.\n".into();
     }
     let mut table = Table::new(["MAC", "SSID", ">TRIES", "LAST SEEN", "FIRST SEEN", "AP", "PROVED", "WHY"]);
+    let mut several = String::new();
     for unknown in pending {
+        let (first, other) = (unknown.at("certificate"), unknown.at("other_certificate"));
+        if !other.0.is_null() {
+            several.push_str(&format!("\nTwo certificates were shown at {}:\n", unknown.text("mac")));
+            for (certificate, when) in [(first, "first"), (other, "later")] {
+                let start: String = certificate.text("fingerprint").chars().take(16).collect();
+                let (subject, maker) = (certificate.text("subject"), certificate.text("maker"));
+                several.push_str(&format!("  {when}  {start}  {subject}, of {maker}\n"));
+            }
+        }
         let random = if unknown.flag("randomised") { " (random)" } else { "" };
         table.row([
             format!("{}{random}", unknown.text("mac")).into(),
@@ -118,7 +131,8 @@ fn render(reply: Part<'_>, look: &Look) -> String {
             unknown.when("first_seen", look).unwrap_or_default().into(),
             unknown.text("nas").into(),
             match unknown.at("proved").0.as_str() {
-                Some("certificate") => format!("certificate of {}", unknown.at("certificate").text("maker")).into(),
+                Some("certificate") if !other.0.is_null() => "two certificates at this address".into(),
+                Some("certificate") => format!("certificate of {}", first.text("maker")).into(),
                 Some("onboarding_key") => "onboarding key".into(),
                 Some("other_key") => format!("key of {}", unknown.text("key_of")).into(),
                 _ => "nothing".into(),
@@ -127,7 +141,12 @@ fn render(reply: Part<'_>, look: &Look) -> String {
         ]);
     }
     let hint = "Let one in:  latchkey pending approve MAC NAME --profile P\nHide one:    latchkey pending ignore MAC\n";
-    format!("{}\n{hint}", table.render(look))
+    let which = if several.is_empty() {
+        ""
+    } else {
+        "Say which:   latchkey pending approve MAC NAME --certificate FINGERPRINT\n"
+    };
+    format!("{}{several}\n{hint}{which}", table.render(look))
 }
 
 /// The ignored ones as a list.
@@ -171,6 +190,28 @@ Hide one:    latchkey pending ignore MAC
 ";
         assert_eq!(render(Part(&reply), &PLAIN), expected);
         assert!(render(Part(&json!({ "pending": [] })), &PLAIN).starts_with("No unknown device"));
+    }
+
+    #[test]
+    fn two_certificates_at_one_address_are_told_apart() {
+        let certificate =
+            |digits: &str| json!({ "maker": "acme", "subject": "CN=cam", "fingerprint": digits.repeat(32) });
+        let mut one = json!({
+            "mac": "00:11:22:33:44:55", "ssid": "Office", "nas": "attic", "last_seen": "2027-01-31T18:00:00Z", "attempts": 1,
+            "why": "not approved", "proved": "certificate", "certificate": certificate("a1"), "other_certificate": null,
+        });
+        let text = render(Part(&json!({ "pending": [one] })), &PLAIN);
+        assert!(text.contains("certificate of acme") && !text.contains("--certificate"), "{text}");
+        one["other_certificate"] = certificate("b2");
+        let text = render(Part(&json!({ "pending": [one] })), &PLAIN);
+        for words in [
+            "two certificates at this address",
+            "Two certificates were shown at 00:11:22:33:44:55:\n  first  a1a1a1a1a1a1a1a1  CN=cam, of acme\n",
+            "\n  later  b2b2b2b2b2b2b2b2  CN=cam, of acme\n",
+            "latchkey pending approve MAC NAME --certificate FINGERPRINT\n",
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
     }
 
     #[test]

@@ -10,6 +10,11 @@ use crate::registry::maker::{Admit, Maker};
 use crate::time::UnixTime;
 use std::sync::Arc;
 
+/// How many devices of one maker register themselves. Each takes flash and memory for good and one more flash write, and
+/// whoever has got hold of a maker's CA, or of a box of its devices, could go on for ever: this is more than stand in a
+/// house, and those beyond it wait for the administrator. Devices that he approved count, too.
+pub const BY_THEMSELVES: u16 = 256;
+
 /// The longest name of a device, in octets.
 const MAX_NAME: usize = 32;
 
@@ -40,6 +45,9 @@ impl Case<'_> {
         match (maker.admit, known) {
             (Admit::Listed, _) => refuse(known, Reason::NotListed { maker: name, subject }),
             (Admit::All, Some(other)) => refuse(Some(other), Reason::AddressOfOther { key_of: subject }),
+            (Admit::All, None) if !ignored && self.is_full_of(maker) => {
+                refuse(None, Reason::MakerFull { maker: name, subject, max: BY_THEMSELVES })
+            }
             (Admit::All, None) if !ignored => {
                 let device = self.register_of(maker, info);
                 let reason = Reason::MakerAdmitted { name: device.name.clone(), maker: name };
@@ -49,6 +57,17 @@ impl Case<'_> {
             }
             _ => refuse(known, Reason::NotApproved { maker: name, subject }),
         }
+    }
+
+    /// As many devices of this maker are registered as may register themselves.
+    fn is_full_of(&self, maker: &Maker) -> bool {
+        let is_its = |certificate: &Certificate| match &certificate.known_by {
+            KnownBy::Serial { maker: of, .. } => *of == maker.name && !certificate.issued,
+            _ => false,
+        };
+        let devices = self.view.registry.devices().filter_map(|device| device.eap.as_ref());
+        let its = devices.filter(|eap| eap.certificates.iter().any(is_its));
+        its.take(BY_THEMSELVES.into()).count() == usize::from(BY_THEMSELVES)
     }
 
     fn register_of(&self, maker: &Maker, info: &CertificateInfo) -> Device {

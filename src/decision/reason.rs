@@ -88,6 +88,15 @@ pub enum Reason {
         /// The subject of its certificate.
         subject: Arc<str>,
     },
+    /// A maker vouches for it, and as many of that maker's devices as may register themselves have done so.
+    MakerFull {
+        /// The maker.
+        maker: Arc<str>,
+        /// The subject of its certificate.
+        subject: Arc<str>,
+        /// The limit.
+        max: u16,
+    },
     /// It may be elsewhere only.
     WrongPlace {
         /// Where, in words.
@@ -159,7 +168,7 @@ pub enum Reason {
     KeyNotReady,
     /// The binding of the key could not be stored.
     NotStored,
-    /// Too many unknown devices asked through this NAS in a short time.
+    /// Too many unknown devices asked through this NAS in a short time, or this one began too much that came to nothing.
     RateLimited,
     /// The key of the device does not fit into the answer the SSID's security needs.
     Unsupported {
@@ -289,6 +298,7 @@ impl Reason {
             Reason::NoWifiKey => "no_wifi_key",
             Reason::NotListed { .. } => "not_listed",
             Reason::NotApproved { .. } => "not_approved",
+            Reason::MakerFull { .. } => "maker_full",
             Reason::WrongPlace { .. } => "wrong_place",
             Reason::OtherAddress { .. } => "other_address",
             Reason::Offered { .. } => "offered",
@@ -354,6 +364,7 @@ impl Reason {
             | Reason::MakerAdmitted { .. }
             | Reason::NotListed { .. }
             | Reason::NotApproved { .. }
+            | Reason::MakerFull { .. }
             | Reason::WrongPlace { .. }
             | Reason::ConversationGone
             | Reason::Offered { .. }
@@ -406,8 +417,8 @@ impl fmt::Display for Reason {
             Reason::Eap(problem) => write!(f, "{problem}"),
             Reason::EapOff { what } => f.write_str(what),
             Reason::ConversationGone => f.write_str(
-                "it goes on with a conversation that is not known any more (latchkey was started anew, or the device was \
-                 silent for more than 30 s): it begins again by itself",
+                "it goes on with a conversation that is not known any more (latchkey was started anew, its credentials \
+                 were changed meanwhile, or the device was silent for more than 30 s): it begins again by itself",
             ),
             Reason::EapOnly => f.write_str(
                 "this network is set to EAP only (option security 'enterprise' or 'wired'), and the access point asks for \
@@ -425,6 +436,12 @@ impl fmt::Display for Reason {
             Reason::NotApproved { maker, subject } => write!(
                 f,
                 "the maker {maker} vouches for it ({subject}), and nobody has approved it yet: latchkey pending approve MAC NAME"
+            ),
+            Reason::MakerFull { maker, subject, max } => write!(
+                f,
+                "the maker {maker} vouches for it ({subject}), but {max} devices of this maker are registered already, and \
+                 more do not register themselves: let this one in with latchkey pending approve MAC NAME, or remove devices \
+                 you do not know (latchkey device list)"
             ),
             Reason::WrongPlace { places } => write!(f, "it may not be here, only at: {places}"),
             Reason::OtherAddress { device } => write!(
@@ -511,7 +528,9 @@ impl fmt::Display for Reason {
             Reason::NotStored => {
                 f.write_str("what it proved could not be stored: see the log of the daemon, and the free space")
             }
-            Reason::RateLimited => f.write_str("too many unknown devices at once through this access point"),
+            Reason::RateLimited => f.write_str(
+                "too much at once through this access point that comes from unknown devices, or leads to nothing",
+            ),
             Reason::Unsupported { what } => f.write_str(what),
             Reason::BadRequest { what } => f.write_str(what),
         }

@@ -1,12 +1,14 @@
 //! The EAP conversations that are under way, each found by the State its NAS sends back (RFC 2865, 5.24).
 //!
 //! Whoever stands at the fence with a radio can begin conversations and leave them, so there are limits: in number, in
-//! octets, in time. When there is no room, those of unknown devices go first, the longest silent before the others.
+//! octets, in time. When there is no room, the client makes some that has more than half of the table, else all do: those
+//! of unknown devices go first, the longest silent before the others. A client that is alone may use the whole of it.
 
 use crate::config::{Config, EapMethod, TlsVersion};
 use crate::decision::Refusal;
 use crate::decision::reason::Reason;
 use crate::eap::conversation::Conversation;
+use crate::eap::problem::Problem;
 use crate::eap::{Credentials, Proved, psk, tls};
 use crate::mac::MacAddr;
 use crate::registry::Registry;
@@ -45,8 +47,9 @@ pub struct Station {
 pub enum Phase {
     /// It has not proved anything yet.
     Going,
-    /// It proved who it is, and what follows from that is to be stored before it is told.
-    Deciding(Proved),
+    /// It proved who it is, and what follows from that is to be stored before it is told. With which of the device's
+    /// credentials, if it is registered: while the store is busy with somebody else they may be replaced.
+    Deciding(Proved, Option<(DeviceId, u32)>),
     /// It was decided upon.
     Decided(Box<Decided>),
 }
@@ -79,6 +82,14 @@ pub struct Open {
     pub at: Instant,
 }
 
+impl Open {
+    /// It cannot end well any more, and only the device has yet to hear or to acknowledge it.
+    fn has_failed(&self) -> bool {
+        let refused = matches!(&self.phase, Phase::Decided(decided) if decided.outcome.is_err());
+        refused || !matches!(self.conversation.problem_when_abandoned(), Problem::Abandoned { .. })
+    }
+}
+
 /// Counters since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -99,6 +110,14 @@ struct Kept {
     octets: usize,
 }
 
+/// What one client has of the table.
+#[derive(Default)]
+struct Share {
+    /// Known devices last, then by age.
+    by_age: BTreeSet<(bool, Instant, StateId)>,
+    octets: usize,
+}
+
 /// EAP: what is set up, and what is under way.
 #[derive(Default)]
 pub struct Eap {
@@ -111,8 +130,8 @@ pub struct Eap {
     /// What EAP-TLS was set up with: the fingerprint of the certificate, and the settings.
     set_up: Option<([u8; 32], tls::Settings)>,
     open: HashMap<StateId, Kept>,
-    /// Known devices last, then by age.
-    by_age: BTreeSet<(bool, Instant, StateId)>,
+    /// By the client's name; none is empty.
+    shares: HashMap<Arc<str>, Share>,
     by_station: HashMap<Station, StateId>,
     octets: usize,
     given: u64,
@@ -160,38 +179,61 @@ impl Eap {
         // Its own place in the index is the new one's.
         self.by_station.insert(open.station.clone(), id);
         self.octets += octets;
-        self.by_age.insert((open.known, open.at, id));
+        let share = self.shares.entry(open.station.client.clone()).or_default();
+        share.octets += octets;
+        share.by_age.insert((open.known, open.at, id));
         self.open.insert(id, Kept { open, octets });
         while self.open.len() > CONVERSATIONS || self.octets > MEMORY {
-            let oldest = self.by_age.iter().map(|(_, _, other)| *other).find(|other| *other != id);
-            let Some(open) = oldest.and_then(|oldest| self.remove(&oldest)) else { break };
+            let Some(open) = self.next_to_go(&id).and_then(|next| self.remove(&next)) else { break };
             self.stats.evicted += 1;
             gone.push(open);
         }
         gone
     }
 
-    /// The station begins anew: what is left of its last conversation, if it was more than haste.
+    /// Who makes room, other than this one. That an address is known proves nothing: whoever makes up many at one NAS puts
+    /// out those who came through the same NAS, not the others'.
+    fn next_to_go(&self, except: &StateId) -> Option<StateId> {
+        let crowded = self.open.len() > CONVERSATIONS;
+        let greedy = |share: &&Share| {
+            if crowded { share.by_age.len() > CONVERSATIONS / 2 } else { share.octets > MEMORY / 2 }
+        };
+        let first = |share: &Share| share.by_age.iter().find(|(.., id)| id != except).copied();
+        let of_greedy = self.shares.values().find(greedy).and_then(first);
+        of_greedy.or_else(|| self.shares.values().filter_map(first).min()).map(|(.., id)| id)
+    }
+
+    /// The station begins anew: what is left of its last conversation, if it was more than haste. One that failed or was
+    /// refused is more however young it is: the device left as soon as it heard of it.
     pub fn begin_anew(&mut self, station: &Station, now: Instant) -> Option<Open> {
         let before = self.by_station.get(station).copied()?;
-        self.remove(&before).filter(|open| now.saturating_duration_since(open.at) >= HASTE)
+        self.remove(&before).filter(|open| open.has_failed() || now.saturating_duration_since(open.at) >= HASTE)
     }
 
     /// The conversations that were silent for too long.
     pub fn expire(&mut self, now: Instant) -> Vec<Open> {
         // Two runs, each in the order of age.
         let silent = |(_, at, _): &&(bool, Instant, StateId)| now.saturating_duration_since(*at) >= SILENCE;
-        let strangers = self.by_age.iter().take_while(|(known, ..)| !known).take_while(silent);
-        // From the young end: there is no smallest moment to begin a range with.
-        let known = self.by_age.iter().rev().take_while(|(known, ..)| *known).filter(silent);
-        let over: Vec<StateId> = strangers.chain(known).map(|(.., id)| *id).collect();
+        let of_share = |share: &Share| -> Vec<StateId> {
+            let strangers = share.by_age.iter().take_while(|(known, ..)| !known).take_while(silent);
+            // From the young end: there is no smallest moment to begin a range with.
+            let known = share.by_age.iter().rev().take_while(|(known, ..)| *known).filter(silent);
+            strangers.chain(known).map(|(.., id)| *id).collect()
+        };
+        let over: Vec<StateId> = self.shares.values().flat_map(of_share).collect();
         over.iter().filter_map(|id| self.remove(id)).collect()
     }
 
     fn remove(&mut self, id: &StateId) -> Option<Open> {
         let Kept { open, octets } = self.open.remove(id)?;
         self.octets = self.octets.saturating_sub(octets);
-        self.by_age.remove(&(open.known, open.at, *id));
+        if let Some(share) = self.shares.get_mut(&open.station.client) {
+            share.octets = share.octets.saturating_sub(octets);
+            share.by_age.remove(&(open.known, open.at, *id));
+            if share.by_age.is_empty() {
+                self.shares.remove(&open.station.client);
+            }
+        }
         if self.by_station.get(&open.station) == Some(id) {
             self.by_station.remove(&open.station);
         }
@@ -242,6 +284,8 @@ pub struct Known<'a> {
     pub registry: &'a Registry,
     /// What is offered.
     pub methods: &'a [EapMethod],
+    /// The realm of the identities that are made here.
+    pub realm: &'a str,
 }
 
 fn kind(method: EapMethod) -> u8 {
@@ -262,8 +306,15 @@ impl Credentials for Known<'_> {
         self.methods.iter().any(|method| kind(*method) == wanted)
     }
 
+    /// EAP-PSK to somebody in our realm: that is where its identities are made. Whether the identity is registered must not
+    /// show, or identities could be tried out one by one. Whoever wants another method says so (Nak); an identity without a
+    /// user name is an anonymous one, for EAP-TLS (RFC 9190, 2.1.7).
     fn first_method(&self, identity: &[u8]) -> Option<u8> {
-        let psk = self.eap_psk(identity).map(|_| psk::ENTRY.kind).filter(|kind| self.offers(*kind));
+        let ours = std::str::from_utf8(identity)
+            .ok()
+            .and_then(|identity| identity.rsplit_once('@'))
+            .is_some_and(|(user, realm)| !user.is_empty() && realm.eq_ignore_ascii_case(self.realm));
+        let psk = Some(psk::ENTRY.kind).filter(|kind| ours && self.offers(*kind));
         psk.or_else(|| self.methods.first().map(|method| kind(*method)))
     }
 }

@@ -29,8 +29,11 @@ pub struct Pending {
     pub attempts: u32,
     /// The last decision's reason.
     pub reason: Reason,
-    /// The best that it has proved, at this `ssid` and through this `nas`.
+    /// The best that it has proved, at this `ssid` and through this `nas`; of certificates the first.
     pub proved: Proved,
+    /// Another certificate that was shown at this address later; the last one, if there were several. Addresses can be made
+    /// up, so it takes nothing from the first.
+    pub other: Option<Proved>,
 }
 
 /// What an unknown device has proved.
@@ -61,6 +64,14 @@ impl Proved {
         }
     }
 
+    /// The fingerprint of the certificate, if it is one.
+    pub fn fingerprint(&self) -> Option<&[u8; 32]> {
+        match self {
+            Proved::Certificate { info, .. } => Some(&info.fingerprint),
+            Proved::Nothing | Proved::KeyOf(_) | Proved::Onboarding => None,
+        }
+    }
+
     /// How much it says: the onboarding key is what an approval can be bound to.
     fn worth(&self) -> u8 {
         match self {
@@ -82,6 +93,7 @@ pub fn is_for(reason: &Reason) -> bool {
             | Reason::Quarantined
             | Reason::NoPairing
             | Reason::NotApproved { .. }
+            | Reason::MakerFull { .. }
     )
 }
 
@@ -98,6 +110,7 @@ impl PendingList {
         if let Some(known) = self.by_mac.get(&seen.mac) {
             seen.first_seen = known.first_seen;
             seen.attempts = known.attempts.saturating_add(1);
+            seen.other = known.other.clone();
             if known.proved.worth() > seen.proved.worth() {
                 seen.proved = known.proved.clone();
                 seen.ssid = known.ssid.clone();
@@ -112,10 +125,14 @@ impl PendingList {
         self.by_mac.insert(seen.mac, seen);
     }
 
-    /// A device on the list has proved something.
+    /// A device on the list has proved something. The certificate that was first shown at an address stays: the
+    /// administrator must not approve one that took its place while he was looking.
     pub fn prove(&mut self, mac: MacAddr, proved: Proved) {
-        if let Some(pending) = self.by_mac.get_mut(&mac) {
-            pending.proved = proved;
+        let Some(pending) = self.by_mac.get_mut(&mac) else { return };
+        match (pending.proved.fingerprint(), proved.fingerprint()) {
+            (Some(first), Some(shown)) if first == shown => {}
+            (Some(_), _) => pending.other = Some(proved),
+            (None, _) => pending.proved = proved,
         }
     }
 
@@ -163,6 +180,7 @@ impl Core {
             attempts: 1,
             reason: reason.clone(),
             proved: Proved::of(reason),
+            other: None,
         });
     }
 
@@ -194,6 +212,7 @@ mod tests {
             attempts: 1,
             reason: Reason::UnknownDevice,
             proved: Proved::Nothing,
+            other: None,
         }
     }
 

@@ -69,11 +69,12 @@ fn good_arguments() {
             }),
         ),
         (
-            "pending approve 00:11 tv --profile iot",
+            "pending approve 00:11 tv --profile iot --certificate a1:b2",
             Command::Pending(pending::Command::Approve {
                 mac: "00:11".into(),
                 name: name(),
                 profile: Some("iot".into()),
+                certificate: Some("a1:b2".into()),
             }),
         ),
         ("pending ignore 00:11", Command::Pending(pending::Command::Ignore { mac: "00:11".into() })),
@@ -231,7 +232,7 @@ fn help_is_complete() {
 Unknown devices that tried to join.
 
 usage: latchkey pending list [--ignored]
-       latchkey pending approve MAC NAME [--profile P]
+       latchkey pending approve MAC NAME [--profile P] [--certificate FINGERPRINT]
        latchkey pending ignore MAC
        latchkey pending unignore MAC
 

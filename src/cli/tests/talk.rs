@@ -83,7 +83,10 @@ fn requests_are_what_the_daemon_expects() {
         ("device export", json!({ "method": "device_export", "params": { "secrets": false } })),
         (
             "pending approve a tv",
-            json!({ "method": "pending_approve", "params": { "mac": "a", "name": "tv", "profile": null } }),
+            json!({
+                "method": "pending_approve",
+                "params": { "mac": "a", "name": "tv", "profile": null, "certificate": null },
+            }),
         ),
         ("pending list --ignored", json!({ "method": "pending_list", "params": { "ignored": true } })),
         ("pending unignore a", json!({ "method": "pending_unignore", "params": { "mac": "a" } })),

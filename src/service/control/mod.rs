@@ -224,7 +224,11 @@ pub static METHODS: &[Method] = &[
     write("pair_stop", &[], pair::stop),
     write("pair_show", &[], pair::show),
     read("pending_list", &[("ignored", Kind::Flag)], pending::list),
-    write("pending_approve", &[("mac", Kind::Text), ("name", Kind::Text), ("profile", Kind::Text)], pending::approve),
+    write(
+        "pending_approve",
+        &[("mac", Kind::Text), ("name", Kind::Text), ("profile", Kind::Text), ("certificate", Kind::Text)],
+        pending::approve,
+    ),
     write("pending_ignore", &[("mac", Kind::Text)], pending::ignore),
     write("pending_unignore", &[("mac", Kind::Text)], pending::unignore),
     read("log", &[("mac", Kind::Text), ("limit", Kind::Number), ("follow", Kind::Flag)], status::log),

@@ -26,10 +26,11 @@ pub fn list(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> 
 
 /// `pending_approve`: registers an unknown device under its address. One that proved the onboarding key goes on
 /// using it, in its new profile; one that showed a maker's certificate is known by that from now on, in its maker's
-/// profile unless another is named; any other gets a key of its own to be typed in.
+/// profile unless another is named; any other gets a key of its own to be typed in. With `certificate` (the beginning of a
+/// fingerprint) only the device with that certificate is approved, which has to be said when its address showed two.
 pub fn approve(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError> {
     let mac = params.mac("mac")?;
-    let proved = find(core, mac)?.proved.clone();
+    let proved = chosen(find(core, mac)?, params.text("certificate"))?.clone();
     let of_maker = match &proved {
         Proved::Certificate { maker, .. } => core.registry.maker(maker).map(|maker| maker.profile.clone()),
         _ => None,
@@ -72,6 +73,40 @@ pub fn approve(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiEr
         result
     });
     Ok(Done::Commit { changes, then })
+}
+
+/// What the administrator approves of a device.
+fn chosen<'a>(pending: &'a Pending, wanted: Option<&str>) -> Result<&'a Proved, ApiError> {
+    let digits = |text: &str| text.chars().filter(|c| !matches!(c, ':' | ' ')).collect::<String>().to_ascii_lowercase();
+    let wanted = wanted.map(digits).filter(|wanted| !wanted.is_empty());
+    let shown = [Some(&pending.proved), pending.other.as_ref()].into_iter().flatten();
+    let Some(wanted) = wanted else {
+        return match &pending.other {
+            None => Ok(&pending.proved),
+            Some(_) => {
+                let message = format!(
+                    "two certificates were shown at {}, and one of them may be a stranger's: say which one counts \
+                     (--certificate FINGERPRINT, see latchkey pending list)",
+                    pending.mac
+                );
+                Err(ApiError::field("ambiguous", "certificate", message))
+            }
+        };
+    };
+    let found: Vec<&Proved> =
+        shown.filter(|proved| proved.fingerprint().is_some_and(|f| view::hex(f).starts_with(&wanted))).collect();
+    let short: String = wanted.chars().take(64).collect();
+    match found.as_slice() {
+        [one] => Ok(one),
+        [] => {
+            let message = format!("{} has shown no certificate whose fingerprint begins with {short}", pending.mac);
+            Err(ApiError::field("not_found", "certificate", message))
+        }
+        _ => {
+            let message = format!("both certificates begin with {short}: give more of the fingerprint");
+            Err(ApiError::field("ambiguous", "certificate", message))
+        }
+    }
 }
 
 /// `pending_ignore`: takes an unknown device off the list for good.

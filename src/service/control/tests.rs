@@ -240,6 +240,7 @@ fn knock(core: &mut Core, last: u8, quarantined: bool) -> String {
         attempts: 1,
         reason: Reason::UnknownDevice,
         proved: if quarantined { Proved::Onboarding } else { Proved::Nothing },
+        other: None,
     });
     mac.to_string()
 }

@@ -258,16 +258,20 @@ pub fn pending(pending: &Pending) -> Value {
             Proved::KeyOf(owner) => Some(&**owner),
             Proved::Nothing | Proved::Onboarding | Proved::Certificate { .. } => None,
         },
-        "certificate": match &pending.proved {
-            Proved::Certificate { info, maker } => Some(json!({
-                "maker": &**maker,
-                "subject": &*info.subject,
-                "issuer": &*info.issuer,
-                "serial_number": info.subject_serial.as_deref(),
-                "not_after": info.not_after.map(|at| at.to_string()),
-                "mud_url": info.mud_url.as_deref(),
-            })),
-            _ => None,
-        },
+        "certificate": shown_certificate(&pending.proved),
+        "other_certificate": pending.other.as_ref().and_then(shown_certificate),
     })
+}
+
+fn shown_certificate(proved: &Proved) -> Option<Value> {
+    let Proved::Certificate { info, maker } = proved else { return None };
+    Some(json!({
+        "maker": &**maker,
+        "subject": &*info.subject,
+        "issuer": &*info.issuer,
+        "fingerprint": hex(&info.fingerprint),
+        "serial_number": info.subject_serial.as_deref(),
+        "not_after": info.not_after.map(|at| at.to_string()),
+        "mud_url": info.mud_url.as_deref(),
+    }))
 }

@@ -39,17 +39,27 @@ pub(super) fn work(
     let station = Station { client: incoming.client.name.clone(), mac: ask.mac, bssid: ask.bssid };
     let state = packet.find(AttributeType::STATE);
     let known = state.and_then(|state| StateId::try_from(state).ok());
-    let (id, open, step) = match known.and_then(|id| Some((id, core.eap.take(&id, &station)?))) {
-        Some((id, open)) if matches!(open.phase, Phase::Deciding(_)) => {
+    let gone_on = match known.and_then(|id| Some((id, core.eap.take(&id, &station)?))) {
+        Some((id, open)) if matches!(open.phase, Phase::Deciding(..)) => {
             // The store had no time for it: once more.
             core.eap.put(id, open);
             return Next::Commit(exchange(incoming, datagram, id));
         }
         Some((id, mut open)) => {
-            open.at = now.mono;
             let step = with_context(core, packet, now.wall, |context| open.conversation.receive(&response, context));
-            (id, open, step)
+            if matches!(step, Step::Discard(_)) && is_identity(&response) {
+                // The device begins anew, and its NAS sends the State of the last challenge all the same.
+                keep(core, id, open, now);
+                None
+            } else {
+                open.at = now.mono;
+                Some((id, open, step))
+            }
         }
+        None => None,
+    };
+    let (id, open, step) = match gone_on {
+        Some(gone_on) => gone_on,
         None => {
             if state.is_some() && !is_identity(&response) {
                 return refuse(core, incoming, &ask, Reason::ConversationGone, now, out);
@@ -79,7 +89,9 @@ fn obstacle(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, now: Now) -> Op
     if core.config.ssid(&ask.ssid).is_none() {
         return Some(Reason::SsidMissing);
     }
-    if !is_known(core, ask.mac) && !within_limit(core, incoming, now) {
+    // A known address can be made up, too.
+    let freely = is_known(core, ask.mac) && core.radius.attempts.begin(ask.mac, now.mono);
+    if !freely && !within_limit(core, incoming, now) {
         return Some(Reason::RateLimited);
     }
     let what = core.eap.impossible(&core.config, &core.pki)?;
@@ -108,7 +120,8 @@ fn with_context<R>(
     wall: UnixTime,
     work: impl FnOnce(&mut Context<'_>) -> R,
 ) -> R {
-    let credentials = Known { registry: &core.registry, methods: &core.config.eap.methods };
+    let eap = &core.config.eap;
+    let credentials = Known { registry: &core.registry, methods: &eap.methods, realm: &eap.realm };
     let mtu = packet.find_u32(AttributeType::FRAMED_MTU).map_or(MTU.1, |mtu| usize::try_from(mtu).unwrap_or(MTU.1));
     work(&mut Context {
         credentials: &credentials,
@@ -140,7 +153,8 @@ fn proceed(
         let decided = decide(core, &ask, &proved, now);
         let durable = decided.as_ref().is_ok_and(|grant| grant.bind.is_some() || grant.register.is_some());
         if let (Some(datagram), true) = (datagram, durable) {
-            open.phase = Phase::Deciding(proved);
+            let device = decided.ok().and_then(|grant| grant.device);
+            open.phase = Phase::Deciding(proved, device.map(|id| (id, serial(core, Some(id)))));
             keep(core, id, open, now);
             return Next::Commit(exchange(incoming, datagram, id));
         }
@@ -178,9 +192,10 @@ fn refusal(core: &Core, open: Open, problem: Problem) -> (Refusal, Option<pendin
         && let Err(refusal) = decided.outcome
     {
         let newcomer = match (&refusal.reason, decided.proved) {
-            (Reason::NotApproved { .. }, Proved::Certificate(info, Voucher::Maker(maker))) => {
-                Some(pending::Proved::Certificate { info, maker })
-            }
+            (
+                Reason::NotApproved { .. } | Reason::MakerFull { .. },
+                Proved::Certificate(info, Voucher::Maker(maker)),
+            ) => Some(pending::Proved::Certificate { info, maker }),
             _ => None,
         };
         return (refusal, newcomer);
@@ -317,7 +332,10 @@ fn finish(
     out: &mut Vec<u8>,
 ) -> Next {
     match &decided {
-        Ok(_) => core.eap.stats.accepted += 1,
+        Ok(_) => {
+            core.eap.stats.accepted += 1;
+            core.radius.attempts.succeeded(ask.mac);
+        }
         Err(_) => {
             core.eap.stats.rejected += 1;
             reject(core, incoming, out);
@@ -338,8 +356,8 @@ pub(super) fn settle(core: &mut Core, exchange: Exchange, id: StateId, now: Now,
         refuse(core, &incoming, &ask, Reason::ConversationGone, now, out);
         return Verdict::Send;
     };
-    let proved = match &open.phase {
-        Phase::Deciding(proved) => proved.clone(),
+    let (proved, credential) = match &open.phase {
+        Phase::Deciding(proved, credential) => (proved.clone(), *credential),
         _ => {
             // Two requests asked for it, and this is the second.
             core.eap.put(id, open);
@@ -347,6 +365,12 @@ pub(super) fn settle(core: &mut Core, exchange: Exchange, id: StateId, now: Now,
             return Verdict::Nothing;
         }
     };
+    if let Some((device, _)) = credential.filter(|(id, of_then)| serial(core, Some(*id)) != *of_then) {
+        // It proved a key that has been replaced while it waited for the store.
+        let device = core.registry.get(device).map(|device| device.id);
+        finish(core, &incoming, &ask, Err(Refusal { device, reason: Reason::ConversationGone }), now, out);
+        return Verdict::Send;
+    }
     let decided = decide(core, &ask, &proved, now);
     let change = match &decided {
         Ok(Grant { bind: Some((id, bound)), .. }) => Change::Bind(*id, *bound),

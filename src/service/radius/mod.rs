@@ -34,7 +34,7 @@ use crate::wire::radius::{
 };
 use crate::wpa::Handshake;
 use duplicate::{DuplicateCache, Known, RequestKey};
-use limit::Bucket;
+use limit::{Attempts, Bucket};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -104,7 +104,7 @@ pub struct Stats {
     pub missing_message_authenticator: u64,
     /// Dropped: no RADIUS packet, or one that has no business here.
     pub malformed: u64,
-    /// Refused without a look: too many unknown devices.
+    /// Refused without a look: too many unknown devices, or attempts that came to nothing.
     pub rate_limited: u64,
     /// Dropped: more work than can be done.
     pub overload: u64,
@@ -117,6 +117,7 @@ pub struct Server {
     pub stats: Stats,
     clients: Vec<ClientState>,
     duplicates: DuplicateCache,
+    attempts: Attempts,
     salt: u16,
 }
 

@@ -97,6 +97,10 @@ impl Rig {
             builder.push(AttributeType::CALLING_STATION_ID, calling.as_bytes()).expect("fits");
             builder.push_u32(AttributeType::FRAMED_MTU, 1400).expect("fits");
             builder.push(AttributeType::EAP_KEY_NAME, &[0]).expect("fits");
+            if eap.is_empty() {
+                // EAP-Start (RFC 3579, 3.1).
+                builder.push(AttributeType::EAP_MESSAGE, b"").expect("fits");
+            }
             builder.push_eap_message(eap).expect("fits");
             if let Some(state) = state {
                 builder.push(AttributeType::STATE, state).expect("fits");
@@ -230,6 +234,35 @@ fn a_binding_that_is_not_stored_lets_nobody_in() {
 }
 
 #[test]
+fn a_key_that_is_replaced_while_the_store_is_busy_binds_nobody() {
+    for rotated in [false, true] {
+        let mut rig = Rig::eap(vec![cam()]);
+        let (mut peer, mut random) = (PskPeer::new(NAI.as_bytes(), &psk_key(1)), numbers());
+        let packet = rig.eap_request(mac(9), OFFICE, None, &peer.begin(9));
+        rig.ask(&packet);
+        let (state, request) = rig.challenge();
+        let PskAnswer::Respond(response) = peer.receive(&request, &mut random) else { panic!("message 2") };
+        let packet = rig.eap_request(mac(9), OFFICE, Some(&state), &response);
+        let Next::Commit(exchange) = rig.receive(&packet) else { panic!("to be stored before it is told") };
+        let eap = EapCredentials {
+            psk: Some(EapPsk { nai: NAI.into(), key: psk_key(if rotated { 2 } else { 1 }) }),
+            certificates: Vec::new(),
+            serial: if rotated { 2 } else { 1 },
+        };
+        rig.core.apply(&[Change::Put(vec![Device { eap: Some(Box::new(eap)), ..cam() }])]);
+        rig.commit(exchange, true);
+        assert_eq!(rig.core.registry.knows(mac(9)), !rotated, "an address is bound to the present key only");
+        if rotated {
+            assert_eq!(rig.answer(&packet), rejected());
+            assert_eq!(rig.last(), (Some("cam".into()), Outcome::Refused, "eap_conversation_gone"));
+            assert_eq!((rig.core.eap.len(), rig.core.eap.octets()), (0, 0));
+        } else {
+            assert_eq!(rig.answer(&packet).code, Code::ACCESS_CHALLENGE);
+        }
+    }
+}
+
+#[test]
 fn who_is_blocked_is_told_within_the_method() {
     let mut rig = Rig::eap(vec![Device { blocked: true, ..cam() }]);
     let mut peer = PskPeer::new(NAI.as_bytes(), &psk_key(1));
@@ -239,6 +272,26 @@ fn who_is_blocked_is_told_within_the_method() {
     assert_eq!(rig.last(), (Some("cam".into()), Outcome::Refused, "blocked"));
     // Identity, message 2 and message 4: the device has heard DONE_FAILURE, and acknowledged it.
     assert_eq!(rig.core.radius.stats.challenges, 2);
+}
+
+#[test]
+fn who_leaves_at_once_when_he_hears_that_he_is_refused() {
+    let mut rig = Rig::eap(vec![Device { blocked: true, ..cam() }]);
+    let (mut peer, mut random) = (PskPeer::new(NAI.as_bytes(), &psk_key(1)), numbers());
+    let packet = rig.eap_request(mac(9), OFFICE, None, &peer.begin(9));
+    rig.ask(&packet);
+    let (state, request) = rig.challenge();
+    let PskAnswer::Respond(response) = peer.receive(&request, &mut random) else { panic!("message 2") };
+    let packet = rig.eap_request(mac(9), OFFICE, Some(&state), &response);
+    assert_eq!(rig.ask(&packet).code, Code::ACCESS_CHALLENGE, "DONE_FAILURE");
+    assert!(rig.core.events.iter().next().is_none());
+    let packet = rig.eap_request(mac(9), OFFICE, None, &peer.begin(9));
+    rig.ask(&packet);
+    assert_eq!(rig.last(), (Some("cam".into()), Outcome::Refused, "blocked"));
+    // Who has heard nothing of the kind was only hasty.
+    let packet = rig.eap_request(mac(9), OFFICE, None, &peer.begin(9));
+    rig.ask(&packet);
+    assert_eq!((rig.core.events.iter().count(), rig.last_event().count, rig.core.eap.stats.abandoned), (1, 1, 1));
 }
 
 #[test]
@@ -348,6 +401,39 @@ fn lost_and_repeated_packets() {
 }
 
 #[test]
+fn who_begins_anew_is_let_whatever_state_the_nas_sends() {
+    // What hostapd makes of EAPOL-Start: Identity again, with the State of the challenge that was not answered.
+    for anew in [eap::response(77, 1, NAI.as_bytes()), Vec::new()] {
+        let mut rig = Rig::eap(vec![cam()]);
+        let (mut peer, mut random) = (PskPeer::new(NAI.as_bytes(), &psk_key(1)), numbers());
+        let first = peer.begin(9);
+        let packet = rig.eap_request(mac(9), OFFICE, None, &first);
+        rig.ask(&packet);
+        let (old, request) = rig.challenge();
+        // The identity that was answered already is only a repetition.
+        let packet = rig.eap_request(mac(9), OFFICE, Some(&old), &first);
+        rig.ask(&packet);
+        assert_eq!(rig.challenge(), (old.clone(), request));
+        let packet = rig.eap_request(mac(9), OFFICE, Some(&old), &anew);
+        rig.ask(&packet);
+        let (state, mut request) = rig.challenge();
+        assert_ne!(state, old);
+        assert_eq!((rig.core.eap.len(), rig.core.eap.stats.begun), (1, 2));
+        let mut peer = PskPeer::new(NAI.as_bytes(), &psk_key(1));
+        let end = loop {
+            let PskAnswer::Respond(response) = peer.receive(&request, &mut random) else { panic!("a response") };
+            let packet = rig.eap_request(mac(9), OFFICE, Some(&state), &response);
+            let answer = rig.ask(&packet);
+            if answer.code != Code::ACCESS_CHALLENGE {
+                break answer;
+            }
+            request = rig.challenge().1;
+        };
+        assert_eq!(end.code, Code::ACCESS_ACCEPT);
+    }
+}
+
+#[test]
 fn a_flood_stays_within_its_bounds() {
     let clients: String = (1..=20)
         .map(|n| {
@@ -393,6 +479,30 @@ fn one_client_cannot_make_strangers_fill_the_table() {
     }
     assert_eq!(rig.core.eap.len(), 100);
     assert_eq!(rig.last().2, "rate_limited");
+}
+
+#[test]
+fn a_known_address_that_is_made_up_is_limited() {
+    let mut rig = Rig::eap(vec![Device { macs: vec![bound(9)], ..cam() }]);
+    // Who gets in may come as often as he likes.
+    let mut peer = PskPeer::new(NAI.as_bytes(), &psk_key(1));
+    for n in 0..80 {
+        assert_eq!(rig.psk(mac(9), OFFICE, &mut peer).0.code, Code::ACCESS_ACCEPT, "{n}");
+    }
+    rig.pass(30);
+    let begun = |rig: &mut Rig| {
+        let mut begun = 0;
+        for n in 0..200u8 {
+            let identity = format!("{n}@latchkey.home.arpa");
+            let packet = rig.eap_request(mac(9), OFFICE, None, &eap::response(1, 1, identity.as_bytes()));
+            begun += u32::from(rig.ask(&packet).code == Code::ACCESS_CHALLENGE);
+        }
+        begun
+    };
+    assert_eq!(begun(&mut rig), 110, "ten of its own, then what strangers have");
+    assert_eq!(rig.last(), (Some("cam".into()), Outcome::Refused, "rate_limited"));
+    rig.pass(10);
+    assert_eq!(rig.psk(mac(9), OFFICE, &mut peer).0.code, Code::ACCESS_ACCEPT);
 }
 
 fn bound(last: u8) -> crate::registry::device::BoundMac {

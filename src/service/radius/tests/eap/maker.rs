@@ -100,6 +100,91 @@ fn a_maker_that_is_removed_vouches_for_nobody() {
 }
 
 #[test]
+fn a_certificate_that_waits_is_not_swapped() {
+    let (mut rig, mut factory) = (Rig::eap(vec![]), Factory::new());
+    factory.set_up(&mut rig, Admit::Pending);
+    let (own, thief) = (factory.device("cam"), factory.device("cam"));
+    let show = |rig: &mut Rig, issued: &Issued| {
+        let supplicant = factory.supplicant(issued, Versions::Tls13, 0);
+        assert_eq!(rig.tls(mac(9), OFFICE, &supplicant).0.code, Code::ACCESS_REJECT);
+        rig.pass(31);
+        assert_eq!(rig.last().2, "not_approved");
+    };
+    let approve = |rig: &mut Rig, more: &str| {
+        let line = format!(r#"{{"method":"pending_approve","params":{{"mac":"{}","name":"cam"{more}}}}}"#, mac(9));
+        match Call::parse(line.as_bytes()).and_then(|call| call.run(&mut rig.core, rig.now)) {
+            Ok(Done::Commit { changes, .. }) => Ok(changes),
+            Ok(_) => panic!("no change"),
+            Err(why) => Err(why.code),
+        }
+    };
+    show(&mut rig, &own);
+    show(&mut rig, &own);
+    assert!(approve(&mut rig, "").is_ok(), "the same twice is one");
+    show(&mut rig, &thief);
+    let pending = rig.core.pending.get(mac(9)).expect("it waits");
+    assert_eq!(pending.proved.fingerprint(), Some(&own.info.fingerprint), "the first stays");
+    assert_eq!(pending.other.as_ref().and_then(|other| other.fingerprint()), Some(&thief.info.fingerprint));
+    let prefix = |issued: &Issued| {
+        let digits: String = issued.info.fingerprint[..8].iter().map(|octet| format!("{octet:02X}:")).collect();
+        format!(r#","certificate":"{digits}""#)
+    };
+    assert_eq!(approve(&mut rig, "").err(), Some("ambiguous"));
+    assert_eq!(approve(&mut rig, r#","certificate":"not hexadecimal""#).err(), Some("not_found"));
+    let known_by = |changes: &[Change]| match changes {
+        [Change::Put(devices)] => devices[0].eap.as_ref().map(|eap| eap.certificates[0].known_by.clone()),
+        other => panic!("{other:?}"),
+    };
+    for issued in [&thief, &own] {
+        let changes = approve(&mut rig, &prefix(issued)).expect("approved");
+        let expected = KnownBy::serial(&issued.info, &crate::pki::Voucher::Maker("acme".into()));
+        assert_eq!(known_by(&changes), expected, "the one that was named");
+    }
+}
+
+#[test]
+fn a_maker_fills_no_registry() {
+    use crate::decision::maker::{BY_THEMSELVES, registered};
+    let (mut rig, mut factory) = (Rig::eap(vec![]), Factory::new());
+    factory.set_up(&mut rig, Admit::All);
+    let issued = factory.device("one too many");
+    let of = |n: u16, maker: &str| {
+        let mut info = issued.info.clone();
+        info.serial = n.to_be_bytes().into();
+        let certificate = registered(&maker.into(), &info, UnixTime(1));
+        let eap = EapCredentials { psk: None, certificates: vec![certificate], serial: 1 };
+        let id = u32::from(n) + if maker == "acme" { 1000 } else { 2000 };
+        Device {
+            eap: Some(Box::new(eap)),
+            key: None,
+            ..device(id, &format!("{maker}-{n}"), "media", "not used at all")
+        }
+    };
+    // What does not count: devices of another maker, and one less than the limit of this one.
+    let mut others: Vec<Device> = (1..=BY_THEMSELVES).map(|n| of(n, "other")).collect();
+    others.extend((1..BY_THEMSELVES).map(|n| of(n, "acme")));
+    rig.core.apply(&[Change::Put(others)]);
+    let supplicant = factory.supplicant(&issued, Versions::Tls13, 0);
+    let (end, _) = rig.tls(mac(9), OFFICE, &supplicant);
+    assert_eq!((end.code, rig.last().2), (Code::ACCESS_ACCEPT, "maker_admitted"));
+    // It was the last one.
+    let next = factory.device("another");
+    let supplicant = factory.supplicant(&next, Versions::Tls13, 0);
+    let (end, _) = rig.tls(mac(10), OFFICE, &supplicant);
+    rig.pass(31);
+    assert_eq!((end.code, rig.last().2), (Code::ACCESS_REJECT, "maker_full"));
+    let text = rig.last_event().to_string();
+    assert!(text.contains("256 devices of this maker") && text.contains("latchkey pending approve"), "{text}");
+    assert!(!rig.core.registry.knows(mac(10)));
+    let line = format!(r#"{{"method":"pending_approve","params":{{"mac":"{}","name":"front-cam"}}}}"#, mac(10));
+    let done = Call::parse(line.as_bytes()).and_then(|call| call.run(&mut rig.core, rig.now));
+    let Ok(Done::Commit { changes, .. }) = done else { panic!("not approved") };
+    rig.core.apply(&changes);
+    let (end, _) = rig.tls(mac(10), OFFICE, &supplicant);
+    assert_eq!((end.code, rig.last().2), (Code::ACCESS_ACCEPT, "proved_certificate"));
+}
+
+#[test]
 fn listed_and_pending_devices_of_a_maker() {
     for (admit, reason, waiting) in [(Admit::Listed, "not_listed", false), (Admit::Pending, "not_approved", true)] {
         let (mut rig, mut factory) = (Rig::eap(vec![]), Factory::new());
