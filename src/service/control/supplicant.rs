@@ -26,7 +26,8 @@ pub fn psk(core: &Core, device: &Device, identity: &str, key_hex: &str) -> Strin
 pub fn tls(core: &Core, device: &Device, issued: bool) -> String {
     let name = if issued { &*device.name } else { "device" };
     let file = |end: &str| quoted(format!("/path/to/{name}.{end}").as_bytes());
-    let identity = format!("{}@{}", device.name, core.config.eap.realm);
+    // The certificate says who it is; to listeners it is one of ours (RFC 9190, 2.1.4).
+    let identity = format!("@{}", core.config.eap.realm);
     block(
         network(core, device),
         &[
