@@ -3,6 +3,7 @@
 use super::file;
 use super::x509::RevocationList;
 use crate::time::UnixTime;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,6 +35,8 @@ pub struct Crl {
     pub this_update: UnixTime,
     /// When the next one is to come: from then on it is too old.
     pub next_update: UnixTime,
+    /// SHA-256 of whose it is and what it revokes: the same in a list that was only renewed.
+    pub says: [u8; 32],
 }
 
 impl Crls {
@@ -98,6 +101,7 @@ impl Crl {
         let head = RevocationList::parse(&der).ok_or("its head cannot be read")?;
         let next_update = head.next_update.ok_or("it does not say when the next one comes (nextUpdate)")?;
         let this_update = head.this_update;
-        Ok(Crl { der: der.into(), this_update, next_update })
+        let says = Sha256::new().chain_update(head.issuer).chain_update(head.revoked).finalize().into();
+        Ok(Crl { der: der.into(), this_update, next_update, says })
     }
 }

@@ -64,6 +64,8 @@ pub(super) struct Group {
 /// What tells two authorities of one name apart.
 #[derive(Debug)]
 pub(super) struct Authority {
+    /// SHA-256 of its certificate (DER).
+    fingerprint: [u8; 32],
     /// SHA-256 of its name (DER).
     pub(super) name: [u8; 32],
     /// The name of its key, if it says one.
@@ -153,6 +155,17 @@ impl Trust {
         self.groups.is_empty() && self.certificates.is_empty() && self.public_keys.is_empty()
     }
 
+    /// Who vouched for certificates that may not count any more, since an earlier snapshot: an authority is gone, or other
+    /// certificates are revoked, or a list is needed that was not, or cannot be used. What only counts in addition, and lists that
+    /// say the same with other dates, make nobody doubtful.
+    pub fn doubtful_since(&self, before: &Trust) -> Vec<Voucher> {
+        let doubtful = |old: &&Group| match self.groups.iter().find(|new| new.voucher == old.voucher) {
+            Some(new) => new.is_stricter_than(old, (self.crl_required, before.crl_required)),
+            None => true,
+        };
+        before.groups.iter().filter(doubtful).map(|group| group.voucher.clone()).collect()
+    }
+
     fn verify_in(
         &self,
         group: &Group,
@@ -222,8 +235,19 @@ impl Group {
         let Ok(anchor) = webpki::anchor_from_trusted_cert(&whole) else { return };
         let Ok(parsed) = Certificate::parse(der) else { return };
         let key_id = parsed.subject_key_id().map(Box::from);
-        self.authorities.push(Authority { name: sha256(parsed.subject.der), key_id });
+        self.authorities.push(Authority { fingerprint: sha256(der), name: sha256(parsed.subject.der), key_id });
         self.anchors.push(anchor.to_owned());
+    }
+
+    /// True when a certificate that counted before may not count now. `required`: whether lists are needed, now and before.
+    fn is_stricter_than(&self, before: &Group, required: (bool, bool)) -> bool {
+        let kept = |old: &Authority| self.authorities.iter().any(|new| new.fingerprint == old.fingerprint);
+        let says = |group: &Group, crl: &Crl| group.lists.iter().any(|other| other.says == crl.says);
+        let other_list = self.lists.iter().any(|new| !says(before, new));
+        let missing =
+            || before.lists.iter().any(|old| !says(self, old)) || (self.unread.is_some() && before.unread.is_none());
+        let needed = self.voucher != Voucher::Ourselves && required.0 && (!required.1 || missing());
+        !before.authorities.iter().all(kept) || other_list || needed
     }
 
     fn has(&self, name: &[u8; 32]) -> bool {

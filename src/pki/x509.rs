@@ -149,22 +149,27 @@ impl<'a> Name<'a> {
 
 /// The head of a certificate revocation list.
 #[derive(Debug, Clone, Copy)]
-pub struct RevocationList {
+pub struct RevocationList<'a> {
+    /// Whose it is: the name, DER.
+    pub issuer: &'a [u8],
     /// When it was made.
     pub this_update: UnixTime,
     /// When the next one is to come.
     pub next_update: Option<UnixTime>,
+    /// What it revokes: the entries, DER; nothing when there is none.
+    pub revoked: &'a [u8],
 }
 
-impl RevocationList {
+impl<'a> RevocationList<'a> {
     /// Finds the fields.
-    pub fn parse(der: &[u8]) -> Option<RevocationList> {
+    pub fn parse(der: &'a [u8]) -> Option<RevocationList<'a>> {
         let mut tbs = only(der, SEQUENCE)?.members().take(SEQUENCE)?.members();
         tbs.take(INTEGER);
         tbs.take(SEQUENCE)?;
-        tbs.take(SEQUENCE)?;
+        let issuer = tbs.take(SEQUENCE)?.whole;
         let this_update = tbs.value()?.time()?;
         let next_update = tbs.value().and_then(|value| value.time());
-        Some(RevocationList { this_update, next_update })
+        let revoked = tbs.take(SEQUENCE).map_or(&[][..], |entries| entries.whole);
+        Some(RevocationList { issuer, this_update, next_update, revoked })
     }
 }
