@@ -1,5 +1,6 @@
 //! Certificate revocation lists (RFC 5280, 5), as the shell reads them from files.
 
+use super::certificate::sha256;
 use super::file;
 use super::x509::RevocationList;
 use crate::time::UnixTime;
@@ -35,6 +36,10 @@ pub struct Crl {
     pub this_update: UnixTime,
     /// When the next one is to come: from then on it is too old.
     pub next_update: UnixTime,
+    /// SHA-256 of the name of the CA whose it is (DER).
+    pub issuer: [u8; 32],
+    /// The name of the key that signed it, if it says one.
+    pub key_id: Option<Box<[u8]>>,
     /// SHA-256 of whose it is and what it revokes: the same in a list that was only renewed.
     pub says: [u8; 32],
 }
@@ -102,6 +107,7 @@ impl Crl {
         let next_update = head.next_update.ok_or("it does not say when the next one comes (nextUpdate)")?;
         let this_update = head.this_update;
         let says = Sha256::new().chain_update(head.issuer).chain_update(head.revoked).finalize().into();
-        Ok(Crl { der: der.into(), this_update, next_update, says })
+        let (issuer, key_id) = (sha256(head.issuer), head.key_id.map(Box::from));
+        Ok(Crl { der: der.into(), this_update, next_update, issuer, key_id, says })
     }
 }
