@@ -169,6 +169,8 @@ pub struct Turn<R> {
     pub result: R,
     /// What the judge said, if asked.
     pub verdict: Option<Verdict>,
+    /// By which generation of the trust.
+    pub generation: u64,
     /// The session to be kept once the device is admitted.
     pub fresh: Option<Fresh>,
 }
@@ -192,13 +194,14 @@ impl Shared {
     /// Lets one connection work, at this time, resuming a session or not.
     pub fn turn<R>(&self, now: UnixTime, may_resume: bool, work: impl FnOnce() -> R) -> Turn<R> {
         let _turn = lock(&self.turn);
-        {
+        let generation = {
             let mut desk = lock(&self.desk);
             (desk.now, desk.may_resume, desk.verdict, desk.fresh) = (now, may_resume, None, None);
-        }
+            desk.generation
+        };
         let result = work();
         let mut desk = lock(&self.desk);
-        Turn { result, verdict: desk.verdict.take(), fresh: desk.fresh.take() }
+        Turn { result, verdict: desk.verdict.take(), generation, fresh: desk.fresh.take() }
     }
 
     /// Judges outside a handshake: whoever resumes a session. With it the generation of the trust it was judged by.

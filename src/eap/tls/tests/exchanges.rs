@@ -134,6 +134,61 @@ fn trust_that_changes_during_a_resumption_counts() {
     }
 }
 
+/// A decision may wait for the store, and the device may take its time with the acknowledgement.
+#[test]
+fn trust_that_changes_before_the_end_counts() {
+    for (versions, ..) in BOTH {
+        let rig = Rig::new();
+        let whole = rig.run(Peer::new(&rig.supplicant(versions)).unwrap());
+        let last = whole.requests.len() - 1;
+        let same = || rig.server.set_judge(rig.judge.clone());
+        let nobody = || rig.server.set_judge(Arc::new(Listed::default()));
+        for resumed in [false, true] {
+            let during = |at_decision: &dyn Fn(), at_end: &dyn Fn()| {
+                same();
+                let supplicant = rig.supplicant(versions);
+                if resumed {
+                    rig.run(Peer::new(&supplicant).unwrap()).agreed();
+                }
+                let decide = || {
+                    at_decision();
+                    true
+                };
+                rig.run_deciding(Peer::new(&supplicant).unwrap(), decide, |number, data| {
+                    if number == last {
+                        at_end();
+                    }
+                    data
+                })
+            };
+            let end = during(&same, &same);
+            assert_eq!(end.peer.is_resumed(), resumed);
+            end.agreed();
+            let end = during(&nobody, &|| ());
+            assert!(matches!(end.problem(), Problem::Certificate { .. }), "{:?}", end.problem());
+            assert!(end.proved.is_some(), "it was good until then");
+            if !resumed {
+                let end = during(&|| (), &nobody);
+                assert!(matches!(end.problem(), Problem::Certificate { .. }), "{:?}", end.problem());
+                assert!(end.proved.is_some());
+            }
+        }
+        same();
+        // Somebody else vouches for it now: what was decided upon is another certificate.
+        let end = rig.run_deciding(
+            Peer::new(&rig.supplicant(versions)).unwrap(),
+            || {
+                *rig.judge.voucher.lock().unwrap() = Some(Voucher::Registered);
+                same();
+                true
+            },
+            |_, data| data,
+        );
+        assert!(end.problem().to_string().contains("somebody else vouches"), "{}", end.problem());
+        *rig.judge.voucher.lock().unwrap() = None;
+    }
+}
+
 #[test]
 fn sessions_end() {
     // TLS 1.3: each resumption brings a new ticket, but after seven days there is a full handshake.
