@@ -154,6 +154,11 @@ impl Trust {
         self.public_keys.contains(&sha256(spki))
     }
 
+    /// True when any raw public key is registered.
+    pub fn has_public_keys(&self) -> bool {
+        !self.public_keys.is_empty()
+    }
+
     /// True when nobody's certificate or key could be accepted, so that there is nothing to ask devices for.
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty() && self.certificates.is_empty() && self.public_keys.is_empty()

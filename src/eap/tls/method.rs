@@ -133,18 +133,19 @@ impl Tls {
         wall: UnixTime,
         may_resume: bool,
     ) -> Result<Option<Next>, Error> {
-        let mut connection = self.shared.connect(hello.kind)?;
+        let kind = self.shared.kind(hello);
+        let mut connection = self.shared.connect(kind)?;
         connection.set_resumption_data(&wall.0.to_be_bytes());
         let turn = self.shared.turn(wall, may_resume, || feed(&mut connection, message));
         let mut resumed = None;
         if connection.handshake_kind() == Some(HandshakeKind::Resumed) {
-            let (verdict, generation) = self.judge(&connection, hello.kind, wall);
+            let (verdict, generation) = self.judge(&connection, kind, wall);
             if matches!(verdict, Verdict::Bad(_)) || !self.is_young(&mut connection, wall) {
                 return Ok(None);
             }
             resumed = Some((verdict, generation));
         }
-        let mut handshake = Box::new(Handshake { connection, kind: hello.kind, randoms: None, resumed });
+        let mut handshake = Box::new(Handshake { connection, kind, randoms: None, resumed });
         if let Err(error) = turn.result {
             return Ok(Some(self.failed(handshake.connection, &error, turn.verdict, Some(hello))));
         }

@@ -1,5 +1,6 @@
 //! What all EAP-TLS conversations share: our certificate, whom we trust, the sessions that can be resumed.
 
+use super::hello::ClientHello;
 use super::sessions::{Fresh, Sessions};
 use super::verifier::{Judge, Verdict, Verifier};
 use crate::pki::trust::Trust;
@@ -189,6 +190,13 @@ impl Shared {
             Kind { device_raw: true, server_raw: true } => raw,
         };
         ServerConnection::new(config.clone())
+    }
+
+    /// What each side is to show. A device that would rather show a raw public key, and has a certificate as well, shows that when
+    /// no raw public key is registered: it could only be refused for its key.
+    pub fn kind(&self, hello: &ClientHello) -> Kind {
+        let useless = hello.also_certificate && !lock(&self.desk).judge.has_public_keys();
+        Kind { device_raw: hello.kind.device_raw && !useless, ..hello.kind }
     }
 
     /// Lets one connection work, at this time, resuming a session or not.

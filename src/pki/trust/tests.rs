@@ -122,6 +122,7 @@ fn what_is_registered_itself_counts_whoever_signed_it_while_it_is_in_time() {
     let spki = Certificate::parse(&cam).unwrap().public_key;
     assert!(world.trust().knows_public_key(spki));
     assert!(!world.trust().knows_public_key(&spki[1..]));
+    assert!(world.trust().has_public_keys() && !World::default().pinned(&cam).trust().has_public_keys());
     assert!(!World::default().pinned(&cam).trust().knows_public_key(spki), "only the certificate is registered");
     // Nobody else's certificate counts because of it.
     assert_eq!(

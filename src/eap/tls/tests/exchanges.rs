@@ -258,6 +258,29 @@ fn raw_public_keys() {
     assert_eq!(end.proved, None);
 }
 
+#[test]
+fn a_device_with_both_kinds_shows_what_can_be_registered() {
+    use super::super::hello::ClientHello;
+    use super::super::hello::tests::client_hello;
+    let rig = Rig::new();
+    for (kinds, registered, raw) in [
+        (&[2, 2, 0][..], false, false),
+        (&[2, 2, 0], true, true),
+        (&[1, 2], false, true),
+        (&[1, 2], true, true),
+        (&[2, 0, 2], true, false),
+        (&[1, 0], true, false),
+    ] {
+        *rig.judge.public_keys.lock().unwrap() = registered;
+        for (server, server_raw) in [(&[1, 0][..], false), (&[2, 2, 0], true)] {
+            let extensions = [(43, &[2, 3, 4][..]), (19, kinds), (20, server)];
+            let hello = ClientHello::read(&client_hello(0x0303, &[0x1301], &extensions, 999));
+            let kind = rig.server.0.kind(&hello);
+            assert_eq!((kind.device_raw, kind.server_raw), (raw, server_raw), "{kinds:?} {registered}");
+        }
+    }
+}
+
 /// With the real judge: a maker's device gets in, and its ticket does not help once the maker is gone.
 #[test]
 fn makers_come_and_go() {

@@ -58,6 +58,8 @@ struct Listed {
     good: Mutex<Vec<Vec<u8>>>,
     problem: Mutex<Option<CertificateProblem>>,
     asked: Mutex<usize>,
+    /// A raw public key is registered.
+    public_keys: Mutex<bool>,
     /// Instead of the maker.
     voucher: Mutex<Option<Voucher>>,
 }
@@ -104,6 +106,10 @@ impl Judge for Listed {
 
     fn knows_public_key(&self, spki: &[u8]) -> bool {
         self.good.lock().unwrap().iter().any(|good| good == spki)
+    }
+
+    fn has_public_keys(&self) -> bool {
+        *self.public_keys.lock().unwrap()
     }
 }
 
