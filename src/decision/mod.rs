@@ -30,6 +30,10 @@ pub const KEYS_PER_OFFER: usize = 40;
 /// of its owner: hostapd caches each answer for 30 s.
 const TURNS_PER_PROFILE: usize = 64;
 
+/// How long a device whose certificate a maker vouches for stays without being asked anew, in seconds: a list that was not renewed
+/// in time, or a change whose order was lost, reaches it by then.
+const OF_MAKER: i64 = 24 * 60 * 60;
+
 /// What is asked.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
@@ -136,11 +140,13 @@ pub struct Grant {
     pub vlan: Option<u16>,
     /// The keys for the NAS.
     pub keys: Keys,
-    /// Seconds until it has to ask again (RFC 2865, 5.27), when it expires or the hours of its profile are
-    /// over.
+    /// Seconds until it has to ask again (RFC 2865, 5.27), when it or its certificate expires or the hours of its profile are
+    /// over; with a maker's certificate a day at most.
     pub session_timeout: Option<u32>,
     /// A binding to make durable before the answer leaves.
     pub bind: Option<(DeviceId, BoundMac)>,
+    /// Who vouches for the certificate it has proved to have.
+    pub voucher: Option<Voucher>,
     /// A device to register before the answer leaves: it came in a pairing window. Its number is the registry's next
     /// one, so it holds only as long as the registry is locked.
     pub register: Option<Box<Device>>,
@@ -346,14 +352,22 @@ impl Case<'_> {
         };
         check_hours(settings, &self.moment).or_else(|reason| refuse(device, reason))?;
         let closes = next_change(&settings.hours, self.view.zone, self.now);
+        let certificate = self.request.certificate;
+        let invalid = certificate.and_then(|(info, _)| info.not_after);
+        let again = certificate.and_then(|(_, voucher)| match voucher {
+            Voucher::Maker(_) => Some(UnixTime(self.now.0.saturating_add(OF_MAKER))),
+            Voucher::Ourselves | Voucher::Registered => None,
+        });
+        let ends = expires.into_iter().chain(closes).chain(invalid).chain(again).min();
         Ok(Grant {
             device: device.map(|device| device.id),
             reason,
             profile: profile.clone(),
             vlan: settings.vlan,
             keys,
-            session_timeout: self.session_timeout(expires.into_iter().chain(closes).min()),
+            session_timeout: self.session_timeout(ends),
             bind,
+            voucher: certificate.map(|(_, voucher)| voucher.clone()),
             register: None,
         })
     }

@@ -525,6 +525,34 @@ mod eap {
     }
 
     #[test]
+    fn a_certificate_limits_the_session() {
+        let registry = registry(Admit::All);
+        let acme = Voucher::Maker("acme".into());
+        let (device, newcomer) = (Identified::Device(DeviceId(1)), Identified::Newcomer);
+        const DAY: i64 = 86_400;
+        for (who, from, voucher, left, expected) in [
+            (device, 1, &acme, None, Some(86_400)),
+            (device, 1, &acme, Some(90 * DAY), Some(86_400)),
+            (device, 1, &acme, Some(600), Some(600)),
+            (newcomer, 77, &acme, Some(600), Some(600)),
+            (newcomer, 77, &acme, None, Some(86_400)),
+            (device, 1, &Voucher::Ourselves, None, None),
+            (device, 1, &Voucher::Ourselves, Some(90 * DAY), Some(90 * 86_400)),
+            (device, 1, &Voucher::Registered, Some(600), Some(600)),
+        ] {
+            let info = CertificateInfo { not_after: left.map(|left| UnixTime(NOW.0 + left)), ..info() };
+            let evidence = Evidence::Eap(who);
+            let request =
+                Request { certificate: Some((&info, voucher)), ..Request::new(mac(from), b"Home", None, evidence) };
+            let grant = decide_on(&registry, &request).expect("let in");
+            assert_eq!((grant.session_timeout, grant.voucher.as_ref()), (expected, Some(voucher)), "{who:?} {left:?}");
+        }
+        let request = Request::new(mac(1), b"Home", None, Evidence::Eap(device));
+        let grant = decide_on(&registry, &request).expect("let in");
+        assert_eq!((grant.session_timeout, grant.voucher), (None, None), "without a certificate");
+    }
+
+    #[test]
     fn wifi_keys_and_onboarding_keys_are_not_theirs() {
         let mut registry = registry(Admit::Listed);
         let mut cam = registry.get(DeviceId(2)).cloned().expect("there");

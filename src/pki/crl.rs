@@ -1,8 +1,10 @@
 //! Certificate revocation lists (RFC 5280, 5), as the shell reads them from files.
 
+use super::certificate::sha256;
 use super::file;
 use super::x509::RevocationList;
 use crate::time::UnixTime;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,6 +36,12 @@ pub struct Crl {
     pub this_update: UnixTime,
     /// When the next one is to come: from then on it is too old.
     pub next_update: UnixTime,
+    /// SHA-256 of the name of the CA whose it is (DER).
+    pub issuer: [u8; 32],
+    /// The name of the key that signed it, if it says one.
+    pub key_id: Option<Box<[u8]>>,
+    /// SHA-256 of whose it is and what it revokes: the same in a list that was only renewed.
+    pub says: [u8; 32],
 }
 
 impl Crls {
@@ -98,6 +106,8 @@ impl Crl {
         let head = RevocationList::parse(&der).ok_or("its head cannot be read")?;
         let next_update = head.next_update.ok_or("it does not say when the next one comes (nextUpdate)")?;
         let this_update = head.this_update;
-        Ok(Crl { der: der.into(), this_update, next_update })
+        let says = Sha256::new().chain_update(head.issuer).chain_update(head.revoked).finalize().into();
+        let (issuer, key_id) = (sha256(head.issuer), head.key_id.map(Box::from));
+        Ok(Crl { der: der.into(), this_update, next_update, issuer, key_id, says })
     }
 }

@@ -5,6 +5,7 @@ use super::x509::Certificate;
 use super::{CertificateInfo, file};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// A certificate chain for the TLS server, its own certificate first, and the key that belongs to it.
@@ -45,6 +46,12 @@ impl ServerCertificate {
         in_order(&chain)?;
         for_servers(own)?;
         Ok(ServerCertificate { chain: chain.into_iter().map(CertificateDer::from).collect(), info, given, key })
+    }
+
+    /// SHA-256 of the whole chain: another one is another, though the server's own certificate is the same.
+    pub fn chain_hash(&self) -> [u8; 32] {
+        let whole = self.chain.iter().fold(Sha256::new(), |hash, certificate| hash.chain_update(certificate));
+        whole.finalize().into()
     }
 
     /// The private key, for the TLS server.

@@ -9,6 +9,7 @@ use crate::registry::Registry;
 use crate::registry::credential::KnownBy;
 use crate::time::UnixTime;
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor};
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +57,7 @@ pub(super) struct Group {
     pub(super) voucher: Voucher,
     pub(super) authorities: Vec<Authority>,
     anchors: Vec<TrustAnchor<'static>>,
+    /// The newest first.
     lists: Vec<Arc<Crl>>,
     /// A file of the maker that could not be used.
     unread: Option<Arc<str>>,
@@ -64,6 +66,8 @@ pub(super) struct Group {
 /// What tells two authorities of one name apart.
 #[derive(Debug)]
 pub(super) struct Authority {
+    /// SHA-256 of its certificate (DER).
+    fingerprint: [u8; 32],
     /// SHA-256 of its name (DER).
     pub(super) name: [u8; 32],
     /// The name of its key, if it says one.
@@ -91,6 +95,8 @@ impl Trust {
                     group.unread = Some(format!("{}: {why}", path.display()).into());
                 }
             }
+            // Of several lists of one CA the newest says what is revoked, in whatever order the files are named.
+            group.lists.sort_by_key(|crl| Reverse((crl.this_update, crl.next_update)));
             trust.groups.push(group);
         }
         let credentials = registry.devices().filter_map(|device| device.eap.as_ref());
@@ -148,9 +154,25 @@ impl Trust {
         self.public_keys.contains(&sha256(spki))
     }
 
+    /// True when any raw public key is registered.
+    pub fn has_public_keys(&self) -> bool {
+        !self.public_keys.is_empty()
+    }
+
     /// True when nobody's certificate or key could be accepted, so that there is nothing to ask devices for.
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty() && self.certificates.is_empty() && self.public_keys.is_empty()
+    }
+
+    /// Who vouched for certificates that may not count any more, since an earlier snapshot: an authority is gone, or other
+    /// certificates are revoked, or a list is needed that was not, or cannot be used. What only counts in addition, and lists that
+    /// say the same with other dates, make nobody doubtful.
+    pub fn doubtful_since(&self, before: &Trust) -> Vec<Voucher> {
+        let doubtful = |old: &&Group| match self.groups.iter().find(|new| new.voucher == old.voucher) {
+            Some(new) => new.is_stricter_than(old, (self.crl_required, before.crl_required)),
+            None => true,
+        };
+        before.groups.iter().filter(doubtful).map(|group| group.voucher.clone()).collect()
     }
 
     fn verify_in(
@@ -163,8 +185,8 @@ impl Trust {
         info: &CertificateInfo,
     ) -> Result<(), CertificateProblem> {
         let lists: Vec<CertRevocationList<'_>> = group
-            .lists
-            .iter()
+            .lists_for(own, others)
+            .into_iter()
             .filter_map(|crl| BorrowedCertRevocationList::from_der(&crl.der).ok())
             .map(CertRevocationList::from)
             .collect();
@@ -186,12 +208,14 @@ impl Trust {
         }
         match (&group.voucher, &group.unread) {
             (_, Some(why)) => Err(CertificateProblem::NoRevocationList(why.clone())),
-            (Voucher::Maker(maker), None) if lists.is_empty() => Err(CertificateProblem::NoRevocationList(
+            (Voucher::Maker(maker), None) if group.lists.is_empty() => Err(CertificateProblem::NoRevocationList(
                 format!(
                     "{maker} has no revocation list: latchkey maker set {maker} --crl FILE, or option crl_required '0'"
                 )
                 .into(),
             )),
+            // Without any list `webpki` would not ask for one.
+            _ if lists.is_empty() => Err(in_group(&webpki::Error::UnknownRevocationStatus, group, info, own, others)),
             _ => verify(RevocationCheckDepth::EndEntity, UnknownStatusPolicy::Deny, ExpirationPolicy::Enforce),
         }
     }
@@ -222,8 +246,42 @@ impl Group {
         let Ok(anchor) = webpki::anchor_from_trusted_cert(&whole) else { return };
         let Ok(parsed) = Certificate::parse(der) else { return };
         let key_id = parsed.subject_key_id().map(Box::from);
-        self.authorities.push(Authority { name: sha256(parsed.subject.der), key_id });
+        self.authorities.push(Authority { fingerprint: sha256(der), name: sha256(parsed.subject.der), key_id });
         self.anchors.push(anchor.to_owned());
+    }
+
+    /// True when a certificate that counted before may not count now. `required`: whether lists are needed, now and before.
+    fn is_stricter_than(&self, before: &Group, required: (bool, bool)) -> bool {
+        let kept = |old: &Authority| self.authorities.iter().any(|new| new.fingerprint == old.fingerprint);
+        let says = |group: &Group, crl: &Crl| group.lists.iter().any(|other| other.says == crl.says);
+        let other_list = self.lists.iter().any(|new| !says(before, new));
+        let missing =
+            || before.lists.iter().any(|old| !says(self, old)) || (self.unread.is_some() && before.unread.is_none());
+        let needed = self.voucher != Voucher::Ourselves && required.0 && (!required.1 || missing());
+        !before.authorities.iter().all(kept) || other_list || needed
+    }
+
+    /// The lists for a chain, in the order in which `webpki` is to take the first that has the name of a certificate's issuer: it
+    /// does not look whether another one of that name has the right key. A CA that got a new key goes on under its name, with a list
+    /// for each key: those of other keys than the chain names come last, and not at all when they are certainly another's.
+    fn lists_for(&self, own: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> Vec<&Crl> {
+        let chain = std::iter::once(own).chain(others).filter_map(|der| Certificate::parse(der).ok());
+        let signed: Vec<([u8; 32], Option<&[u8]>)> =
+            chain.map(|certificate| (sha256(certificate.issuer.der), certificate.authority_key_id())).collect();
+        let of_another_key = |crl: &Crl| {
+            let mut named = signed.iter().filter(|(issuer, _)| *issuer == crl.issuer).map(|(_, key)| *key).peekable();
+            let differs = |key: Option<&[u8]>| key.is_some() && crl.key_id.is_some() && key != crl.key_id.as_deref();
+            named.peek().is_some() && named.all(differs)
+        };
+        // A key that no authority has may be the right one by another name: its list is not left out.
+        let is_anothers = |crl: &Crl| {
+            let mut named = self.authorities.iter().filter(|authority| authority.name == crl.issuer);
+            named.any(|authority| authority.key_id.is_some() && authority.key_id == crl.key_id)
+        };
+        let (last, mut lists): (Vec<&Crl>, Vec<&Crl>) =
+            self.lists.iter().map(|crl| &**crl).partition(|crl| of_another_key(crl));
+        lists.extend(last.into_iter().filter(|crl| !is_anothers(crl)));
+        lists
     }
 
     fn has(&self, name: &[u8; 32]) -> bool {

@@ -75,30 +75,37 @@ impl<'a> Certificate<'a> {
     /// # Errors
     /// When the extensions are damaged, or this one is there twice (RFC 5280, 4.2).
     pub fn extension(&self, oid: &[u8]) -> Result<Option<&'a [u8]>, &'static str> {
-        let mut extensions = self.extensions;
-        let mut found = None;
-        while !extensions.is_empty() {
-            let mut extension = extensions.take(SEQUENCE).ok_or("extensions")?.members();
-            let id = extension.take(OID).ok_or("extensions")?;
-            extension.take(BOOLEAN);
-            let value = extension.take(OCTET_STRING).filter(|_| extension.is_empty()).ok_or("extensions")?;
-            if id.content == oid && found.replace(value.content).is_some() {
-                return Err("it has an extension twice");
-            }
-        }
-        Ok(found)
+        extension(self.extensions, oid)
     }
 
     /// keyIdentifier of authorityKeyIdentifier: which key of its issuer signed it (RFC 5280, 4.2.1.1).
     pub fn authority_key_id(&self) -> Option<&'a [u8]> {
-        let value = self.extension(AUTHORITY_KEY_ID).ok()??;
-        Some(only(value, SEQUENCE)?.members().take(0x80)?.content)
+        authority_key_id(self.extensions)
     }
 
     /// subjectKeyIdentifier: the name its key has in what it signed (RFC 5280, 4.2.1.2).
     pub fn subject_key_id(&self) -> Option<&'a [u8]> {
         Some(only(self.extension(SUBJECT_KEY_ID).ok()??, OCTET_STRING)?.content)
     }
+}
+
+fn extension<'a>(mut extensions: Reader<'a>, oid: &[u8]) -> Result<Option<&'a [u8]>, &'static str> {
+    let mut found = None;
+    while !extensions.is_empty() {
+        let mut extension = extensions.take(SEQUENCE).ok_or("extensions")?.members();
+        let id = extension.take(OID).ok_or("extensions")?;
+        extension.take(BOOLEAN);
+        let value = extension.take(OCTET_STRING).filter(|_| extension.is_empty()).ok_or("extensions")?;
+        if id.content == oid && found.replace(value.content).is_some() {
+            return Err("it has an extension twice");
+        }
+    }
+    Ok(found)
+}
+
+fn authority_key_id(extensions: Reader<'_>) -> Option<&[u8]> {
+    let value = extension(extensions, AUTHORITY_KEY_ID).ok()??;
+    Some(only(value, SEQUENCE)?.members().take(0x80)?.content)
 }
 
 /// A distinguished name.
@@ -149,22 +156,31 @@ impl<'a> Name<'a> {
 
 /// The head of a certificate revocation list.
 #[derive(Debug, Clone, Copy)]
-pub struct RevocationList {
+pub struct RevocationList<'a> {
+    /// Whose it is: the name, DER.
+    pub issuer: &'a [u8],
     /// When it was made.
     pub this_update: UnixTime,
     /// When the next one is to come.
     pub next_update: Option<UnixTime>,
+    /// What it revokes: the entries, DER; nothing when there is none.
+    pub revoked: &'a [u8],
+    /// keyIdentifier of authorityKeyIdentifier: which key of its issuer signed it (RFC 5280, 5.2.1).
+    pub key_id: Option<&'a [u8]>,
 }
 
-impl RevocationList {
+impl<'a> RevocationList<'a> {
     /// Finds the fields.
-    pub fn parse(der: &[u8]) -> Option<RevocationList> {
+    pub fn parse(der: &'a [u8]) -> Option<RevocationList<'a>> {
         let mut tbs = only(der, SEQUENCE)?.members().take(SEQUENCE)?.members();
         tbs.take(INTEGER);
         tbs.take(SEQUENCE)?;
-        tbs.take(SEQUENCE)?;
+        let issuer = tbs.take(SEQUENCE)?.whole;
         let this_update = tbs.value()?.time()?;
         let next_update = tbs.value().and_then(|value| value.time());
-        Some(RevocationList { this_update, next_update })
+        let revoked = tbs.take(SEQUENCE).map_or(&[][..], |entries| entries.whole);
+        let extensions = tbs.take(0xa0).and_then(|tagged| only(tagged.content, SEQUENCE));
+        let key_id = extensions.and_then(|extensions| authority_key_id(extensions.members()));
+        Some(RevocationList { issuer, this_update, next_update, revoked, key_id })
     }
 }

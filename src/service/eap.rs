@@ -127,7 +127,7 @@ pub struct Eap {
     pub tls_failure: Option<String>,
     /// Counters.
     pub stats: Stats,
-    /// What EAP-TLS was set up with: the fingerprint of the certificate, and the settings.
+    /// What EAP-TLS was set up with: SHA-256 of the certificate with its chain, and the settings.
     set_up: Option<([u8; 32], tls::Settings)>,
     open: HashMap<StateId, Kept>,
     /// By the client's name; none is empty.
@@ -240,12 +240,12 @@ impl Eap {
         Some(open)
     }
 
-    /// Follows the certificate, whom is trusted, and the configuration. What is kept for resumption stays with the
-    /// certificate.
+    /// Follows the certificate and its chain, whom is trusted, and the configuration. What is kept for resumption stays with
+    /// the chain.
     pub fn follow(&mut self, pki: &Pki, config: &Config) {
         let settings = tls::Settings { tls13_only: config.eap.tls_min == TlsVersion::V1_3, ..tls::Settings::default() };
         let wanted = pki.server().filter(|_| config.eap.methods.contains(&EapMethod::Tls));
-        let set_up = wanted.map(|server| (server.info.fingerprint, settings));
+        let set_up = wanted.map(|server| (server.chain_hash(), settings));
         if set_up != self.set_up {
             (self.tls, self.tls_failure, self.set_up) = (None, None, set_up);
             if let Some(server) = wanted {

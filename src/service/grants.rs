@@ -2,6 +2,7 @@
 //! proved its key shows when the NAS accounts for it. Until then an Accept is an offer.
 
 use crate::mac::MacAddr;
+use crate::pki::Voucher;
 use crate::registry::device::{Device, DeviceId};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub struct Grant {
     pub devices: Vec<(DeviceId, u32)>,
     /// What kind that is.
     pub credential: Credential,
+    /// Who vouched for the certificate that was proved.
+    pub voucher: Option<Voucher>,
     /// The VLAN given.
     pub vlan: Option<u16>,
     /// The profile given.
@@ -130,6 +133,13 @@ impl Grants {
         self.last.iter().flat_map(|((mac, _), grant)| grant.devices.iter().map(|(id, _)| (*id, *mac)))
     }
 
+    /// The stations whose last answers rest upon a certificate that one of these vouched for, each with its device.
+    pub fn vouched_by<'a>(&'a self, vouchers: &'a [Voucher]) -> impl Iterator<Item = (DeviceId, MacAddr)> + 'a {
+        let of_them = |grant: &Grant| grant.voucher.as_ref().is_some_and(|voucher| vouchers.contains(voucher));
+        let answers = self.last.iter().filter(move |(_, grant)| of_them(grant));
+        answers.filter_map(|((mac, _), grant)| Some((grant.devices.first()?.0, *mac)))
+    }
+
     /// The last answer for a station at a BSS, to be marked.
     pub fn get_mut(&mut self, asked: Asked) -> Option<&mut Grant> {
         self.last.get_mut(&asked)
@@ -188,6 +198,7 @@ mod tests {
         Grant {
             devices: vec![(DeviceId(1), 1)],
             credential: Credential::WifiKey,
+            voucher: None,
             vlan: None,
             profile: "iot".into(),
             client: "ap".into(),

@@ -227,10 +227,12 @@ impl Pki {
 
 impl Core {
     /// Puts whose certificates count into force: after changes of makers, of devices with certificates, of revocation lists, and of
-    /// the files.
+    /// the files. Devices on the air that might be refused now have to come back.
     pub fn refresh_pki(&mut self) {
+        let before = self.pki.trust();
         self.pki.refresh(&self.registry);
         self.eap.follow(&self.pki, &self.config);
+        self.revoke_doubtful(&before);
     }
 }
 

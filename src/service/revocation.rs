@@ -14,6 +14,7 @@ use super::stations::Bss;
 use super::{Core, stations};
 use crate::config::{Backend, Ssid};
 use crate::mac::MacAddr;
+use crate::pki::trust::Trust;
 use crate::registry::device::{Change, Device, DeviceId};
 use crate::time::UnixTime;
 use crate::wire::hostapd::Station;
@@ -48,6 +49,8 @@ pub enum Why {
     NewKey,
     /// It has other credentials for EAP.
     NewCredential,
+    /// Whose certificates count has changed: its own is looked at anew when it comes back.
+    NewTrust,
     /// It may be elsewhere only.
     WrongPlace,
     /// It has another VLAN or profile.
@@ -79,6 +82,7 @@ impl fmt::Display for Why {
             Why::Removed => "removed",
             Why::NewKey => "it has a new key",
             Why::NewCredential => "its credentials for EAP changed",
+            Why::NewTrust => "the CAs or revocation lists that its certificate is checked with changed",
             Why::WrongPlace => "it may not be at this SSID or access point",
             Why::NewProfile => "its profile or VLAN changed",
             Why::Unbound => "this address is no longer one of its",
@@ -251,6 +255,7 @@ impl Core {
                     self.revoke(&before, None);
                 }
             }
+            // What makers vouch for is seen when the trust is put together anew.
             Change::Bind(..) | Change::Ignore(..) | Change::PutMaker(_) | Change::RemoveMaker(_) => {}
         }
     }
@@ -287,6 +292,23 @@ impl Core {
             let session = self.sessions.of(mac).any(|(_, session)| session.device.is_none());
             if granted.is_some() || session || self.stations.iter().any(on_air) {
                 self.take_off(&BTreeSet::from([mac]), &device.name, Why::Registered, now);
+            }
+        }
+    }
+
+    /// Gives the orders that follow from other authorities and revocation lists: whoever has shown a certificate that they could
+    /// refuse now comes back at once, and is judged by them. Resumption does not spare it that.
+    pub(super) fn revoke_doubtful(&mut self, before: &Trust) {
+        let doubtful = self.pki.trust().doubtful_since(before);
+        if doubtful.is_empty() {
+            return;
+        }
+        let now = (self.clock)();
+        let stations: BTreeSet<(DeviceId, MacAddr)> = self.grants.vouched_by(&doubtful).collect();
+        for (id, mac) in stations {
+            // That of a device which was removed has gone with it.
+            if let Some(name) = self.registry.get(id).map(|device| device.name.clone()) {
+                self.take_off(&BTreeSet::from([mac]), &name, Why::NewTrust, now);
             }
         }
     }

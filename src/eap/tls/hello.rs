@@ -12,6 +12,7 @@ const SERVER_HELLO: u8 = 2;
 const SUPPORTED_VERSIONS: u16 = 43;
 const CLIENT_CERTIFICATE_TYPE: u16 = 19;
 const SERVER_CERTIFICATE_TYPE: u16 = 20;
+const X509: u8 = 0;
 const RAW_PUBLIC_KEY: u8 = 2;
 const TLS_1_3: u16 = 0x0304;
 
@@ -24,8 +25,10 @@ pub struct ClientHello {
     pub version: u16,
     /// True when all its cipher suites use the key exchange of RSA alone; false when it has none.
     pub only_rsa_key_exchange: bool,
-    /// What it wants each side to show.
+    /// What it wants each side to show: what it names first.
     pub kind: Kind,
+    /// It would show a certificate instead of a raw public key.
+    pub also_certificate: bool,
 }
 
 impl ClientHello {
@@ -66,7 +69,9 @@ impl ClientHello {
                     self.version = known.max().unwrap_or(self.version);
                 }
                 CLIENT_CERTIFICATE_TYPE => {
-                    self.kind.device_raw = Octets(data).block8()?.first() == Some(&RAW_PUBLIC_KEY)
+                    let kinds = Octets(data).block8()?;
+                    self.kind.device_raw = kinds.first() == Some(&RAW_PUBLIC_KEY);
+                    self.also_certificate = kinds.contains(&X509);
                 }
                 SERVER_CERTIFICATE_TYPE => {
                     self.kind.server_raw = Octets(data).block8()?.first() == Some(&RAW_PUBLIC_KEY)

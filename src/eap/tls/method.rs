@@ -63,11 +63,20 @@ struct Proving {
     connection: ServerConnection,
     keys: EapKeys,
     fresh: Option<Fresh>,
+    judged: Judged,
 }
 
 struct Finishing {
     connection: ServerConnection,
     keys: EapKeys,
+    judged: Judged,
+}
+
+/// What the decision rests upon: it may take a while, and so may the device's last message.
+struct Judged {
+    kind: Kind,
+    verdict: Verdict,
+    generation: u64,
 }
 
 /// Where an exchange goes.
@@ -90,7 +99,7 @@ impl Tls {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Started => self.hello(message, wall),
             State::Handshake(handshake) => self.handshake(handshake, message, wall),
-            State::Finishing(finishing) => finish(*finishing, message),
+            State::Finishing(finishing) => self.finish(*finishing, message, wall),
             State::Alerting(problem) => over(problem),
             state @ State::Proving(_) => (state, Progress::Discard("a decision is due")),
             State::Over => over(Problem::Protocol("a message after the end of EAP-TLS")),
@@ -124,18 +133,19 @@ impl Tls {
         wall: UnixTime,
         may_resume: bool,
     ) -> Result<Option<Next>, Error> {
-        let mut connection = self.shared.connect(hello.kind)?;
+        let kind = self.shared.kind(hello);
+        let mut connection = self.shared.connect(kind)?;
         connection.set_resumption_data(&wall.0.to_be_bytes());
         let turn = self.shared.turn(wall, may_resume, || feed(&mut connection, message));
         let mut resumed = None;
         if connection.handshake_kind() == Some(HandshakeKind::Resumed) {
-            let (verdict, generation) = self.judge(&connection, hello.kind, wall);
+            let (verdict, generation) = self.judge(&connection, kind, wall);
             if matches!(verdict, Verdict::Bad(_)) || !self.is_young(&mut connection, wall) {
                 return Ok(None);
             }
             resumed = Some((verdict, generation));
         }
-        let mut handshake = Box::new(Handshake { connection, kind: hello.kind, randoms: None, resumed });
+        let mut handshake = Box::new(Handshake { connection, kind, randoms: None, resumed });
         if let Err(error) = turn.result {
             return Ok(Some(self.failed(handshake.connection, &error, turn.verdict, Some(hello))));
         }
@@ -196,20 +206,21 @@ impl Tls {
     /// The device's Finished was good.
     fn prove(&mut self, handshake: Handshake, turn: Turn<Result<(), Error>>, wall: UnixTime) -> Next {
         let Handshake { connection, kind, randoms, resumed } = handshake;
-        let verdict = match resumed {
-            Some((verdict, generation)) if generation == self.shared.generation() => Some(verdict),
-            Some(_) => Some(self.judge(&connection, kind, wall).0),
-            None => turn.verdict,
+        let (verdict, generation) = match (resumed, turn.verdict) {
+            (Some((verdict, generation)), _) if generation == self.shared.generation() => (verdict, generation),
+            (Some(_), _) => self.judge(&connection, kind, wall),
+            (None, Some(verdict)) => (verdict, turn.generation),
+            (None, None) => return over(Problem::NoCertificate),
         };
-        let proved = match verdict {
-            Some(Verdict::Certificate(info, voucher)) => Proved::Certificate(info, voucher),
-            Some(Verdict::PublicKey(hash)) => Proved::PublicKey(hash),
-            Some(Verdict::Bad(problem)) => return over(problem),
-            None => return over(Problem::NoCertificate),
+        let proved = match &verdict {
+            Verdict::Certificate(info, voucher) => Proved::Certificate(info.clone(), voucher.clone()),
+            Verdict::PublicKey(hash) => Proved::PublicKey(*hash),
+            Verdict::Bad(problem) => return over(problem.clone()),
         };
+        let judged = Judged { kind, verdict, generation };
         match keys(&connection, randoms.as_deref()) {
             Ok(keys) => {
-                let proving = Proving { connection, keys, fresh: turn.fresh };
+                let proving = Proving { connection, keys, fresh: turn.fresh, judged };
                 (State::Proving(Box::new(proving)), Progress::Proved(proved))
             }
             Err(error) => over(words::problem(&error, None, None, false)),
@@ -320,7 +331,10 @@ impl Method for Tls {
 impl Tls {
     /// The decision is yes.
     fn admit(&mut self, proving: Proving, wall: UnixTime) -> Next {
-        let Proving { mut connection, keys, fresh } = proving;
+        let Proving { mut connection, keys, fresh, mut judged } = proving;
+        if let Err(problem) = self.confirm(&connection, &mut judged, wall) {
+            return over(problem);
+        }
         if let Some(session) = fresh {
             self.shared.keep(session, wall);
         }
@@ -336,20 +350,41 @@ impl Tls {
             return (State::Over, Progress::Success(keys));
         }
         let request = self.send(flight);
-        (State::Finishing(Box::new(Finishing { connection, keys })), request)
+        (State::Finishing(Box::new(Finishing { connection, keys, judged })), request)
     }
-}
 
-/// The device's answer to our last messages: an acknowledgement, or an alert.
-fn finish(finishing: Finishing, message: &[u8]) -> Next {
-    let Finishing { mut connection, keys } = finishing;
-    if message.is_empty() {
-        return (State::Over, Progress::Success(keys));
+    /// The device's answer to our last messages: an acknowledgement, or an alert.
+    fn finish(&self, finishing: Finishing, message: &[u8], wall: UnixTime) -> Next {
+        let Finishing { mut connection, keys, mut judged } = finishing;
+        if message.is_empty() {
+            return match self.confirm(&connection, &mut judged, wall) {
+                Ok(()) => (State::Over, Progress::Success(keys)),
+                Err(problem) => over(problem),
+            };
+        }
+        over(match feed(&mut connection, message) {
+            Err(error) => words::problem(&error, None, None, false),
+            Ok(()) => Problem::Protocol("a TLS message after the end of the handshake"),
+        })
     }
-    over(match feed(&mut connection, message) {
-        Err(error) => words::problem(&error, None, None, false),
-        Ok(()) => Problem::Protocol("a TLS message after the end of the handshake"),
-    })
+
+    /// Judges again if whom we trust has changed since: a maker that was removed, or a list that was read, in between counts.
+    fn confirm(&self, connection: &ServerConnection, judged: &mut Judged, wall: UnixTime) -> Result<(), Problem> {
+        if judged.generation == self.shared.generation() {
+            return Ok(());
+        }
+        let (verdict, generation) = self.judge(connection, judged.kind, wall);
+        match verdict {
+            Verdict::Bad(problem) => Err(problem),
+            verdict if verdict == judged.verdict => {
+                judged.generation = generation;
+                Ok(())
+            }
+            _ => Err(Problem::Tls(
+                "somebody else vouches for its certificate than a moment ago: it can try again".into(),
+            )),
+        }
+    }
 }
 
 fn over(problem: Problem) -> Next {

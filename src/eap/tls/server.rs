@@ -1,5 +1,6 @@
 //! What all EAP-TLS conversations share: our certificate, whom we trust, the sessions that can be resumed.
 
+use super::hello::ClientHello;
 use super::sessions::{Fresh, Sessions};
 use super::verifier::{Judge, Verdict, Verifier};
 use crate::pki::trust::Trust;
@@ -169,6 +170,8 @@ pub struct Turn<R> {
     pub result: R,
     /// What the judge said, if asked.
     pub verdict: Option<Verdict>,
+    /// By which generation of the trust.
+    pub generation: u64,
     /// The session to be kept once the device is admitted.
     pub fresh: Option<Fresh>,
 }
@@ -189,16 +192,24 @@ impl Shared {
         ServerConnection::new(config.clone())
     }
 
+    /// What each side is to show. A device that would rather show a raw public key, and has a certificate as well, shows that when
+    /// no raw public key is registered: it could only be refused for its key.
+    pub fn kind(&self, hello: &ClientHello) -> Kind {
+        let useless = hello.also_certificate && !lock(&self.desk).judge.has_public_keys();
+        Kind { device_raw: hello.kind.device_raw && !useless, ..hello.kind }
+    }
+
     /// Lets one connection work, at this time, resuming a session or not.
     pub fn turn<R>(&self, now: UnixTime, may_resume: bool, work: impl FnOnce() -> R) -> Turn<R> {
         let _turn = lock(&self.turn);
-        {
+        let generation = {
             let mut desk = lock(&self.desk);
             (desk.now, desk.may_resume, desk.verdict, desk.fresh) = (now, may_resume, None, None);
-        }
+            desk.generation
+        };
         let result = work();
         let mut desk = lock(&self.desk);
-        Turn { result, verdict: desk.verdict.take(), fresh: desk.fresh.take() }
+        Turn { result, verdict: desk.verdict.take(), generation, fresh: desk.fresh.take() }
     }
 
     /// Judges outside a handshake: whoever resumes a session. With it the generation of the trust it was judged by.

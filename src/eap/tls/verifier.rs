@@ -30,6 +30,9 @@ pub trait Judge: fmt::Debug + Send + Sync {
 
     /// True when a raw public key (SubjectPublicKeyInfo, DER) is registered.
     fn knows_public_key(&self, spki: &[u8]) -> bool;
+
+    /// True when any raw public key is registered.
+    fn has_public_keys(&self) -> bool;
 }
 
 impl Judge for Trust {
@@ -43,6 +46,10 @@ impl Judge for Trust {
 
     fn knows_public_key(&self, spki: &[u8]) -> bool {
         Trust::knows_public_key(self, spki)
+    }
+
+    fn has_public_keys(&self) -> bool {
+        Trust::has_public_keys(self)
     }
 }
 

@@ -122,6 +122,7 @@ fn what_is_registered_itself_counts_whoever_signed_it_while_it_is_in_time() {
     let spki = Certificate::parse(&cam).unwrap().public_key;
     assert!(world.trust().knows_public_key(spki));
     assert!(!world.trust().knows_public_key(&spki[1..]));
+    assert!(world.trust().has_public_keys() && !World::default().pinned(&cam).trust().has_public_keys());
     assert!(!World::default().pinned(&cam).trust().knows_public_key(spki), "only the certificate is registered");
     // Nobody else's certificate counts because of it.
     assert_eq!(
@@ -376,6 +377,75 @@ fn revocation_lists_are_used() {
         }
         assert_eq!(came, expected, "{what}");
     }
+}
+
+/// A world with a maker whose lists are in files of their own, named in this order.
+fn with_lists(authorities: &[&[u8]], lists: &[&[u8]], required: bool) -> World {
+    let paths: Vec<String> = (0..lists.len()).map(|n| format!("/lists/{n}")).collect();
+    let names: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let mut world = World::default().maker_with("acme", authorities, &names);
+    world.crls.required = required;
+    for (path, list) in paths.iter().zip(lists) {
+        world.crls.put(path.as_ref(), list).unwrap();
+    }
+    world
+}
+
+#[test]
+fn of_two_lists_the_newer_one_counts() {
+    let root = Ca::root("Root");
+    let (cam, lost) = (root.device("cam", |_| ()), root.device("lost", |_| ()));
+    let expired = root.crl(&[], (2026, 1, 1), (2026, 2, 1));
+    let valid = root.crl(&[], (2026, 12, 1), (2027, 2, 1));
+    let newest = root.crl(&[&lost], (2027, 1, 1), (2027, 2, 1));
+    for old in [&expired, &valid] {
+        for lists in [[&old[..], &newest[..]], [&newest[..], &old[..]]] {
+            for required in [false, true] {
+                let world = with_lists(&[&root.der], &lists, required);
+                assert_eq!(world.judge(&[&cam]), maker("acme"), "required: {required}");
+                assert_eq!(world.judge(&[&lost]), no("is revoked"), "required: {required}");
+            }
+        }
+    }
+}
+
+/// RFC 5280, 5.2.1: a CA that got a new key goes on under its name, and has a list for each key.
+#[test]
+fn each_key_of_a_ca_has_its_list() {
+    let root = Ca::root("Root");
+    let roots = [Ca::root("Acme"), Ca::root("Acme")];
+    let subs = [root.sub("Acme", |_| ()), root.sub("Acme", |_| ())];
+    let anchors = [&roots[0].der[..], &roots[1].der[..]];
+    for (keys, authorities, between) in [(&roots, &anchors[..], false), (&subs, &[&root.der[..]][..], true)] {
+        let devices = keys.each_ref().map(|ca| [ca.device("cam", |_| ()), ca.device("lost", |_| ())]);
+        let list = |n: usize, month| keys[n].crl(&[&devices[n][1]], (2026, month, 1), (2027, 12, 1));
+        let judge = |world: &World, n: usize| {
+            let chain = |device| if between { vec![device, &keys[n].der[..]] } else { vec![device] };
+            devices[n].each_ref().map(|device| world.judge(&chain(device)))
+        };
+        for (first, second) in [(1, 2), (2, 1)] {
+            let lists = [list(0, first), list(1, second)];
+            for required in [false, true] {
+                let world = with_lists(authorities, &[&lists[0], &lists[1]], required);
+                for n in [0, 1] {
+                    assert_eq!(judge(&world, n), [maker("acme"), no("is revoked")], "{n}, CA between: {between}");
+                }
+            }
+        }
+    }
+    // One key's list says nothing of the other's certificates.
+    let cam = roots[1].device("cam", |_| ());
+    let of_the_first = roots[0].crl(&[], (2027, 1, 1), (2027, 2, 1));
+    assert_eq!(with_lists(&anchors, &[&of_the_first], false).judge(&[&cam]), maker("acme"));
+    assert_eq!(
+        with_lists(&anchors, &[&of_the_first], true).judge(&[&cam]),
+        no("cannot be checked for revocation: none of the lists of acme is one of CN=Acme")
+    );
+    // A CA that names its key otherwise in lists than in certificates: its list is used.
+    let odd = root.sub("Odd", |params| params.key_identifier_method = rcgen::KeyIdMethod::Sha512);
+    let lost = odd.device("lost", |_| ());
+    let list = odd.crl(&[&lost], (2027, 1, 1), (2027, 2, 1));
+    assert_eq!(with_lists(&[&odd.der], &[&list], false).judge(&[&lost]), no("is revoked"));
 }
 
 #[test]

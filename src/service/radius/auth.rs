@@ -357,6 +357,7 @@ fn remember(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, grant: &Grant, 
     let remembered = grants::Grant {
         devices,
         credential,
+        voucher: grant.voucher.clone(),
         vlan: grant.vlan,
         profile: grant.profile.clone(),
         client: incoming.client.name.clone(),

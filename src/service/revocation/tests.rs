@@ -187,6 +187,7 @@ fn an_address_in_its_handshake_goes() {
     let mut scene = Scene::new();
     let grant = grants::Grant {
         credential: grants::Credential::WifiKey,
+        voucher: None,
         devices: vec![(DeviceId(1), 1), (DeviceId(2), 1)],
         vlan: Some(20),
         profile: "iot".into(),
@@ -247,4 +248,60 @@ fn memory_is_bounded() {
     );
     revocation.forget(now + REMEMBERED);
     assert!(revocation.accepted.is_empty() && revocation.by_age.is_empty());
+}
+
+/// Whose certificate it was is known by the answer: the lamp's has a maker's, the tv's was issued here.
+#[test]
+fn what_a_certificate_rests_upon_takes_its_stations_along() {
+    use crate::pki::Voucher;
+    use crate::pki::testing::{Ca, World};
+    let (root, other) = (Ca::root("Acme Root"), Ca::root("Other Root"));
+    let (cam, lost) = (root.device("cam", |_| ()), root.device("lost", |_| ()));
+    let acme = World::default().maker_with("acme", &[&root.der], &["/acme"]).makers.remove(0);
+    let mut scene = Scene::new();
+    for (n, id, voucher) in [(1, 1, Voucher::Maker("acme".into())), (3, 2, Voucher::Ourselves)] {
+        let grant = grants::Grant {
+            credential: grants::Credential::Eap,
+            voucher: Some(voucher),
+            devices: vec![(DeviceId(id), 0)],
+            vlan: Some(20),
+            profile: "iot".into(),
+            client: "ap".into(),
+            nas: "ap".into(),
+            ssid: b"Home"[..].into(),
+            at: scene.start,
+            proved: true,
+            reported: false,
+            attempt: 0,
+            onboarding: grants::Onboarding::No,
+        };
+        scene.core.grants.insert((mac(n), mac(0xaa)), grant);
+    }
+    let list = |scene: &mut Scene, revoked: &[&[u8]], month| {
+        scene.core.pki.crls.put("/acme".as_ref(), &root.crl(revoked, (2027, month, 1), (2027, 12, 1))).expect("a list");
+        scene.core.refresh_pki();
+        scene.off()
+    };
+    let goes = || vec![(mac(1), Why::NewTrust, false)];
+    let put = |scene: &mut Scene, edit: &dyn Fn(&mut crate::registry::maker::Maker)| {
+        let mut maker = acme.clone();
+        edit(&mut maker);
+        scene.core.apply(&[Change::PutMaker(Box::new(maker))]);
+        scene.off()
+    };
+    assert_eq!(put(&mut scene, &|_| ()), [], "it vouches for more than before");
+    assert_eq!(list(&mut scene, &[&lost], 1), goes(), "the first list");
+    assert_eq!(list(&mut scene, &[&lost], 1), [], "read anew");
+    assert_eq!(list(&mut scene, &[&lost], 2), [], "renewed, and it says the same");
+    assert_eq!(list(&mut scene, &[&lost, &cam], 3), goes());
+    assert_eq!(put(&mut scene, &|maker| maker.profile = "media".into()), [], "for new devices");
+    assert_eq!(put(&mut scene, &|maker| maker.authorities.push(other.der.clone().into())), []);
+    assert_eq!(put(&mut scene, &|maker| maker.authorities = vec![other.der.clone().into()]), goes());
+    assert_eq!(put(&mut scene, &|_| ()), goes(), "it is the other CA that does not count now");
+    scene.core.pki.crls.required = true;
+    scene.core.refresh_pki();
+    assert_eq!(scene.off(), goes(), "lists are needed now");
+    assert_eq!(put(&mut scene, &|maker| maker.crls.clear()), goes(), "and there is none");
+    scene.core.apply(&[Change::RemoveMaker("acme".into())]);
+    assert_eq!(scene.off(), goes());
 }

@@ -134,6 +134,61 @@ fn trust_that_changes_during_a_resumption_counts() {
     }
 }
 
+/// A decision may wait for the store, and the device may take its time with the acknowledgement.
+#[test]
+fn trust_that_changes_before_the_end_counts() {
+    for (versions, ..) in BOTH {
+        let rig = Rig::new();
+        let whole = rig.run(Peer::new(&rig.supplicant(versions)).unwrap());
+        let last = whole.requests.len() - 1;
+        let same = || rig.server.set_judge(rig.judge.clone());
+        let nobody = || rig.server.set_judge(Arc::new(Listed::default()));
+        for resumed in [false, true] {
+            let during = |at_decision: &dyn Fn(), at_end: &dyn Fn()| {
+                same();
+                let supplicant = rig.supplicant(versions);
+                if resumed {
+                    rig.run(Peer::new(&supplicant).unwrap()).agreed();
+                }
+                let decide = || {
+                    at_decision();
+                    true
+                };
+                rig.run_deciding(Peer::new(&supplicant).unwrap(), decide, |number, data| {
+                    if number == last {
+                        at_end();
+                    }
+                    data
+                })
+            };
+            let end = during(&same, &same);
+            assert_eq!(end.peer.is_resumed(), resumed);
+            end.agreed();
+            let end = during(&nobody, &|| ());
+            assert!(matches!(end.problem(), Problem::Certificate { .. }), "{:?}", end.problem());
+            assert!(end.proved.is_some(), "it was good until then");
+            if !resumed {
+                let end = during(&|| (), &nobody);
+                assert!(matches!(end.problem(), Problem::Certificate { .. }), "{:?}", end.problem());
+                assert!(end.proved.is_some());
+            }
+        }
+        same();
+        // Somebody else vouches for it now: what was decided upon is another certificate.
+        let end = rig.run_deciding(
+            Peer::new(&rig.supplicant(versions)).unwrap(),
+            || {
+                *rig.judge.voucher.lock().unwrap() = Some(Voucher::Registered);
+                same();
+                true
+            },
+            |_, data| data,
+        );
+        assert!(end.problem().to_string().contains("somebody else vouches"), "{}", end.problem());
+        *rig.judge.voucher.lock().unwrap() = None;
+    }
+}
+
 #[test]
 fn sessions_end() {
     // TLS 1.3: each resumption brings a new ticket, but after seven days there is a full handshake.
@@ -201,6 +256,29 @@ fn raw_public_keys() {
     });
     let end = rig.run(Peer::new(&odd).unwrap());
     assert_eq!(end.proved, None);
+}
+
+#[test]
+fn a_device_with_both_kinds_shows_what_can_be_registered() {
+    use super::super::hello::ClientHello;
+    use super::super::hello::tests::client_hello;
+    let rig = Rig::new();
+    for (kinds, registered, raw) in [
+        (&[2, 2, 0][..], false, false),
+        (&[2, 2, 0], true, true),
+        (&[1, 2], false, true),
+        (&[1, 2], true, true),
+        (&[2, 0, 2], true, false),
+        (&[1, 0], true, false),
+    ] {
+        *rig.judge.public_keys.lock().unwrap() = registered;
+        for (server, server_raw) in [(&[1, 0][..], false), (&[2, 2, 0], true)] {
+            let extensions = [(43, &[2, 3, 4][..]), (19, kinds), (20, server)];
+            let hello = ClientHello::read(&client_hello(0x0303, &[0x1301], &extensions, 999));
+            let kind = rig.server.0.kind(&hello);
+            assert_eq!((kind.device_raw, kind.server_raw), (raw, server_raw), "{kinds:?} {registered}");
+        }
+    }
 }
 
 /// With the real judge: a maker's device gets in, and its ticket does not help once the maker is gone.

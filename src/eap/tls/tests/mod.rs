@@ -58,6 +58,10 @@ struct Listed {
     good: Mutex<Vec<Vec<u8>>>,
     problem: Mutex<Option<CertificateProblem>>,
     asked: Mutex<usize>,
+    /// A raw public key is registered.
+    public_keys: Mutex<bool>,
+    /// Instead of the maker.
+    voucher: Mutex<Option<Voucher>>,
 }
 
 fn info(certificate: &[u8]) -> CertificateInfo {
@@ -93,7 +97,8 @@ impl Judge for Listed {
         match self.problem.lock().unwrap().clone() {
             Some(problem) => Err(problem),
             None if self.good.lock().unwrap().iter().any(|good| **good == *chain[0]) => {
-                Ok((info(&chain[0]), Voucher::Maker("maker".into())))
+                let voucher = self.voucher.lock().unwrap().clone();
+                Ok((info(&chain[0]), voucher.unwrap_or_else(|| Voucher::Maker("maker".into()))))
             }
             None => Err(CertificateProblem::UnknownIssuer { issuer: "CN=nobody".into() }),
         }
@@ -101,6 +106,10 @@ impl Judge for Listed {
 
     fn knows_public_key(&self, spki: &[u8]) -> bool {
         self.good.lock().unwrap().iter().any(|good| good == spki)
+    }
+
+    fn has_public_keys(&self) -> bool {
+        *self.public_keys.lock().unwrap()
     }
 }
 
@@ -198,7 +207,17 @@ impl Rig {
     }
 
     /// Runs an exchange; `change` may put other type-data in the place of response number n.
-    fn run_with(&self, mut peer: Peer, admit: bool, mut change: impl FnMut(usize, Vec<u8>) -> Vec<u8>) -> End {
+    fn run_with(&self, peer: Peer, admit: bool, change: impl FnMut(usize, Vec<u8>) -> Vec<u8>) -> End {
+        self.run_deciding(peer, || admit, change)
+    }
+
+    /// The same, with something done while the decision is made.
+    fn run_deciding(
+        &self,
+        mut peer: Peer,
+        decide: impl Fn() -> bool,
+        mut change: impl FnMut(usize, Vec<u8>) -> Vec<u8>,
+    ) -> End {
         let mut method = Tls::new(&self.server);
         let (mut proved, mut requests) = (None, Vec::new());
         let mut progress = Progress::Request(self.context(|cx| method.begin(cx)));
@@ -212,6 +231,7 @@ impl Rig {
                 }
                 Progress::Proved(by) => {
                     proved = Some(by);
+                    let admit = decide();
                     self.context(|cx| method.decided(admit, cx))
                 }
                 Progress::Success(keys) => {

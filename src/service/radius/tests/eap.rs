@@ -1,5 +1,6 @@
 //! EAP from datagram to datagram, with supplicants of our own: EAP-PSK and EAP-TLS.
 
+mod chain;
 mod maker;
 
 use super::*;

@@ -102,6 +102,7 @@ impl Scene {
     fn granted(&mut self, n: u8, devices: &[(u32, u32)], profile: &str) {
         let grant = grants::Grant {
             credential: grants::Credential::WifiKey,
+            voucher: None,
             devices: devices.iter().map(|(id, serial)| (DeviceId(*id), *serial)).collect(),
             vlan: None,
             profile: profile.into(),

@@ -1,6 +1,7 @@
 //! EAP-TLS with certificates of makers.
 
 use super::*;
+use crate::service::revocation::{Order, Why};
 
 /// A maker, one of its devices, and a server with a certificate of its own.
 struct Factory {
@@ -86,7 +87,10 @@ fn a_maker_that_is_removed_vouches_for_nobody() {
     let issued = factory.device("cam");
     let supplicant = factory.supplicant(&issued, Versions::Tls13, 4);
     assert_eq!(rig.tls(mac(9), OFFICE, &supplicant).0.code, Code::ACCESS_ACCEPT);
+    assert!(rig.core.revocation.take_orders().is_empty());
     rig.core.apply(&[Change::RemoveMaker("acme".into())]);
+    let orders = rig.core.revocation.take_orders();
+    assert!(matches!(orders[0], Order::Off { mac: whom, why: Why::NewTrust, .. } if whom == mac(9)), "{orders:?}");
     let (end, peer) = rig.tls(mac(9), OFFICE, &supplicant);
     assert_eq!(
         (end.code, rig.last().2),
