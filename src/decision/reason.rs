@@ -431,7 +431,7 @@ impl fmt::Display for Reason {
             Reason::NotListed { maker, subject } => write!(
                 f,
                 "the maker {maker} vouches for it ({subject}), but only registered devices of this maker are let in: register \
-                 it with latchkey device add, or latchkey maker set {maker} admit=pending"
+                 it with latchkey device add, or latchkey maker set {maker} --admit pending"
             ),
             Reason::NotApproved { maker, subject } => write!(
                 f,

@@ -42,8 +42,9 @@ impl Bucket {
 const ATTEMPTS: u8 = 10;
 /// In which time.
 const WITHIN: Duration = Duration::from_secs(10);
-/// How many addresses are counted: as many as can converse at a time.
-const ADDRESSES: usize = crate::service::eap::CONVERSATIONS;
+/// How many addresses are counted: each of those that can have sessions, so that no number of addresses that somebody else
+/// knows uses up what the others need. It takes up to 0.3 MB, for as long as that lasts.
+const ADDRESSES: usize = 16_384;
 
 /// EAP conversations that registered addresses began and that have not ended well. A limit for the whole NAS would keep a
 /// house full of devices from joining after a power cut, and could be used up by whoever makes up one address; so each
@@ -59,7 +60,7 @@ impl Attempts {
     /// Counts a conversation that begins; false when it is one too many, or too many addresses are counted already.
     pub fn begin(&mut self, mac: MacAddr, now: Instant) -> bool {
         if self.since.is_none_or(|since| now.saturating_duration_since(since) >= WITHIN) {
-            self.begun.clear();
+            self.begun = HashMap::new();
             self.since = Some(now);
         }
         if let Some(begun) = self.begun.get_mut(&mac) {
