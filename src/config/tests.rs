@@ -1,5 +1,8 @@
 //! The configuration as a whole: literal files, and that no secret shows in what is said about them.
 
+mod eap;
+mod profile;
+
 use super::*;
 use proptest::prelude::*;
 use std::os::unix::fs::PermissionsExt;
@@ -85,35 +88,6 @@ fn everything_is_read() {
     };
     assert_eq!(config.ssids, [home]);
     assert_eq!(config.warnings, [""; 0]);
-}
-
-#[test]
-fn limits_and_places_of_a_profile() {
-    let config = parse(
-        "config latchkey\n\toption bridges 'manage'\n\toption uplink 'eth0'\n\toption firewall 'off'\n\tlist wan 'eth1'\n\tlist wan 'ppp0'\n\
-         \toption timezone 'CET-1CEST,M3.5.0,M10.5.0/3'\n\toption psk_group 'network'\n\
-         config profile 'iot'\n\toption vlan '20'\n\toption isolate '0'\n\toption bridge 'br-iot'\n\
-         \tlist allow '192.168.1.10 tcp 443'\n\tlist allow '2001:db8::/32'\n\tlist hours 'mon-fri 07:00-21:00'\n\
-         \tlist address '192.168.20.1/24'\n\tlist address 'fd00:20::1/64'\n\
-         config profile 'lan'\n\
-         config client 'ap'\n\toption address '192.0.2.7'\n\toption secret 'zP4-kk2mqWx81LvQ7'\n\toption disconnect_port '3799'\n\
-         config ssid 'home'\n\toption ssid 'Home'\n\toption backend 'psk-file'\n\toption psk_file '/tmp/home.psk'\n\
-         config ssid\n\toption ssid 'Other'\n",
-    );
-    let main = &config.main;
-    assert_eq!((main.bridges, main.firewall), (Bridges::Manage, Firewall::Off));
-    assert_eq!((main.uplink.as_deref(), &*main.wan), (Some("eth0"), &["eth1".into(), "ppp0".into()][..]));
-    assert_eq!(
-        (main.timezone.as_deref(), main.psk_group.as_deref()),
-        (Some("CET-1CEST,M3.5.0,M10.5.0/3"), Some("network"))
-    );
-    let iot = &config.profiles[0];
-    assert_eq!((iot.isolate, iot.bridge.as_deref()), (Isolate::No, Some("br-iot")));
-    assert_eq!((iot.allow.len(), iot.hours.len(), iot.addresses.len()), (2, 1, 2));
-    assert_eq!(config.profiles[1].bridge, None);
-    assert_eq!(config.clients[0].disconnect_port, Some(3799));
-    assert_eq!((config.ssids[0].backend, &*config.ssids[0].psk_file), (Backend::PskFile, Path::new("/tmp/home.psk")));
-    assert_eq!(&*config.ssids[1].psk_file, Path::new("/var/run/latchkey/psk/ssid1"));
 }
 
 #[test]
@@ -400,105 +374,6 @@ fn each_mistake_is_named_with_its_mend() {
 }
 
 #[test]
-fn eap_is_read() {
-    let config = parse("");
-    assert_eq!((&*config.eap.realm, &*config.eap.server_name), ("latchkey.home.arpa", "latchkey.home.arpa"));
-    assert_eq!((config.eap.tls_min, config.eap.crl_required), (TlsVersion::V1_2, CrlRequired::No));
-    assert_eq!((&config.eap.certificate, &config.eap.methods[..]), (&None, &[EapMethod::Tls, EapMethod::Psk][..]));
-    let eap = parse(
-        "config eap\n\toption realm 'Home.Example'\n\toption server_name 'radius.home.example'\n\toption certificate '/etc/ssl/radius.crt'\n\
-         \toption private_key '/etc/ssl/radius.key'\n\toption tls_min '1.3'\n\toption crl_required '1'\n\tlist methods 'psk'\n",
-    )
-    .eap;
-    let files = Some(("/etc/ssl/radius.crt".into(), "/etc/ssl/radius.key".into()));
-    let expected = Eap {
-        realm: "home.example".into(),
-        server_name: "radius.home.example".into(),
-        certificate: files,
-        tls_min: TlsVersion::V1_3,
-        crl_required: CrlRequired::Yes,
-        methods: vec![EapMethod::Psk],
-    };
-    assert_eq!(eap, expected);
-}
-
-#[test]
-fn networks_without_keys() {
-    let config = parse(
-        "config ssid 'office'\n\toption ssid 'Office'\n\toption security 'enterprise'\nconfig ssid 'ports'\n\toption security 'wired'\n",
-    );
-    let found = |ssid: &[u8]| config.ssid(ssid).map(|ssid| (&*ssid.section, ssid.security, ssid.security.has_keys()));
-    assert_eq!(found(b"Office"), Some(("office", Security::Enterprise, false)));
-    assert_eq!(found(b""), Some(("ports", Security::Wired, false)));
-    assert!(config.ssids.iter().all(|ssid| ssid.unknown == Unknown::Reject && ssid.backend == Backend::Radius));
-}
-
-#[test]
-fn mistakes_about_eap() {
-    let wired = "config ssid 'p'\n\toption security 'wired'\n";
-    for (text, expected) in [
-        (
-            "config eap\n\toption realm 'a b'\n",
-            "line 2: config eap: option realm: 'a b' is no domain name of at most 200",
-        ),
-        (
-            "config eap\n\toption realm '-x.example'\n",
-            "line 2: config eap: option realm: '-x.example' is no domain name",
-        ),
-        (
-            "config eap\n\toption server_name 'x..y'\n",
-            "line 2: config eap: option server_name: 'x..y' is no domain name",
-        ),
-        ("config eap\n\toption certificate '/a'\n", "line 1: config eap: option private_key: is missing"),
-        ("config eap\n\toption private_key '/a'\n", "line 1: config eap: option certificate: is missing"),
-        (
-            "config eap\n\toption tls_min '1.1'\n",
-            "line 2: config eap: option tls_min: cannot be '1.1': did you mean '1.2'?",
-        ),
-        (
-            "config eap\n\toption crl_required 'yes'\n",
-            "line 2: config eap: option crl_required: cannot be 'yes': allowed: 0, 1",
-        ),
-        (
-            "config eap\n\tlist methods 'ttls'\n",
-            "line 2: config eap: option methods: cannot be 'ttls': did you mean 'tls'?",
-        ),
-        (
-            "config eap\n\tlist methods 'psk'\n\tlist methods 'psk'\n",
-            "line 3: config eap: option methods: 'psk' is given twice",
-        ),
-        ("config eap\nconfig eap\n", "line 2: config eap: there is such a section on line 1 already"),
-        (
-            &format!("{wired}\toption ssid 'x'\n"),
-            "line 3: config ssid 'p': option ssid: makes no sense with security 'wired'",
-        ),
-        (
-            &format!("{wired}\toption psk_file '/x'\n"),
-            "line 3: config ssid 'p': option psk_file: makes no sense with security 'wired', whose devices have no Wi-Fi keys: remove it",
-        ),
-        (
-            &format!("{wired}\toption onboarding_key 'x'\n"),
-            "line 3: config ssid 'p': option onboarding_key: makes no sense",
-        ),
-        (
-            &format!("{wired}\toption unknown 'pairing'\n"),
-            "line 3: config ssid 'p': option unknown: can only be 'reject'",
-        ),
-        (
-            &format!("{wired}\toption backend 'psk-file'\n"),
-            "line 3: config ssid 'p': option backend: can only be 'radius'",
-        ),
-        (
-            &format!("{wired}{}", wired.replace("'p'", "'q'")),
-            "line 4: config ssid 'q': option security: the section on line 1 is for the cable already",
-        ),
-    ] {
-        let errors = errors(text);
-        assert!(matches!(&errors[..], [one] if one.starts_with(expected)), "{text}: {errors:?}");
-    }
-}
-
-#[test]
 fn all_mistakes_at_once() {
     let text = "config client 'a'\n option address 'x'\nconfig profile 'b'\n option vlan '5000'\n option acess 'full'\nfoo\nconfig ssid 'c'\n";
     let lines: Vec<_> = Config::parse(text).unwrap_err().iter().map(|e| e.line).collect();
@@ -586,24 +461,6 @@ fn two_profiles_may_share_a_vlan() {
         (about(alike, "one bridge"), about(&alike.replace("'b'", "'b'\n\toption access 'full'"), "one bridge")),
         (0, 1)
     );
-}
-
-#[test]
-fn access_needs_a_network_of_its_own() {
-    let about = |options: &str| {
-        let text = format!("config profile 'plain'\n{options}");
-        parse(&text).warnings.iter().filter(|warning| warning.contains("cannot be enforced")).count()
-    };
-    for (options, expected) in [
-        ("", 0),
-        ("\toption access 'full'\n", 0),
-        ("\toption access 'isolated'\n", 1),
-        ("\toption access 'internet'\n\tlist allow '10.0.0.1'\n", 2),
-        ("\toption access 'internet'\n\toption bridge 'br-iot'\n", 0),
-        ("\toption access 'internet'\n\toption vlan '20'\n", 0),
-    ] {
-        assert_eq!(about(options), expected, "{options}");
-    }
 }
 
 #[test]
