@@ -23,6 +23,7 @@ pub mod firewall;
 pub mod mac;
 pub mod network;
 pub mod pki;
+pub mod proxy;
 pub mod registry;
 pub mod secret;
 pub mod service;

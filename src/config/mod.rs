@@ -8,10 +8,14 @@ mod error;
 mod limits;
 mod prefix;
 mod read;
+mod realm;
 
 pub use error::{ConfigError, LoadError};
 pub use limits::{Allow, AllowError, HostAddress, HostAddressError, Hours, HoursError, Protocol};
 pub use prefix::{Prefix, PrefixError};
+pub use realm::{
+    Host, LastGood, MacShare, Pattern, Placement, Radsec, Realm, Register, Server, Share, Target, Tls, Transport,
+};
 
 use crate::secret::{Passphrase, RadiusSecret};
 use crate::wire::uci;
@@ -37,6 +41,10 @@ pub struct Config {
     pub ssids: Vec<Ssid>,
     /// Authentication with EAP.
     pub eap: Eap,
+    /// Who else says who a device is, in the order of the file.
+    pub realms: Vec<Realm>,
+    /// RADIUS over TLS.
+    pub radsec: Radsec,
     /// What is allowed but doubtful, ready for the log: with line, and with the file's name after [`Config::load`].
     pub warnings: Vec<String>,
 }
@@ -119,6 +127,9 @@ pub struct Client {
     pub message_authenticator: MessageAuthenticator,
     /// The UDP port on which it takes Disconnect-Requests (RFC 5176), `radius_das_port` of hostapd. `None`: it takes none.
     pub disconnect_port: Option<u16>,
+    /// It comes over RadSec, with a certificate of this name (dNSName or iPAddress), in lower case. Its secret is `radsec` then,
+    /// and its address a limit from where.
+    pub radsec: Option<Arc<str>>,
 }
 
 /// Whether Access-Requests without a Message-Authenticator (RFC 3579, 3.2) are answered.
@@ -328,6 +339,11 @@ words!(TlsVersion: V1_2 = "1.2", V1_3 = "1.3");
 words!(CrlRequired: No = "0", Yes = "1");
 words!(EapMethod: Tls = "tls", Psk = "psk");
 words!(Backend: Radius = "radius", PskFile = "psk-file");
+words!(Transport: Udp = "udp", Radsec = "radsec");
+words!(Register: Yes = "1", No = "0");
+words!(Share: Needed = "needed", All = "all");
+words!(MacShare: Real = "real", Pseudonym = "pseudonym");
+words!(Placement: Ours = "ours", Server = "server");
 words!(Security: Wpa2 = "wpa2", Wpa3 = "wpa3", Mixed = "mixed", Enterprise = "enterprise", Wired = "wired");
 
 impl Config {

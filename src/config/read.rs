@@ -167,6 +167,8 @@ impl Reader {
             profiles: Vec::new(),
             ssids: Vec::new(),
             eap: eap::default(),
+            realms: Vec::new(),
+            radsec: super::Radsec::default(),
             warnings: Vec::new(),
         };
         let (mut main_line, mut eap_line) = (None, None);

@@ -5,7 +5,7 @@ use super::{Daemon, now};
 use crate::config::Config;
 use crate::service::Core;
 use crate::service::Now;
-use crate::service::radius::{self, Exchange, Next, Verdict};
+use crate::service::radius::{self, Exchange, Next, Origin, Verdict};
 use std::cell::Cell;
 use std::error::Error;
 use std::io::ErrorKind;
@@ -29,7 +29,7 @@ enum Port {
 }
 
 impl Port {
-    fn receive(self, core: &mut Core, from: SocketAddr, datagram: &[u8], now: Now, out: &mut Vec<u8>) -> Next {
+    fn receive(self, core: &mut Core, from: Origin, datagram: &[u8], now: Now, out: &mut Vec<u8>) -> Next {
         match self {
             Port::Authentication => radius::receive_auth(core, from, datagram, now, out),
             Port::Accounting => radius::receive_accounting(core, from, datagram, now, out),
@@ -98,7 +98,7 @@ async fn serve(daemon: Rc<Daemon>, port: Port, socket: Rc<UdpSocket>) {
             }
             for (from, received) in incoming.iter() {
                 let Some(out) = outgoing.next() else { break };
-                let next = port.receive(&mut daemon.core.borrow_mut(), from, received, now(), out);
+                let next = port.receive(&mut daemon.core.borrow_mut(), from.into(), received, now(), out);
                 match next {
                     Next::Nothing => {}
                     Next::Send => outgoing.push(from),
@@ -141,7 +141,7 @@ async fn finish(daemon: Rc<Daemon>, socket: Rc<UdpSocket>, next: Next, _guard: I
             Next::Nothing => return,
             Next::Send => return,
             Next::Search(exchange, keys, handshake) => {
-                let from = exchange.from;
+                let from = exchange.from.address;
                 let Some(proof) = daemon.searcher.search(keys, handshake) else {
                     return exchange.abandon(&mut daemon.core.borrow_mut());
                 };
@@ -160,7 +160,7 @@ async fn finish(daemon: Rc<Daemon>, socket: Rc<UdpSocket>, next: Next, _guard: I
 }
 
 async fn commit(daemon: &Daemon, socket: &UdpSocket, exchange: Exchange, out: &mut Vec<u8>) {
-    let from = exchange.from;
+    let from = exchange.from.address;
     let _writer = daemon.writer.lock().await;
     let verdict = radius::settle(&mut daemon.core.borrow_mut(), exchange, now(), out);
     match verdict {

@@ -107,7 +107,10 @@ impl Trust {
                 KnownBy::Serial { issuer, serial, .. } if certificate.issued => {
                     trust.issued.insert((*issuer, serial.clone()));
                 }
-                KnownBy::Serial { .. } | KnownBy::SubjectSerial { .. } | KnownBy::AltName { .. } => {}
+                KnownBy::Serial { .. }
+                | KnownBy::SubjectSerial { .. }
+                | KnownBy::AltName { .. }
+                | KnownBy::Peer { .. } => {}
             }
         }
         trust

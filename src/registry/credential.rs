@@ -70,6 +70,14 @@ pub enum KnownBy {
         /// The name, in lower case: compared without case.
         name: Arc<str>,
     },
+    /// Somebody else says so: what the servers of a realm call it (Chargeable-User-Identity, User-Name of the Access-Accept, or
+    /// its outer identity).
+    Peer {
+        /// The name of `config realm`.
+        realm: Arc<str>,
+        /// The identity, 1 to 253 octets.
+        identity: Arc<str>,
+    },
     /// A raw public key (RFC 7250): SHA-256 of the SubjectPublicKeyInfo (DER).
     PublicKey([u8; 32]),
 }

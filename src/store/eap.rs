@@ -159,6 +159,7 @@ fn columns(known_by: &KnownBy) -> (&'static str, Any<'_>, Any<'_>) {
         }
         KnownBy::SubjectSerial { maker, serial } => ("subject-serial", Any::Text(maker), Any::Text(serial)),
         KnownBy::AltName { maker, name } => ("alt-name", Any::Text(maker), Any::Text(name)),
+        KnownBy::Peer { realm, identity } => ("peer", Any::Text(realm), Any::Text(identity)),
         KnownBy::PublicKey(hash) => ("public-key", Any::Text(""), Any::Blob(hash)),
     }
 }
@@ -232,6 +233,7 @@ fn certificate(row: &Row<'_>) -> Result<Certificate, LoadError> {
         }
         "subject-serial" => KnownBy::SubjectSerial { maker: text(2)?, serial: text(3)? },
         "alt-name" => KnownBy::AltName { maker: text(2)?, name: text(3)? },
+        "peer" => KnownBy::Peer { realm: text(2)?, identity: text(3)? },
         "public-key" => KnownBy::PublicKey(hash(3)?),
         _ => return Err(content("certificate", "an unknown way to know it")),
     };

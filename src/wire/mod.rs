@@ -3,6 +3,7 @@
 pub mod eap;
 pub mod eapol;
 pub mod hostapd;
+pub mod nai;
 pub mod pskfile;
 pub mod radius;
 pub mod rsn;

@@ -48,6 +48,7 @@ impl Scope<'_, '_> {
             secret: secret?,
             message_authenticator,
             disconnect_port,
+            radsec: None,
         })
     }
 

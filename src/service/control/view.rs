@@ -101,6 +101,7 @@ fn eap(eap: &EapCredentials) -> Value {
                 KnownBy::Serial { maker, .. } | KnownBy::SubjectSerial { maker, .. } | KnownBy::AltName { maker, .. } => {
                     Some(&**maker).filter(|maker| !maker.is_empty())
                 }
+                KnownBy::Peer { realm, .. } => Some(&**realm),
                 KnownBy::Fingerprint(_) | KnownBy::PublicKey(_) => None,
             },
             "subject": Some(&*certificate.subject).filter(|subject| !subject.is_empty()),
@@ -123,6 +124,7 @@ pub fn known_by(known_by: &KnownBy) -> (&'static str, String) {
         KnownBy::Serial { serial, .. } => ("serial", hex(serial)),
         KnownBy::SubjectSerial { serial, .. } => ("subject_serial", (**serial).to_owned()),
         KnownBy::AltName { name, .. } => ("alt_name", (**name).to_owned()),
+        KnownBy::Peer { identity, .. } => ("peer", (**identity).to_owned()),
         KnownBy::PublicKey(hash) => ("public_key", hex(hash)),
     }
 }

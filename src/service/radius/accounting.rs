@@ -4,7 +4,9 @@
 use super::answer;
 use super::ask::{NO_BSSID, configured_ssid};
 use super::auth::Verdict;
-use super::{Exchange, Incoming, Next, admit, check_message_authenticator, nas_name, note_drop, repeated, request_key};
+use super::{
+    Exchange, Incoming, Next, Origin, admit, check_message_authenticator, nas_name, note_drop, repeated, request_key,
+};
 use crate::decision::event::{Event, Method, Outcome};
 use crate::decision::reason::Reason;
 use crate::decision::{Evidence, Grant, Proof, Request};
@@ -17,14 +19,17 @@ use crate::service::{Core, Now};
 use crate::wire::radius::{
     AttributeType, CalledStationId, Code, Packet, acct_status_type, verify_request_authenticator,
 };
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// How many names are listed when one of several keys was used.
 const NAMES: usize = 5;
 
 /// Takes a datagram of the accounting port. The answer, if there is one at once, is left in `out`.
-pub fn receive(core: &mut Core, from: SocketAddr, datagram: &[u8], now: Now, out: &mut Vec<u8>) -> Next {
+pub fn receive(core: &mut Core, from: impl Into<Origin>, datagram: &[u8], now: Now, out: &mut Vec<u8>) -> Next {
+    receive_from(core, from.into(), datagram, now, out)
+}
+
+fn receive_from(core: &mut Core, from: Origin, datagram: &[u8], now: Now, out: &mut Vec<u8>) -> Next {
     let now = core.time.effective(now);
     let Some(incoming) = admit(core, from, datagram, now.mono) else { return Next::Nothing };
     let packet = &incoming.packet;
@@ -360,7 +365,7 @@ fn open_session(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, now: Now
         ssid: configured_ssid(&core.config, ssid),
         nas,
         nas_identifier: packet.find(AttributeType::NAS_IDENTIFIER).unwrap_or_default().into(),
-        from: incoming.from.ip().to_canonical(),
+        from: incoming.from.address.ip().to_canonical(),
         vlan,
         profile,
         proved,

@@ -3,8 +3,8 @@
 use super::answer;
 use super::ask::{Ask, Credential};
 use super::{
-    Exchange, Incoming, Next, admit, check_message_authenticator, is_known, nas_name, note_drop, note_senseless,
-    repeated, request_key,
+    Exchange, Incoming, Next, Origin, admit, check_message_authenticator, is_known, nas_name, note_drop,
+    note_senseless, repeated, request_key,
 };
 use crate::decision::event::{Event, Method, Outcome};
 use crate::decision::reason::Reason;
@@ -15,11 +15,14 @@ use crate::service::keyring::Searched;
 use crate::service::{Core, Now, grants};
 use crate::time::UnixTime;
 use crate::wire::radius::Code;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Takes a datagram of the authentication port. The answer, if there is one at once, is left in `out`.
-pub fn receive(core: &mut Core, from: SocketAddr, datagram: &[u8], now: Now, out: &mut Vec<u8>) -> Next {
+pub fn receive(core: &mut Core, from: impl Into<Origin>, datagram: &[u8], now: Now, out: &mut Vec<u8>) -> Next {
+    receive_from(core, from.into(), datagram, now, out)
+}
+
+fn receive_from(core: &mut Core, from: Origin, datagram: &[u8], now: Now, out: &mut Vec<u8>) -> Next {
     let now = core.time.effective(now);
     let Some(incoming) = admit(core, from, datagram, now.mono) else { return Next::Nothing };
     let packet = &incoming.packet;

@@ -1,9 +1,9 @@
 //! The duplicate cache (RFC 5080, 2.2.2): a retransmitted request gets the answer it got before, octet for octet,
 //! and one that is still being worked on is not worked on twice.
 
+use super::Origin;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// How many answers are kept; a busy server keeps the latest.
@@ -14,8 +14,8 @@ const KEEP: Duration = Duration::from_secs(25);
 /// What makes two packets the same request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestKey {
-    /// Address and port it came from.
-    pub from: SocketAddr,
+    /// Where it came from.
+    pub from: Origin,
     /// Identifier.
     pub identifier: u8,
     /// Request Authenticator.
@@ -104,7 +104,11 @@ mod tests {
     fn key(n: u32) -> RequestKey {
         let mut authenticator = [0; 16];
         authenticator[..4].copy_from_slice(&n.to_be_bytes());
-        RequestKey { from: SocketAddr::from(([127, 0, 0, 1], 40000)), identifier: n as u8, authenticator }
+        RequestKey {
+            from: std::net::SocketAddr::from(([127, 0, 0, 1], 40000)).into(),
+            identifier: n as u8,
+            authenticator,
+        }
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub fn fuzz(data: &[u8]) {
         let (attributes, after) = after.split_at(length);
         rest = after;
         let packet = request(identifier, *accounting, attributes, &secret);
-        let from = ([127, 0, 0, 1], 40000).into();
+        let from = std::net::SocketAddr::from(([127, 0, 0, 1], 40000));
         let next = if accounting & 1 == 0 {
             receive_auth(&mut core, from, &packet, now, &mut out)
         } else {

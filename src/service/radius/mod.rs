@@ -16,12 +16,14 @@ pub mod duplicate;
 mod eap;
 mod fuzzing;
 mod limit;
+mod origin;
 
 pub use accounting::receive as receive_accounting;
 pub use auth::{Verdict, conclude_unproved, receive as receive_auth, resume, settle};
 pub use eap::conclude_abandoned;
 #[doc(hidden)]
 pub use fuzzing::fuzz;
+pub use origin::{Origin, Via};
 
 use super::eap::StateId;
 use super::keyring::SsidKeys;
@@ -35,7 +37,6 @@ use crate::wire::radius::{
 use crate::wpa::Handshake;
 use duplicate::{DuplicateCache, Known, RequestKey};
 use limit::{Attempts, Bucket};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -56,7 +57,7 @@ pub enum Next {
 #[derive(Debug)]
 pub struct Exchange {
     /// Where it came from.
-    pub from: SocketAddr,
+    pub from: Origin,
     datagram: Box<[u8]>,
     proof: Option<Proof>,
     started: Instant,
@@ -175,7 +176,7 @@ impl Server {
 
 /// A datagram from a client we know, that is a RADIUS packet.
 struct Incoming<'a> {
-    from: SocketAddr,
+    from: Origin,
     packet: Packet<'a>,
     client: Arc<Client>,
     index: usize,
@@ -183,14 +184,14 @@ struct Incoming<'a> {
 }
 
 /// Finds the client and checks the packet's form. What fails is counted and dropped (RFC 2865, 3).
-fn admit<'a>(core: &mut Core, from: SocketAddr, datagram: &'a [u8], started: Instant) -> Option<Incoming<'a>> {
+fn admit<'a>(core: &mut Core, from: Origin, datagram: &'a [u8], started: Instant) -> Option<Incoming<'a>> {
     let Some((index, client)) = find_client(core, from) else {
         core.radius.stats.unknown_client += 1;
         if core.radius.stats.unknown_client.is_power_of_two() {
             tracing::warn!(
                 "dropped a packet from {}, which is no client: add config client with option address '{}' ({} so far)",
-                from.ip(),
-                from.ip(),
+                from.address.ip(),
+                from.address.ip(),
                 core.radius.stats.unknown_client
             );
         }
@@ -206,8 +207,8 @@ fn admit<'a>(core: &mut Core, from: SocketAddr, datagram: &'a [u8], started: Ins
     }
 }
 
-fn find_client(core: &Core, from: SocketAddr) -> Option<(usize, Arc<Client>)> {
-    let found = core.config.client_for(from.ip())?;
+fn find_client(core: &Core, from: Origin) -> Option<(usize, Arc<Client>)> {
+    let found = core.config.client_for(from.address.ip())?;
     let index = core.config.clients.iter().position(|client| std::ptr::eq(client, found))?;
     Some((index, core.radius.clients.get(index)?.settings.clone()))
 }
@@ -274,7 +275,7 @@ fn repeated(core: &mut Core, incoming: &Incoming<'_>, now: Now, out: &mut Vec<u8
     Some(next)
 }
 
-fn request_key(from: SocketAddr, packet: &Packet<'_>) -> RequestKey {
+fn request_key(from: Origin, packet: &Packet<'_>) -> RequestKey {
     RequestKey { from, identifier: packet.identifier(), authenticator: *packet.authenticator() }
 }
 

@@ -19,6 +19,7 @@ use crate::wire::radius::{
 use crate::wpa;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 const SECRET: &[u8] = b"secret of the tests";
