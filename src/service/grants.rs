@@ -24,6 +24,8 @@ pub struct Grant {
     pub credential: Credential,
     /// Who vouched for the certificate that was proved.
     pub voucher: Option<Voucher>,
+    /// Who else said who it is: the name of a `config realm`.
+    pub realm: Option<Arc<str>>,
     /// The VLAN given.
     pub vlan: Option<u16>,
     /// The profile given.
@@ -140,6 +142,12 @@ impl Grants {
         answers.filter_map(|((mac, _), grant)| Some((grant.devices.first()?.0, *mac)))
     }
 
+    /// The last answers that came from others, with their stations.
+    pub fn of_realms(&self) -> impl Iterator<Item = (MacAddr, &Grant)> {
+        let answers = self.last.iter().filter(|(_, grant)| grant.realm.is_some());
+        answers.map(|((mac, _), grant)| (*mac, grant))
+    }
+
     /// The last answer for a station at a BSS, to be marked.
     pub fn get_mut(&mut self, asked: Asked) -> Option<&mut Grant> {
         self.last.get_mut(&asked)
@@ -199,6 +207,7 @@ mod tests {
             devices: vec![(DeviceId(1), 1)],
             credential: Credential::WifiKey,
             voucher: None,
+            realm: None,
             vlan: None,
             profile: "iot".into(),
             client: "ap".into(),

@@ -43,6 +43,8 @@ pub struct Session {
     pub vlan: Option<u16>,
     /// The profile it was given.
     pub profile: Option<Arc<str>>,
+    /// Who else said who it is: the name of a `config realm`.
+    pub realm: Option<Arc<str>>,
     /// It proved its key.
     pub proved: bool,
     /// When it connected.
@@ -238,6 +240,7 @@ mod tests {
             from: IpAddr::from([192, 0, 2, 1]),
             vlan: Some(20),
             profile: Some("iot".into()),
+            realm: None,
             proved: true,
             since: UnixTime(at),
             updated: UnixTime(at),

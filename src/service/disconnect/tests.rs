@@ -70,6 +70,7 @@ impl Scene {
             from: IpAddr::from(from),
             vlan: Some(20),
             profile: Some("iot".into()),
+            realm: None,
             proved: true,
             since: self.now.wall,
             updated: self.now.wall,

@@ -263,6 +263,7 @@ fn what_a_certificate_rests_upon_takes_its_stations_along() {
         let grant = grants::Grant {
             credential: grants::Credential::Eap,
             voucher: Some(voucher),
+            realm: None,
             devices: vec![(DeviceId(id), 0)],
             vlan: Some(20),
             profile: "iot".into(),
