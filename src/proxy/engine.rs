@@ -267,6 +267,12 @@ impl Engine {
         self.peer(server).map(|peer| &*peer.secret)
     }
 
+    /// The realm of identities for which DNS told this server ([`Engine::discovered`]): its certificate has to be for that (RFC 7585,
+    /// 2.2). `None` for servers of the configuration.
+    pub fn nai_realm(&self, server: ServerId) -> Option<&str> {
+        self.peer(server)?.nai_realm.as_deref()
+    }
+
     /// Every server with the name of its `config realm`, in the order of the configuration.
     pub fn status(&self) -> Vec<(Arc<str>, ServerId, Status)> {
         let servers = self.groups.iter().flat_map(|group| &group.servers);
@@ -566,6 +572,7 @@ fn status(peer: &Peer) -> Status {
         health: peer.health,
         in_flight: peer.in_flight,
         round_trip: peer.round_trip,
+        answered: peer.heard,
         trouble: peer.trouble.clone().or_else(unsigned),
         dropped: peer.dropped,
     }

@@ -15,6 +15,7 @@ use crate::secret::RadiusSecret;
 use crate::wire::nai;
 use crate::wire::radius::{Authenticator, Packet};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A server, as long as the configuration is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,6 +65,8 @@ pub struct Status {
     pub in_flight: u16,
     /// Round trip of the last answer, in microseconds.
     pub round_trip: Option<u32>,
+    /// When it last answered anything, or its connection was made.
+    pub answered: Option<Instant>,
     /// Why it does not answer, in words.
     pub trouble: Option<Arc<str>>,
     /// What came from it and was not taken.

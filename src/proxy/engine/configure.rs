@@ -72,7 +72,8 @@ impl Engine {
                 self.groups.retain(|group| group.id != oldest);
             }
             let section = self.sections.swap_remove(section);
-            self.set_group(&section, Some(nai_realm.into()), &servers, before.map(|group| group.id), now);
+            let name = before.as_ref().and_then(|group| group.nai_realm.clone()).unwrap_or_else(|| nai_realm.into());
+            self.set_group(&section, Some(name), &servers, before.map(|group| group.id), now);
             self.sections.push(section);
         }
         self.drop_strangers(now);
@@ -96,7 +97,7 @@ impl Engine {
     ) {
         let mut ids = Vec::with_capacity(servers.len());
         for server in servers.iter().take(MOST_SERVERS) {
-            let found = self.server_for(section, server);
+            let found = self.server_for(section, nai_realm.as_ref(), server);
             ids.extend(found.filter(|id| !ids.contains(id)));
         }
         let id = id.unwrap_or_else(|| {
@@ -107,7 +108,7 @@ impl Engine {
     }
 
     /// The server with these settings, a new one if there is none.
-    fn server_for(&mut self, section: &Section, server: &Server) -> Option<ServerId> {
+    fn server_for(&mut self, section: &Section, nai_realm: Option<&Arc<str>>, server: &Server) -> Option<ServerId> {
         let (secret, tls) = match server.transport {
             Transport::Udp => (Arc::clone(section.secret.as_ref()?), Tls::default()),
             Transport::Radsec => {
@@ -116,7 +117,9 @@ impl Engine {
             }
         };
         let same = |peer: &&Peer| {
-            peer.server == *server && peer.realm == section.name && peer.tls == tls && peer.secret == secret
+            // One that DNS tells for two realms has to show a certificate for each.
+            let settings = peer.tls == tls && peer.secret == secret && peer.nai_realm.as_ref() == nai_realm;
+            settings && peer.server == *server && peer.realm == section.name
         };
         if let Some(peer) = self.peers.iter().find(same) {
             return Some(peer.id);
@@ -126,7 +129,9 @@ impl Engine {
             self.last_server = self.last_server.wrapping_add(1);
             let id = ServerId(self.last_server);
             if let Err(at) = self.peers.binary_search_by_key(&id, |peer| peer.id) {
-                self.peers.insert(at, Peer::new(id, Arc::clone(&section.name), server.clone(), secret, tls));
+                let mut peer = Peer::new(id, Arc::clone(&section.name), server.clone(), secret, tls);
+                peer.nai_realm = nai_realm.cloned();
+                self.peers.insert(at, peer);
                 return Some(id);
             }
         }

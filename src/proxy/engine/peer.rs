@@ -29,6 +29,8 @@ pub struct Peer {
     pub id: ServerId,
     /// The name of its `config realm`.
     pub realm: Arc<str>,
+    /// For which realm of identities DNS told it.
+    pub nai_realm: Option<Arc<str>>,
     pub server: Server,
     pub secret: Arc<RadiusSecret>,
     pub tls: Tls,
@@ -65,6 +67,7 @@ impl Peer {
         Peer {
             id,
             realm,
+            nai_realm: None,
             server,
             secret,
             tls,
