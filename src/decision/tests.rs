@@ -471,8 +471,15 @@ mod eap {
             device.eap = Some(Box::new(EapCredentials { psk: Some(psk), certificates: Vec::new(), serial: 1 }));
             registry.apply(&Change::Put(vec![device]));
         }
-        let maker =
-            Maker { name: "acme".into(), authorities: Vec::new(), profile: "media".into(), admit, crls: Vec::new() };
+        let maker = Maker {
+            name: "acme".into(),
+            authorities: Vec::new(),
+            profile: "media".into(),
+            admit,
+            crls: Vec::new(),
+            lists: Vec::new(),
+            bundle_issued: None,
+        };
         registry.apply(&Change::PutMaker(Box::new(maker)));
         registry
     }

@@ -244,7 +244,11 @@ impl Core {
                 Change::Ignore(mac, true) => {
                     self.pending.remove(*mac);
                 }
-                Change::Ignore(_, false) | Change::PutMaker(_) | Change::RemoveMaker(_) => {}
+                Change::Ignore(_, false)
+                | Change::PutMaker(_)
+                | Change::RemoveMaker(_)
+                | Change::PutLastGood(_)
+                | Change::RemoveLastGood { .. } => {}
             }
         }
         if trust {
@@ -261,7 +265,7 @@ impl Core {
             }
             Change::Remove(id) => self.registry.get(*id).is_some_and(has),
             Change::PutMaker(_) | Change::RemoveMaker(_) => true,
-            Change::Bind(..) | Change::Ignore(..) => false,
+            Change::Bind(..) | Change::Ignore(..) | Change::PutLastGood(_) | Change::RemoveLastGood { .. } => false,
         }
     }
 

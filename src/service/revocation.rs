@@ -262,7 +262,12 @@ impl Core {
                 }
             }
             // What makers vouch for is seen when the trust is put together anew.
-            Change::Bind(..) | Change::Ignore(..) | Change::PutMaker(_) | Change::RemoveMaker(_) => {}
+            Change::Bind(..)
+            | Change::Ignore(..)
+            | Change::PutMaker(_)
+            | Change::RemoveMaker(_)
+            | Change::PutLastGood(_)
+            | Change::RemoveLastGood { .. } => {}
         }
     }
 
