@@ -24,6 +24,8 @@ pub struct Grant {
     pub credential: Credential,
     /// Who vouched for the certificate that was proved.
     pub voucher: Option<Voucher>,
+    /// The server of a realm let it in: which realm, and what that server knows the session by. `None`: we did.
+    pub vouched: Option<Arc<Vouched>>,
     /// The VLAN given.
     pub vlan: Option<u16>,
     /// The profile given.
@@ -44,6 +46,22 @@ pub struct Grant {
     pub attempt: u32,
     /// Whether it was an unknown device that was sent the onboarding key, and nothing else.
     pub onboarding: Onboarding,
+}
+
+/// That the server of a realm let a device in, and what that server knows the session by: what a Disconnect-Request of it
+/// may name (RFC 5176, 3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vouched {
+    /// The section's name of the realm.
+    pub realm: Arc<str>,
+    /// User-Name as the server was asked: the outer identity of EAP.
+    pub user_name: Box<[u8]>,
+    /// User-Name of its Access-Accept (RFC 2865, 5.1).
+    pub accepted_name: Option<Box<[u8]>>,
+    /// Chargeable-User-Identity of its Access-Accept (RFC 4372).
+    pub cui: Option<Box<[u8]>>,
+    /// The first Class of its Access-Accept.
+    pub class: Option<Box<[u8]>>,
 }
 
 /// What an answer rests upon.
@@ -199,6 +217,7 @@ mod tests {
             devices: vec![(DeviceId(1), 1)],
             credential: Credential::WifiKey,
             voucher: None,
+            vouched: None,
             vlan: None,
             profile: "iot".into(),
             client: "ap".into(),

@@ -35,6 +35,8 @@ pub struct Session {
     pub ssid: Arc<[u8]>,
     /// The NAS in words.
     pub nas: Arc<str>,
+    /// Acct-Multi-Session-Id, the same in all sessions of a device that roams (RFC 2866, 5.11); empty without one.
+    pub multi_id: Box<[u8]>,
     /// NAS-Identifier, for Accounting-On and -Off.
     pub nas_identifier: Box<[u8]>,
     /// Where the NAS reports from, which is where a Disconnect-Request goes.
@@ -234,6 +236,7 @@ mod tests {
             bssid: Some(mac(bssid)),
             ssid: b"Home"[..].into(),
             nas: "ap".into(),
+            multi_id: Box::default(),
             nas_identifier: b"ap-1"[..].into(),
             from: IpAddr::from([192, 0, 2, 1]),
             vlan: Some(20),

@@ -66,6 +66,7 @@ impl Scene {
             bssid: Some(MacAddr([2, 0, 0, 0, 0, 0xbb])),
             ssid: b"Home"[..].into(),
             nas: client.into(),
+            multi_id: Box::default(),
             nas_identifier: b"attic"[..].into(),
             from: IpAddr::from(from),
             vlan: Some(20),

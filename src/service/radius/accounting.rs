@@ -364,6 +364,7 @@ fn open_session(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, now: Now
         bssid: called.as_ref().map(|called| called.bssid),
         ssid: configured_ssid(&core.config, ssid),
         nas,
+        multi_id: packet.find(AttributeType::ACCT_MULTI_SESSION_ID).unwrap_or_default().into(),
         nas_identifier: packet.find(AttributeType::NAS_IDENTIFIER).unwrap_or_default().into(),
         from: incoming.from.address.ip().to_canonical(),
         vlan,
