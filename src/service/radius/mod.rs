@@ -67,8 +67,8 @@ pub struct Exchange {
     accounting: bool,
     /// The EAP conversation it goes on with.
     eap: Option<StateId>,
-    /// What somebody else answered to it.
-    proxied: Option<Box<proxied::Got>>,
+    /// What came of asking somebody else.
+    elsewhere: Option<Box<proxied::Elsewhere>>,
 }
 
 impl Exchange {
