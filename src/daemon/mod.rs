@@ -12,6 +12,7 @@ mod logging;
 mod network;
 mod pki;
 mod random;
+mod realm;
 mod reload;
 mod udp;
 mod work;
@@ -36,7 +37,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Mutex, Notify, broadcast};
+use tokio::sync::{Mutex, Notify, broadcast, mpsc};
 use tokio::task::LocalSet;
 
 /// How often counters are written to flash.
@@ -64,6 +65,7 @@ struct Daemon {
     keyfiles: keyfile::KeyFiles,
     pki: pki::Files,
     config_path: PathBuf,
+    config_file: realm::ConfigFile,
     logging: Logging,
 }
 
@@ -191,6 +193,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
     let ssids = config.ssids.iter().map(|ssid| ssid.ssid.clone()).collect();
 
     runtime.block_on(LocalSet::new().run_until(async move {
+        let (config_file, reloads) = realm::ConfigFile::new();
         let daemon = Rc::new(Daemon {
             core: RefCell::new(core),
             store: StoreHandle::start(store)?,
@@ -206,6 +209,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
             keyfiles: keyfile::KeyFiles::default(),
             pki: pki::Files::default(),
             config_path: path.to_owned(),
+            config_file,
             logging,
         });
         daemon.pki.load(&mut daemon.core.borrow_mut());
@@ -234,7 +238,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
             if busy { ", keys are being computed" } else { "" },
             started.elapsed().as_millis()
         );
-        until_stopped(&daemon, &mut listeners, signals).await;
+        until_stopped(&daemon, &mut listeners, signals, reloads).await;
         hostapd.abort();
         network.abort();
         hostapd::leave(&daemon).await;
@@ -306,7 +310,12 @@ impl Signals {
 }
 
 /// The main task: signals and the passing of time.
-async fn until_stopped(daemon: &Rc<Daemon>, listeners: &mut udp::Listeners, mut signals: Signals) {
+async fn until_stopped(
+    daemon: &Rc<Daemon>,
+    listeners: &mut udp::Listeners,
+    mut signals: Signals,
+    mut reloads: mpsc::Receiver<realm::Order>,
+) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut flush = tokio::time::interval_at(tokio::time::Instant::now() + FLUSH_SEEN, FLUSH_SEEN);
@@ -314,7 +323,8 @@ async fn until_stopped(daemon: &Rc<Daemon>, listeners: &mut udp::Listeners, mut 
         tokio::select! {
             _ = signals.terminate.recv() => return,
             _ = signals.interrupt.recv() => return,
-            _ = signals.hangup.recv() => reload::reload(daemon, listeners).await,
+            _ = signals.hangup.recv() => drop(reload::reload(daemon, listeners).await),
+            Some(told) = reloads.recv() => drop(told.send(reload::reload(daemon, listeners).await)),
             _ = second.tick() => {
                 let core = &mut *daemon.core.borrow_mut();
                 core.tick(now());
