@@ -378,9 +378,10 @@ impl Config {
         Ok(config)
     }
 
-    /// The client an address belongs to: of several blocks, the smallest. Allocates nothing.
+    /// The client that an address asks as over UDP: of several blocks, the smallest. Allocates nothing.
     pub fn client_for(&self, address: IpAddr) -> Option<&Client> {
-        self.clients.iter().filter(|c| c.address.contains(address)).max_by_key(|c| c.address.length())
+        let udp = self.clients.iter().filter(|c| c.radsec.is_none());
+        udp.filter(|c| c.address.contains(address)).max_by_key(|c| c.address.length())
     }
 
     /// The profile of this name.
