@@ -282,7 +282,8 @@ fn build_core(
     events: broadcast::Sender<Arc<Event>>,
 ) -> Core {
     let registry = Registry::load(loaded.devices, loaded.ignored, loaded.seen, DeviceId(loaded.next_id))
-        .with_makers(loaded.makers);
+        .with_makers(loaded.makers)
+        .with_last_good(loaded.last_good);
     let mut random = random::Random::new();
     let random = Box::new(move |buffer: &mut [u8]| random.fill(buffer));
     let sink = Box::new(move |event: &Event| {

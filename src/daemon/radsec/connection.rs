@@ -12,6 +12,9 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// Extended-Type of Original-Packet-Code (RFC 7930, 4).
+const ORIGINAL_PACKET_CODE: u8 = 4;
+
 /// Carries packets until the connection is over; returns why it is.
 pub async fn run(daemon: &Rc<Daemon>, id: u32, client: &Arc<str>, from: SocketAddr, pipe: &Pipe) -> Arc<str> {
     let origin = Origin { address: from, via: Via::Tls(id) };
@@ -67,7 +70,7 @@ pub fn protocol_error(secret: &crate::secret::RadiusSecret, request: &Packet<'_>
     let mut builder = Builder::reply(Code::PROTOCOL_ERROR, request, secret, out);
     // None can fail but for lack of room, and it is answered rather without them.
     let _ = builder.push_u32(AttributeType::ERROR_CAUSE, error_cause::UNSUPPORTED_EXTENSION);
-    let _ = builder.push_original_packet_code(request.code());
+    let _ = builder.push_extended(AttributeType::EXTENDED_1, ORIGINAL_PACKET_CODE, &[0, 0, 0, request.code().0]);
     let _ = builder.copy_proxy_states(request);
     builder.finish();
 }

@@ -188,20 +188,10 @@ pub fn settings(
     let core = daemon.core.borrow();
     let section = core.config.realms.iter().find(|section| section.name == *realm);
     let section = section.ok_or_else(|| -> Arc<str> { format!("there is no config realm '{realm}'").into() })?;
-    let nai_realm = id.and_then(|id| nai_realm(&core, id));
-    let party = (realm.clone(), connect::expected(section, server, nai_realm.as_deref()));
+    let nai_realm = id.and_then(|id| core.proxy.engine.nai_realm(id));
+    let party = (realm.clone(), connect::expected(section, server, nai_realm));
     let settings = daemon.upstream.settings(&core, &party, &daemon.radsec.clock)?;
     Ok((settings, party))
-}
-
-/// The realm that DNS named a server for.
-fn nai_realm(core: &crate::service::Core, id: ServerId) -> Option<Arc<str>> {
-    let (realm, _) = core.proxy.engine.server(id)?;
-    let section = core.config.realms.iter().find(|section| section.name == *realm)?;
-    section.patterns.iter().find_map(|pattern| match pattern {
-        crate::config::Pattern::Exact(realm) => Some(realm.clone()),
-        _ => None,
-    })
 }
 
 fn opened_tls(daemon: &Rc<Daemon>, id: ServerId, pipe: Rc<Pipe>, party: Party) {
