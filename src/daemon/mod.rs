@@ -15,6 +15,8 @@ mod pki;
 mod radsec;
 mod random;
 mod reload;
+#[cfg(test)]
+mod testing;
 mod udp;
 mod upstream;
 mod work;
@@ -83,6 +85,39 @@ struct Daemon {
 }
 
 impl Daemon {
+    /// A daemon that has opened nothing yet but its store.
+    fn new(
+        core: Core,
+        store: Store,
+        events: broadcast::Sender<Arc<Event>>,
+        path: &Path,
+        logging: Logging,
+    ) -> Result<Daemon, Box<dyn Error>> {
+        Ok(Daemon {
+            core: RefCell::new(core),
+            store: StoreHandle::start(store)?,
+            writer: Mutex::new(()),
+            keys_missing: Notify::new(),
+            events,
+            searcher: work::Searcher::start()?,
+            hostapd: hostapd::Hostapd::default(),
+            disconnect: Notify::new(),
+            network_changed: Notify::new(),
+            firewall: firewall::Firewall::default(),
+            network: network::Network::start()?,
+            keyfiles: keyfile::KeyFiles::default(),
+            pki: pki::Files::default(),
+            sockets: udp::Sockets::default(),
+            exchanges: exchange::Exchanges::default(),
+            radsec: radsec::Radsec::default(),
+            upstream: upstream::Upstream::default(),
+            answer: Cell::default(),
+            plaintext: Cell::default(),
+            config_path: path.to_owned(),
+            logging,
+        })
+    }
+
     /// Makes a change durable, and applies it. Only with `writer` held.
     async fn commit(&self, changes: Vec<Change>) -> Result<(), crate::store::StoreError> {
         self.store.commit(changes.clone()).await?;
@@ -206,29 +241,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
     let ssids = config.ssids.iter().map(|ssid| ssid.ssid.clone()).collect();
 
     runtime.block_on(LocalSet::new().run_until(async move {
-        let daemon = Rc::new(Daemon {
-            core: RefCell::new(core),
-            store: StoreHandle::start(store)?,
-            writer: Mutex::new(()),
-            keys_missing: Notify::new(),
-            events,
-            searcher: work::Searcher::start()?,
-            hostapd: hostapd::Hostapd::default(),
-            disconnect: Notify::new(),
-            network_changed: Notify::new(),
-            firewall: firewall::Firewall::default(),
-            network: network::Network::start()?,
-            keyfiles: keyfile::KeyFiles::default(),
-            pki: pki::Files::default(),
-            sockets: udp::Sockets::default(),
-            exchanges: exchange::Exchanges::default(),
-            radsec: radsec::Radsec::default(),
-            upstream: upstream::Upstream::default(),
-            answer: Cell::default(),
-            plaintext: Cell::default(),
-            config_path: path.to_owned(),
-            logging,
-        });
+        let daemon = Rc::new(Daemon::new(core, store, events, path, logging)?);
         daemon.pki.load(&mut daemon.core.borrow_mut());
         // Before anybody is told that the daemon is there: hostapd may be started next.
         daemon.keyfiles.write(&daemon, &mut daemon.core.borrow_mut());
