@@ -9,6 +9,7 @@ mod limits;
 mod prefix;
 mod read;
 mod realm;
+mod server;
 
 pub use error::{ConfigError, LoadError};
 pub use limits::{Allow, AllowError, HostAddress, HostAddressError, Hours, HoursError, Protocol};
@@ -16,6 +17,7 @@ pub use prefix::{Prefix, PrefixError};
 pub use realm::{
     Host, LastGood, MacShare, Pattern, Placement, Radsec, Realm, Register, Server, Share, Target, Tls, Transport,
 };
+pub use server::{PatternError, ServerError};
 
 use crate::secret::{Passphrase, RadiusSecret};
 use crate::wire::uci;
@@ -119,7 +121,7 @@ pub enum LogLevel {
 pub struct Client {
     /// The section's name, or `@client[N]` as `uci show` writes it.
     pub name: Arc<str>,
-    /// The addresses it asks from.
+    /// The addresses it asks from; [`Prefix::ANY`] for one that comes over RadSec, unless the configuration limits it.
     pub address: Prefix,
     /// The secret shared with it. At least 16 octets unless it is on this host.
     pub secret: RadiusSecret,
@@ -375,12 +377,29 @@ impl Config {
             .map_err(|errors| LoadError(errors.iter().map(|e| e.in_file(path)).collect()))?;
         config.warnings = warnings.iter().map(|w| w.in_file(path)).collect();
         config.warnings.extend(exposed(path, &metadata, &config));
+        config.warnings.extend(files(&config));
         Ok(config)
     }
 
-    /// The client an address belongs to: of several blocks, the smallest. Allocates nothing.
+    /// The client that an address asks as over UDP: of several blocks, the smallest. Allocates nothing.
     pub fn client_for(&self, address: IpAddr) -> Option<&Client> {
-        self.clients.iter().filter(|c| c.address.contains(address)).max_by_key(|c| c.address.length())
+        let udp = self.clients.iter().filter(|c| c.radsec.is_none());
+        udp.filter(|c| c.address.contains(address)).max_by_key(|c| c.address.length())
+    }
+
+    /// The client that a certificate with one of these names (dNSName, or iPAddress as text; compared without case) comes
+    /// from over RadSec, at this address: of several blocks, the smallest.
+    pub fn radsec_client<'n>(&self, names: impl Iterator<Item = &'n str> + Clone, address: IpAddr) -> Option<&Client> {
+        let named = |client: &&Client| {
+            client.radsec.as_deref().is_some_and(|own| names.clone().any(|n| n.eq_ignore_ascii_case(own)))
+        };
+        let here = self.clients.iter().filter(|c| c.address.contains(address));
+        here.filter(named).max_by_key(|c| c.address.length())
+    }
+
+    /// What `config realm` has under this name, compared without case.
+    pub fn realm(&self, name: &str) -> Option<&Realm> {
+        self.realms.iter().find(|realm| realm.name.eq_ignore_ascii_case(name))
     }
 
     /// The profile of this name.
@@ -416,7 +435,9 @@ fn read_file(path: &Path) -> io::Result<(Zeroizing<Vec<u8>>, Metadata)> {
 /// A warning when others can read the secrets in a file, or write it.
 fn exposed(path: &Path, metadata: &Metadata, config: &Config) -> Option<String> {
     let mode = metadata.mode() & 0o7777;
-    let secrets = !config.clients.is_empty() || config.ssids.iter().any(|s| s.unknown.onboarding_key().is_some());
+    let secrets = config.clients.iter().any(|c| c.radsec.is_none())
+        || config.realms.iter().any(|realm| realm.secret.is_some())
+        || config.ssids.iter().any(|s| s.unknown.onboarding_key().is_some());
     let what = match (mode & 0o022 != 0, mode & 0o044 != 0 && secrets) {
         (true, _) => "others than its owner can change it",
         (false, true) => "it holds secrets and others than its owner can read it",
@@ -425,12 +446,57 @@ fn exposed(path: &Path, metadata: &Metadata, config: &Config) -> Option<String> 
     Some(format!("{0}: {what} (mode {mode:04o}): chmod 600 {0}", path.display()))
 }
 
+/// Warnings about the files of TLS: those that are not there, and keys that others can read or change.
+fn files(config: &Config) -> Vec<String> {
+    let realms = config.realms.iter().map(|realm| (format!("config realm '{}'", realm.name), &realm.tls));
+    let mut warnings = Vec::new();
+    for (title, tls) in realms.chain([("config radsec".to_owned(), &config.radsec.tls)]) {
+        let (certificate, key) = tls.certificate.as_ref().map(|(certificate, key)| (certificate, key)).unzip();
+        for (option, file) in [("ca", tls.ca.as_ref()), ("certificate", certificate), ("private_key", key)] {
+            let Some(file) = file else { continue };
+            let mode = match std::fs::metadata(file) {
+                Ok(metadata) => metadata.mode() & 0o7777,
+                Err(why) => {
+                    let file = file.display();
+                    warnings
+                        .push(format!("{title}: option {option}: {file} cannot be read: {why}: put the file there"));
+                    continue;
+                }
+            };
+            let (others, what) = match option {
+                "private_key" => (0o066, "it is a private key and others than its owner can get at it"),
+                _ => (0o022, "others than its owner can change it"),
+            };
+            if mode & others != 0 {
+                let mend = if others == 0o066 { "600" } else { "go-w" };
+                let file = file.display();
+                warnings
+                    .push(format!("{title}: option {option}: {file}: {what} (mode {mode:04o}): chmod {mend} {file}"));
+            }
+        }
+    }
+    warnings
+}
+
 /// Everything an input of any octets can reach, for fuzzing: the parser, the typing, the messages and the lookups.
 #[doc(hidden)]
 pub fn fuzz(data: &[u8]) {
     match Config::parse(data) {
         Ok(config) => {
             let _ = config.client_for(IpAddr::from([127, 0, 0, 1])).map(|c| c.secret.expose().len());
+            for realm in &config.realms {
+                assert!(config.realm(&realm.name).is_some_and(|found| found == realm));
+                assert!(
+                    realm.profile.as_deref().map_or(realm.target == Target::Local, |p| config.profile(p).is_some())
+                );
+                for pattern in &realm.patterns {
+                    assert_eq!(pattern.to_string().parse().as_ref(), Ok(pattern));
+                }
+                if let Target::Servers(servers) = &realm.target {
+                    assert!(servers.iter().all(|server| server.to_string().parse().as_ref() == Ok(server)));
+                }
+            }
+            let _ = config.radsec_client(["ap.example"].into_iter(), IpAddr::from([127, 0, 0, 1]));
             let _ = config.default_profile().and_then(|p| config.profile(&p.name));
             for ssid in &config.ssids {
                 assert!(config.ssid(&ssid.ssid).is_some());

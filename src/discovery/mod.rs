@@ -31,8 +31,8 @@ use std::time::{Duration, Instant};
 
 /// How many lookups are under way at most.
 pub const LOOKUPS: usize = 32;
-/// How many realms are remembered. One takes about 500 octets.
-pub const REALMS: usize = 64;
+/// How many realms are remembered: as many as the engine has servers of. One takes about 500 octets.
+pub const REALMS: usize = 32;
 /// What DNS does not know is asked for again after this time: BACKOFF_TIME (RFC 7585, 3.4.1).
 pub const BACKOFF: Duration = Duration::from_secs(600);
 /// When DNS does not answer, it is asked again after this time, and doubled up to [`BACKOFF`]. RFC 7585 waits for ten minutes

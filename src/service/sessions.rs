@@ -1,5 +1,6 @@
 //! Who is connected, as the NASes account for it (RFC 2866).
 
+use super::grants::Names;
 use crate::mac::MacAddr;
 use crate::registry::device::DeviceId;
 use crate::time::UnixTime;
@@ -45,6 +46,10 @@ pub struct Session {
     pub vlan: Option<u16>,
     /// The profile it was given.
     pub profile: Option<Arc<str>>,
+    /// Who else said who it is: the name of a `config realm`.
+    pub realm: Option<Arc<str>>,
+    /// What the server of that realm knows it by.
+    pub names: Option<Arc<Names>>,
     /// It proved its key.
     pub proved: bool,
     /// When it connected.
@@ -241,6 +246,8 @@ mod tests {
             from: IpAddr::from([192, 0, 2, 1]),
             vlan: Some(20),
             profile: Some("iot".into()),
+            realm: None,
+            names: None,
             proved: true,
             since: UnixTime(at),
             updated: UnixTime(at),

@@ -167,7 +167,7 @@ impl DynAuth {
         self.buckets.retain(|name, _| named(name));
         self.stays.retain(|_, stay| named(&stay.realm));
         let hosts: Vec<&Arc<str>> = config.realms.iter().flat_map(|realm| udp_names(&realm.target)).collect();
-        self.resolved.retain(|name, _| hosts.iter().any(|host| **host == **name));
+        self.resolved.retain(|name, _| hosts.iter().any(|host| ***host == **name));
     }
 
     /// The addresses of a server's name have become known, or are others now.
@@ -455,7 +455,7 @@ impl Core {
             let name = place.device.clone().unwrap_or_else(|| "a device".into());
             if place.here {
                 if !here.contains(&place.mac) {
-                    self.take_off_here(place.mac, &name, Why::Asked, now.mono);
+                    self.take_off_here(place.mac, &name, Why::Upstream, now.mono);
                     here.push(place.mac);
                 }
                 continue;
@@ -522,9 +522,9 @@ impl Core {
                 }
                 let name = place.device.clone().unwrap_or_else(|| "a device".into());
                 if place.here {
-                    self.take_off_here(mac, &name, Why::StayOver, now.mono);
+                    self.take_off_here(mac, &name, Why::Upstream, now.mono);
                 } else if let Some(key) = &place.session {
-                    self.disconnect(key, place.device.clone(), Why::StayOver.to_string().into());
+                    self.disconnect(key, place.device.clone(), Why::Upstream.to_string().into());
                 }
             }
         }

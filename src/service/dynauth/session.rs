@@ -6,7 +6,7 @@ use crate::mac::MacAddr;
 use crate::registry::credential::KnownBy;
 use crate::registry::device::{Device, DeviceId};
 use crate::service::Core;
-use crate::service::grants::Vouched;
+use crate::service::grants::Names;
 use crate::service::sessions::{Session, SessionKey};
 use crate::wire::radius::error_cause;
 use std::net::IpAddr;
@@ -40,24 +40,29 @@ pub struct Place {
 /// What its server knows a session by.
 enum Known<'a> {
     /// By what it said when it let the device in.
-    Vouched(&'a Vouched),
+    Named(&'a Names),
     /// Only that: the daemon was started anew since, or the answer is not remembered any more.
     Identity(&'a [u8]),
+    /// By nothing but its address and its NAS.
+    Nothing,
 }
 
 impl Known<'_> {
     fn fits(&self, selected: &Selected<'_>) -> bool {
         let same = |given: Option<&[u8]>, known: &[Option<&[u8]>]| given.is_none_or(|given| known.contains(&Some(given)));
         match self {
-            Known::Vouched(vouched) => {
-                same(selected.user_name, &[Some(&vouched.user_name), vouched.accepted_name.as_deref()])
-                    && same(selected.cui, &[vouched.cui.as_deref()])
-                    && same(selected.class, &[vouched.class.as_deref()])
+            Known::Named(names) => {
+                same(selected.user_name, &[Some(&names.user_name), names.accepted_name.as_deref()])
+                    && same(selected.cui, &[names.cui.as_deref()])
+                    && same(selected.class, &[names.class.as_deref()])
             }
             Known::Identity(identity) => {
                 same(selected.user_name, &[Some(identity)])
                     && same(selected.cui, &[Some(identity)])
                     && selected.class.is_none()
+            }
+            Known::Nothing => {
+                selected.user_name.is_none() && selected.cui.is_none() && selected.class.is_none()
             }
         }
     }
@@ -92,7 +97,7 @@ impl Core {
         let realm = self.config.realms.iter().find(|known| *known.name == *realm)?;
         match realm.mac {
             MacShare::Real => Some(told),
-            MacShare::Pseudonym => self.real_address(&realm.name, told),
+            MacShare::Pseudonym => self.unmask(&realm.name, told),
         }
     }
 
@@ -118,7 +123,7 @@ impl Core {
         };
         for (key, session) in sessions.filter(|(key, session)| fits(key, session)) {
             let asked = (key.mac, session.bssid.unwrap_or(NO_BSSID));
-            let Some(realm) = of_realm(self.let_in_by(asked, session.device)) else { continue };
+            let Some(realm) = of_realm(self.let_in_by(asked, Some(session), session.device)) else { continue };
             if !self.is_named(selected, Some(session)) {
                 *elsewhere = true;
                 continue;
@@ -146,7 +151,7 @@ impl Core {
             if found.iter().any(|place| place.mac == station.mac && place.here) {
                 continue;
             }
-            let Some(realm) = of_realm(self.let_in_by(asked, self.device_of(station.mac, bss))) else { continue };
+            let Some(realm) = of_realm(self.let_in_by(asked, None, self.device_of(station.mac, bss))) else { continue };
             if !self.is_named(selected, None) {
                 *elsewhere = true;
                 continue;
@@ -166,10 +171,25 @@ impl Core {
     }
 
     /// The realm whose server let a station in, and what it knows the session by. `None`: we did.
-    fn let_in_by(&self, asked: (MacAddr, MacAddr), device: Option<DeviceId>) -> Option<(Arc<str>, Known<'_>)> {
+    fn let_in_by<'a>(
+        &'a self,
+        asked: (MacAddr, MacAddr),
+        session: Option<&'a Session>,
+        device: Option<DeviceId>,
+    ) -> Option<(Arc<str>, Known<'a>)> {
+        let of = |realm: &Arc<str>, names: &'a Option<Arc<Names>>| {
+            let device = device.and_then(|id| self.registry.get(id)).and_then(peer);
+            let identity = device.filter(|(of, _)| of == realm).map(|(_, known)| known);
+            let names = names.as_deref().map(Known::Named);
+            (realm.clone(), names.or(identity).unwrap_or(Known::Nothing))
+        };
         if let Some(grant) = self.grants.get(asked) {
-            let vouched = grant.vouched.as_deref()?;
-            return Some((vouched.realm.clone(), Known::Vouched(vouched)));
+            return grant.realm.as_ref().map(|realm| of(realm, &grant.names));
+        }
+        if let Some(session) = session
+            && let Some(realm) = &session.realm
+        {
+            return Some(of(realm, &session.names));
         }
         let device = device.and_then(|id| self.registry.get(id)).or_else(|| self.registry.by_mac(asked.0))?;
         peer(device)
@@ -197,7 +217,7 @@ impl Core {
     }
 
     fn is_own_identifier(&self, given: &[u8]) -> bool {
-        *given == *self.own_nas_identifier().as_bytes()
+        *given == *self.config.eap.server_name.as_bytes()
     }
 
     fn is_own_address(&self, given: IpAddr) -> bool {
@@ -206,8 +226,8 @@ impl Core {
 }
 
 fn peer(device: &Device) -> Option<(Arc<str>, Known<'_>)> {
-    let known_by = device.eap.as_ref()?.certificates.iter();
-    known_by.clone().find_map(|known_by| match known_by {
+    let mut known_by = device.eap.as_ref()?.certificates.iter();
+    known_by.find_map(|one| match &one.known_by {
         KnownBy::Peer { realm, identity } => Some((realm.clone(), Known::Identity(identity.as_bytes()))),
         _ => None,
     })

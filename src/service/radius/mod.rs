@@ -5,6 +5,7 @@
 //!    │
 //!    ├── the answer ────────── Send
 //!    ├── a long key search ─── Search ── resume ─┐
+//!    ├── others to be asked ── nothing yet: see `proxied`
 //!    └── a key to be bound ─── Commit ── decide again under the registry's lock, store, answer
 //! ```
 
@@ -15,8 +16,9 @@ mod auth;
 pub mod duplicate;
 mod eap;
 mod fuzzing;
-mod limit;
+pub(super) mod limit;
 mod origin;
+mod proxied;
 
 pub use accounting::receive as receive_accounting;
 pub use auth::{Verdict, conclude_unproved, receive as receive_auth, resume, settle};
@@ -24,6 +26,8 @@ pub use eap::conclude_abandoned;
 #[doc(hidden)]
 pub use fuzzing::fuzz;
 pub use origin::{Origin, Via};
+pub(super) use proxied::servers_found;
+pub use proxied::{Errand, Returned, errand, receive_answer};
 
 use super::eap::StateId;
 use super::keyring::SsidKeys;
@@ -43,7 +47,7 @@ use std::time::Instant;
 /// What is to be done after a datagram.
 #[derive(Debug)]
 pub enum Next {
-    /// Nothing: it was dropped, and counted.
+    /// Nothing: it was dropped, and counted; or somebody else is asked, and the answer comes by [`receive_answer`] or [`errand`].
     Nothing,
     /// The answer is in the buffer: send it where the datagram came from.
     Send,
@@ -64,6 +68,8 @@ pub struct Exchange {
     accounting: bool,
     /// The EAP conversation it goes on with.
     eap: Option<StateId>,
+    /// What somebody else answered to it.
+    proxied: Option<Box<proxied::Got>>,
 }
 
 impl Exchange {

@@ -103,7 +103,8 @@ impl Scene {
         let grant = grants::Grant {
             credential: grants::Credential::WifiKey,
             voucher: None,
-            vouched: None,
+            realm: None,
+            names: None,
             devices: devices.iter().map(|(id, serial)| (DeviceId(*id), *serial)).collect(),
             vlan: None,
             profile: profile.into(),
