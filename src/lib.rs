@@ -8,6 +8,7 @@
 //! firewall           what profiles may reach, as an nftables ruleset: text in, text out
 //! proxy, discovery   which server is asked for somebody else, and where DNS says it is: no I/O
 //! eap, pki           EAP conversations and methods; certificates: no I/O
+//! radsec             RADIUS over TLS: whose certificates count, settings of TLS: no I/O
 //! decision           one pure function: may this device in, and on what terms
 //! store              the registry on flash (SQLite)
 //! network            what the kernel has of the network, and what is to be done about it: no I/O
@@ -26,6 +27,7 @@ pub mod mac;
 pub mod network;
 pub mod pki;
 pub mod proxy;
+pub mod radsec;
 pub mod registry;
 pub mod secret;
 pub mod service;

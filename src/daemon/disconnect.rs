@@ -6,6 +6,7 @@ use crate::service::disconnect::To;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use tokio::net::UdpSocket;
 
 /// Octets of the largest RADIUS packet (RFC 2865, 3), and one more to notice a larger one.
@@ -54,10 +55,20 @@ pub async fn run(daemon: Rc<Daemon>) {
     let mut sockets = Sockets::default();
     let mut datagram = vec![0; DATAGRAM];
     loop {
+        let mut to_clients: Vec<(Arc<str>, Vec<u8>)> = Vec::new();
         let next = daemon.core.borrow_mut().send_disconnects(now(), |to, packet| match to {
             To::Udp(to) => sockets.send(*to, packet),
-            To::Client(name) => daemon.send_to_client(name, packet),
+            To::Client(name) => {
+                to_clients.push((name.clone(), packet.to_vec()));
+                true
+            }
         });
+        for (client, packet) in to_clients {
+            if !daemon.send_to_client(&client, &packet) {
+                tracing::debug!("client '{client}' has no connection for a Disconnect-Request");
+                daemon.core.borrow_mut().disconnect_closed(&client);
+            }
+        }
         let Some(next) = next else {
             sockets = Sockets::default();
             daemon.disconnect.notified().await;

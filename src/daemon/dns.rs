@@ -57,7 +57,7 @@ pub async fn run(daemon: Rc<Daemon>) {
                 tokio::task::spawn_local(answer(daemon.clone(), ask, servers.clone()));
             }
         }
-        daemon.pump();
+        daemon.upstream.pump(&daemon);
     }
 }
 
@@ -136,9 +136,10 @@ async fn answer(daemon: Rc<Daemon>, ask: Ask, servers: Vec<SocketAddr>) {
                 Taken::Truncated => {
                     let Some(server) = servers.get(at) else { break };
                     let whole = timeout_at(until, over_tcp(*server, &ask.octets)).await;
-                    let taken = whole.ok().and_then(Result::ok).map(|octets| {
-                        daemon.core.borrow_mut().discovery_answered(ask.serial, &octets, true, now())
-                    });
+                    let taken = whole
+                        .ok()
+                        .and_then(Result::ok)
+                        .map(|octets| daemon.core.borrow_mut().discovery_answered(ask.serial, &octets, true, now()));
                     if taken == Some(Taken::Answer) {
                         return;
                     }
@@ -216,7 +217,10 @@ mod tests {
         for (text, expected) in [
             ("", vec![at("127.0.0.1:53")]),
             ("search lan\nnameserver 127.0.0.1\nnameserver ::1\n", vec![at("127.0.0.1:53"), at("[::1]:53")]),
-            ("# nameserver 192.0.2.1\n;nameserver 192.0.2.2\n nameserver\t192.0.2.3 # ours\n", vec![at("192.0.2.3:53")]),
+            (
+                "# nameserver 192.0.2.1\n;nameserver 192.0.2.2\n nameserver\t192.0.2.3 # ours\n",
+                vec![at("192.0.2.3:53")],
+            ),
             ("nameserver\nnameserver x\nnameserverx 192.0.2.1\n", vec![at("127.0.0.1:53")]),
             ("nameserver fe80::1%1\nnameserver fe80::1%lo\n", vec![at("[fe80::1%1]:53"), at("[fe80::1%1]:53")]),
             (

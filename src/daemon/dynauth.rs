@@ -1,13 +1,14 @@
 //! Dynamic authorization: the sockets that Disconnect- and CoA-Requests come to over UDP, and the task that sees to it that what
 //! they ask for is done, and answers.
 
-use super::{Daemon, dns, now};
-use crate::config::Config;
+use super::{Daemon, dns, now, upstream};
+use crate::config::{Config, Host, Server, Target, Transport};
 use crate::service::dynauth::{self, Reply};
 use crate::service::radius::{Origin, Via};
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::sync::Notify;
@@ -118,28 +119,55 @@ pub async fn run(daemon: Rc<Daemon>) {
         tokio::select! {
             () = work.notified() => {}
             () = tokio::time::sleep(LOOK), if busy => {}
-            _ = own.tick() => {
-                let core = &mut *daemon.core.borrow_mut();
-                if !core.config.realms.is_empty() {
-                    core.dynauth.set_own(dns::own_addresses());
-                }
+            _ = own.tick() => know(&daemon),
+        }
+    }
+}
+
+/// Learns by which addresses this box may be named, and where the servers of realms are that may ask over UDP.
+fn know(daemon: &Rc<Daemon>) {
+    let core = &mut *daemon.core.borrow_mut();
+    if core.config.realms.is_empty() {
+        return;
+    }
+    core.dynauth.set_own(dns::own_addresses());
+    if core.config.radsec.coa_listen.is_empty() {
+        return;
+    }
+    for realm in &core.config.realms {
+        let Target::Servers(servers) = &realm.target else { continue };
+        for server in servers {
+            if let (Transport::Udp, Host::Name(name)) = (server.transport, &server.host) {
+                tokio::task::spawn_local(resolve(daemon.clone(), name.clone(), server.clone()));
             }
         }
     }
 }
 
+async fn resolve(daemon: Rc<Daemon>, name: Arc<str>, server: Server) {
+    // Those of before are still good if there are none.
+    if let Ok(addresses) = upstream::addresses(&daemon, &server).await {
+        let addresses: Vec<IpAddr> = addresses.iter().map(SocketAddr::ip).collect();
+        daemon.core.borrow_mut().dynauth.resolved(&name, &addresses);
+    }
+}
+
 /// Has orders carried out, and sends the answers to what is done. True while something is under way.
 fn step(daemon: &Daemon) -> bool {
-    let core = &mut *daemon.core.borrow_mut();
-    daemon.carry_out(core);
-    core.step_dynauth(now());
-    while let Some((reply, answer)) = core.dynauth.take_answer() {
+    let (busy, answers) = {
+        let core = &mut *daemon.core.borrow_mut();
+        daemon.carry_out(core);
+        core.step_dynauth(now());
+        let answers: Vec<(Reply, Vec<u8>)> = std::iter::from_fn(|| core.dynauth.take_answer()).collect();
+        (core.dynauth.is_busy(), answers)
+    };
+    for (reply, answer) in answers {
         match reply {
             Reply::Udp(Origin { address, via: Via::Udp(number) }) => daemon.dynauth.send(number, address, &answer),
             // Nothing else comes to those sockets.
             Reply::Udp(Origin { via: Via::Tls(_), .. }) => {}
-            Reply::Link(link) => daemon.send_upstream(link, &answer),
+            Reply::Link(link) => drop(daemon.upstream.send(link, &answer)),
         }
     }
-    core.dynauth.is_busy()
+    busy
 }

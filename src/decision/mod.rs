@@ -153,8 +153,6 @@ pub struct Grant {
     pub bind: Option<(DeviceId, BoundMac)>,
     /// Who vouches for the certificate it has proved to have.
     pub voucher: Option<Voucher>,
-    /// Who else says who it is: the name of a `config realm`.
-    pub realm: Option<Arc<str>>,
     /// A device to register before the answer leaves: it came in a pairing window. Its number is the registry's next
     /// one, so it holds only as long as the registry is locked.
     pub register: Option<Box<Device>>,
@@ -387,7 +385,6 @@ impl Case<'_> {
             session_timeout: self.session_timeout(ends),
             bind,
             voucher: certificate.map(|(_, voucher)| voucher.clone()),
-            realm: self.request.peer.map(|peer| peer.realm.name.clone()),
             register: None,
         })
     }

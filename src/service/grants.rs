@@ -4,7 +4,6 @@
 use crate::mac::MacAddr;
 use crate::pki::Voucher;
 use crate::registry::device::{Device, DeviceId};
-use crate::wire::radius::{AttributeType, Packet};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,10 +24,8 @@ pub struct Grant {
     pub credential: Credential,
     /// Who vouched for the certificate that was proved.
     pub voucher: Option<Voucher>,
-    /// Who else said who it is: the name of a `config realm`.
-    pub realm: Option<Arc<str>>,
-    /// What the server of that realm knows the session by.
-    pub names: Option<Arc<Names>>,
+    /// The server of a realm let it in: which realm, and what that server knows the session by. `None`: we did.
+    pub vouched: Option<Arc<Vouched>>,
     /// The VLAN given.
     pub vlan: Option<u16>,
     /// The profile given.
@@ -51,9 +48,12 @@ pub struct Grant {
     pub onboarding: Onboarding,
 }
 
-/// What the server of a realm knows a session by: what a Disconnect-Request of it may name (RFC 5176, 3).
+/// That the server of a realm let a device in, and what that server knows the session by: what a Disconnect-Request of it
+/// may name (RFC 5176, 3).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Names {
+pub struct Vouched {
+    /// The section's name of the realm.
+    pub realm: Arc<str>,
     /// User-Name as the server was asked: the outer identity of EAP.
     pub user_name: Box<[u8]>,
     /// User-Name of its Access-Accept (RFC 2865, 5.1).
@@ -62,18 +62,6 @@ pub struct Names {
     pub cui: Option<Box<[u8]>>,
     /// The first Class of its Access-Accept.
     pub class: Option<Box<[u8]>>,
-}
-
-impl Names {
-    /// Of an answer to a request.
-    pub fn new(accept: &Packet<'_>, request: &Packet<'_>) -> Names {
-        Names {
-            user_name: request.find(AttributeType::USER_NAME).unwrap_or_default().into(),
-            accepted_name: accept.find(AttributeType::USER_NAME).map(Box::from),
-            cui: accept.find(AttributeType::CHARGEABLE_USER_IDENTITY).map(Box::from),
-            class: accept.find(AttributeType::CLASS).map(Box::from),
-        }
-    }
 }
 
 /// What an answer rests upon.
@@ -172,7 +160,7 @@ impl Grants {
 
     /// The last answers that came from others, with their stations.
     pub fn of_realms(&self) -> impl Iterator<Item = (MacAddr, &Grant)> {
-        let answers = self.last.iter().filter(|(_, grant)| grant.realm.is_some());
+        let answers = self.last.iter().filter(|(_, grant)| grant.vouched.is_some());
         answers.map(|((mac, _), grant)| (*mac, grant))
     }
 
@@ -202,6 +190,11 @@ impl Grants {
 }
 
 impl Grant {
+    /// The section's name of the realm whose server let it in.
+    pub fn realm(&self) -> Option<&Arc<str>> {
+        self.vouched.as_ref().map(|vouched| &vouched.realm)
+    }
+
     /// True when what it rests upon is not what the device has now.
     pub fn has_older_credential_of(&self, device: &Device) -> bool {
         let sent = self.devices.iter().find(|(id, _)| *id == device.id);
@@ -235,8 +228,7 @@ mod tests {
             devices: vec![(DeviceId(1), 1)],
             credential: Credential::WifiKey,
             voucher: None,
-            realm: None,
-            names: None,
+            vouched: None,
             vlan: None,
             profile: "iot".into(),
             client: "ap".into(),

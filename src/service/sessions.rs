@@ -1,6 +1,6 @@
 //! Who is connected, as the NASes account for it (RFC 2866).
 
-use super::grants::Names;
+use super::grants::Vouched;
 use crate::mac::MacAddr;
 use crate::registry::device::DeviceId;
 use crate::time::UnixTime;
@@ -46,10 +46,8 @@ pub struct Session {
     pub vlan: Option<u16>,
     /// The profile it was given.
     pub profile: Option<Arc<str>>,
-    /// Who else said who it is: the name of a `config realm`.
-    pub realm: Option<Arc<str>>,
-    /// What the server of that realm knows it by.
-    pub names: Option<Arc<Names>>,
+    /// The server of a realm let it in. `None`: we did.
+    pub vouched: Option<Arc<Vouched>>,
     /// It proved its key.
     pub proved: bool,
     /// When it connected.
@@ -62,6 +60,13 @@ pub struct Session {
     pub bytes_out: u64,
     /// Framed-IP-Address.
     pub address: Option<Ipv4Addr>,
+}
+
+impl Session {
+    /// The section's name of the realm whose server let it in.
+    pub fn realm(&self) -> Option<&Arc<str>> {
+        self.vouched.as_ref().map(|vouched| &vouched.realm)
+    }
 }
 
 /// The sessions.
@@ -246,8 +251,7 @@ mod tests {
             from: IpAddr::from([192, 0, 2, 1]),
             vlan: Some(20),
             profile: Some("iot".into()),
-            realm: None,
-            names: None,
+            vouched: None,
             proved: true,
             since: UnixTime(at),
             updated: UnixTime(at),

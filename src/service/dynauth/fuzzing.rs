@@ -4,12 +4,12 @@ use super::{receive_udp, request::Wanted};
 use crate::config::Config;
 use crate::mac::MacAddr;
 use crate::registry::Registry;
-use crate::service::grants::Names;
+use crate::secret::RadiusSecret;
+use crate::service::grants::Vouched;
 use crate::service::sessions::{Session, SessionKey};
 use crate::service::{Core, Now};
 use crate::time::UnixTime;
 use crate::wire::radius::{AttributeType, Builder, Packet};
-use crate::secret::RadiusSecret;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -34,8 +34,7 @@ config realm 'acme'
 pub fn fuzz(data: &[u8]) {
     let Ok(config) = Config::parse(CONFIG) else { return };
     let mut now = Now { wall: UnixTime(1_800_000_000), mono: Instant::now() };
-    let mut core =
-        Core::new(config.into(), Registry::default(), now, Box::new(|_| ()), Instant::now, Box::new(|_| ()));
+    let mut core = Core::new(config.into(), Registry::default(), now, Box::new(|_| ()), Instant::now, Box::new(|_| ()));
     let mac = MacAddr([2, 0, 0, 0, 0, 1]);
     for (client, id) in [("ap2", b"1"), ("gone", b"2")] {
         let session = Session {
@@ -48,9 +47,15 @@ pub fn fuzz(data: &[u8]) {
             from: IpAddr::from([192, 0, 2, 7]),
             vlan: Some(20),
             profile: None,
-            realm: Some("acme".into()),
-            names: Some(
-                Names { user_name: b"cam"[..].into(), accepted_name: None, cui: None, class: Some(b"c"[..].into()) }.into(),
+            vouched: Some(
+                Vouched {
+                    realm: "acme".into(),
+                    user_name: b"cam"[..].into(),
+                    accepted_name: None,
+                    cui: None,
+                    class: Some(b"c"[..].into()),
+                }
+                .into(),
             ),
             proved: true,
             since: now.wall,

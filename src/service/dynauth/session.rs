@@ -6,7 +6,7 @@ use crate::mac::MacAddr;
 use crate::registry::credential::KnownBy;
 use crate::registry::device::{Device, DeviceId};
 use crate::service::Core;
-use crate::service::grants::Names;
+use crate::service::grants::Vouched;
 use crate::service::sessions::{Session, SessionKey};
 use crate::wire::radius::error_cause;
 use std::net::IpAddr;
@@ -40,29 +40,25 @@ pub struct Place {
 /// What its server knows a session by.
 enum Known<'a> {
     /// By what it said when it let the device in.
-    Named(&'a Names),
+    Vouched(&'a Vouched),
     /// Only that: the daemon was started anew since, or the answer is not remembered any more.
     Identity(&'a [u8]),
-    /// By nothing but its address and its NAS.
-    Nothing,
 }
 
 impl Known<'_> {
     fn fits(&self, selected: &Selected<'_>) -> bool {
-        let same = |given: Option<&[u8]>, known: &[Option<&[u8]>]| given.is_none_or(|given| known.contains(&Some(given)));
+        let same =
+            |given: Option<&[u8]>, known: &[Option<&[u8]>]| given.is_none_or(|given| known.contains(&Some(given)));
         match self {
-            Known::Named(names) => {
-                same(selected.user_name, &[Some(&names.user_name), names.accepted_name.as_deref()])
-                    && same(selected.cui, &[names.cui.as_deref()])
-                    && same(selected.class, &[names.class.as_deref()])
+            Known::Vouched(vouched) => {
+                same(selected.user_name, &[Some(&vouched.user_name), vouched.accepted_name.as_deref()])
+                    && same(selected.cui, &[vouched.cui.as_deref()])
+                    && same(selected.class, &[vouched.class.as_deref()])
             }
             Known::Identity(identity) => {
                 same(selected.user_name, &[Some(identity)])
                     && same(selected.cui, &[Some(identity)])
                     && selected.class.is_none()
-            }
-            Known::Nothing => {
-                selected.user_name.is_none() && selected.cui.is_none() && selected.class.is_none()
             }
         }
     }
@@ -177,19 +173,12 @@ impl Core {
         session: Option<&'a Session>,
         device: Option<DeviceId>,
     ) -> Option<(Arc<str>, Known<'a>)> {
-        let of = |realm: &Arc<str>, names: &'a Option<Arc<Names>>| {
-            let device = device.and_then(|id| self.registry.get(id)).and_then(peer);
-            let identity = device.filter(|(of, _)| of == realm).map(|(_, known)| known);
-            let names = names.as_deref().map(Known::Named);
-            (realm.clone(), names.or(identity).unwrap_or(Known::Nothing))
-        };
+        let by = |vouched: &'a Arc<Vouched>| (vouched.realm.clone(), Known::Vouched(vouched));
         if let Some(grant) = self.grants.get(asked) {
-            return grant.realm.as_ref().map(|realm| of(realm, &grant.names));
+            return grant.vouched.as_ref().map(by);
         }
-        if let Some(session) = session
-            && let Some(realm) = &session.realm
-        {
-            return Some(of(realm, &session.names));
+        if let Some(vouched) = session.and_then(|session| session.vouched.as_ref()) {
+            return Some(by(vouched));
         }
         let device = device.and_then(|id| self.registry.get(id)).or_else(|| self.registry.by_mac(asked.0))?;
         peer(device)
@@ -205,9 +194,9 @@ impl Core {
         let identifier = selected.nas_identifier.is_none_or(|given| {
             session.is_some_and(|session| *session.nas_identifier == *given) || self.is_own_identifier(given)
         });
-        let address = selected.nas_address.is_none_or(|given| {
-            session.is_some_and(|session| session.from == given) || self.is_own_address(given)
-        });
+        let address = selected
+            .nas_address
+            .is_none_or(|given| session.is_some_and(|session| session.from == given) || self.is_own_address(given));
         identifier && address
     }
 

@@ -28,9 +28,9 @@ impl Core {
 
     /// The connected device that a realm's servers call by this pseudonym, if it is one that this realm let in.
     pub fn unmask(&self, realm: &str, told: MacAddr) -> Option<MacAddr> {
-        let its = |of: &Option<Arc<str>>| of.as_deref() == Some(realm);
-        let in_sessions = self.sessions.iter().filter(|(_, session)| its(&session.realm)).map(|(key, _)| key.mac);
-        let granted = self.grants.of_realms().filter(|(_, grant)| its(&grant.realm)).map(|(mac, _)| mac);
+        let its = |of: Option<&Arc<str>>| of.is_some_and(|of| **of == *realm);
+        let in_sessions = self.sessions.iter().filter(|(_, session)| its(session.realm())).map(|(key, _)| key.mac);
+        let granted = self.grants.of_realms().filter(|(_, grant)| its(grant.realm())).map(|(mac, _)| mac);
         in_sessions.chain(granted).find(|mac| self.pseudonym(realm, *mac) == told)
     }
 }

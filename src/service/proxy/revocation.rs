@@ -45,13 +45,13 @@ impl Core {
         };
         let mut gone: BTreeMap<MacAddr, (Why, Arc<str>)> = BTreeMap::new();
         for (mac, grant) in self.grants.of_realms() {
-            let Some(name) = &grant.realm else { continue };
+            let Some(name) = grant.realm() else { continue };
             if let Some(why) = verdict(name, !grant.devices.is_empty(), Some(&grant.profile)) {
                 gone.insert(mac, (why, name.clone()));
             }
         }
         for (key, session) in self.sessions.iter() {
-            let Some(name) = &session.realm else { continue };
+            let Some(name) = session.realm() else { continue };
             if let Some(why) = verdict(name, session.device.is_some(), session.profile.as_ref()) {
                 gone.insert(key.mac, (why, name.clone()));
             }

@@ -3,6 +3,7 @@
 
 use crate::config::{Config, Pattern, Realm, Target};
 use crate::mac::MacAddr;
+use crate::proxy;
 use crate::registry::Registry;
 use crate::registry::credential::KnownBy;
 use crate::registry::device::Device;
@@ -56,7 +57,7 @@ pub fn route<'a>(
             _ => Route::Local,
         };
     };
-    if let Some(found) = find(realm, config) {
+    if let Some(found) = proxy::best(&config.realms, realm).and_then(|index| config.realms.get(index)) {
         return Route::to(found);
     }
     if nai::same(realm, config.eap.realm.as_bytes()) || known.is_some_and(has_own_credentials) {
@@ -73,25 +74,6 @@ pub fn route<'a>(
 /// The section for what is in no other.
 pub fn default_of(config: &Config) -> Option<&Realm> {
     config.realms.iter().find(|realm| realm.patterns.contains(&Pattern::Default))
-}
-
-/// The section for a realm: the one that names it, else that of its nearest parent.
-fn find<'a>(wanted: &[u8], config: &'a Config) -> Option<&'a Realm> {
-    let mut nearest: Option<(usize, &Realm)> = None;
-    for realm in &config.realms {
-        for pattern in &realm.patterns {
-            match pattern {
-                Pattern::Exact(exact) if nai::same(wanted, exact.as_bytes()) => return Some(realm),
-                Pattern::Below(parent) if nai::is_below(wanted, parent.as_bytes()) => {
-                    if nearest.is_none_or(|(length, _)| parent.len() > length) {
-                        nearest = Some((parent.len(), realm));
-                    }
-                }
-                Pattern::Exact(_) | Pattern::Below(_) | Pattern::Default => {}
-            }
-        }
-    }
-    nearest.map(|(_, realm)| realm)
 }
 
 /// It proves itself here: not by what others say of it.

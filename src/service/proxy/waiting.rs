@@ -39,6 +39,8 @@ pub struct Waiting {
     pub started: Instant,
     /// The name of the `config realm` that is asked.
     pub realm: Arc<str>,
+    /// Its servers are our own, and say all they want to the NAS.
+    pub own: bool,
     /// Whom it is about.
     pub station: Station,
     /// What is asked.
@@ -157,6 +159,7 @@ mod tests {
             datagram: vec![1; 300],
             started: Instant::now(),
             realm: "acme".into(),
+            own: false,
             station: Station { client: "ap".into(), mac, bssid: MacAddr([2; 6]) },
             kind: Kind::Eap,
         }

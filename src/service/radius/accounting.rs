@@ -79,7 +79,7 @@ fn receive_from(core: &mut Core, from: Origin, datagram: &[u8], now: Now, out: &
             started: now.mono,
             accounting: true,
             eap: None,
-            proxied: None,
+            elsewhere: None,
         });
     }
     respond(core, &incoming, out);
@@ -96,8 +96,8 @@ fn upstream(core: &Core, incoming: &Incoming<'_>) -> Option<(Arc<str>, MacAddr)>
     let key = session_key(incoming, mac)?;
     let session = core.sessions.of(mac).find(|(known, _)| **known == key);
     let realm = match session {
-        Some((_, session)) => session.realm.clone(),
-        None => answer_for(core, incoming, mac).and_then(|asked| core.grants.get(asked)?.realm.clone()),
+        Some((_, session)) => session.realm().cloned(),
+        None => answer_for(core, incoming, mac).and_then(|asked| core.grants.get(asked)?.realm().cloned()),
     };
     Some((realm?, mac))
 }
@@ -221,8 +221,8 @@ fn proof_of_start(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, now: N
     // hostapd goes on with the key it has: one that was rotated since proves nothing any more.
     let present = |id, serial| core.registry.get(id).is_some_and(|device| device.key_serial == serial);
     match (known, &grant.devices[..]) {
-        (None, []) if grant.realm.is_some() => {
-            let party = grant.realm.clone().unwrap_or_default();
+        (None, []) if grant.vouched.is_some() => {
+            let party = grant.realm().cloned().unwrap_or_default();
             joined(core, incoming, mac, None, Reason::Peer(PeerReason::Proved { party }), now);
         }
         // It was registered since.
@@ -373,7 +373,7 @@ fn open_session(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, now: Now
     let nas = nas_name(core, incoming.index, packet);
     let grant = answer_for(core, incoming, mac).and_then(|asked| core.grants.get(asked));
     // After a restart of the daemon there is no answer to remember: the address must do.
-    let (realm, names) = grant.map_or((None, None), |grant| (grant.realm.clone(), grant.names.clone()));
+    let vouched = grant.and_then(|grant| grant.vouched.clone());
     let (device, vlan, profile, proved) = match grant {
         Some(grant) => {
             let device = if let [(one, _)] = grant.devices[..] { Some(one) } else { None };
@@ -396,8 +396,7 @@ fn open_session(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, now: Now
         from: incoming.from.address.ip().to_canonical(),
         vlan,
         profile,
-        realm,
-        names,
+        vouched,
         proved,
         since: crate::time::UnixTime(now.wall.0.saturating_sub(seconds)),
         updated: now.wall,

@@ -2,6 +2,7 @@
 
 use super::answer;
 use super::ask::{Ask, Credential};
+use super::proxied::Elsewhere;
 use super::{
     Exchange, Incoming, Next, Origin, admit, check_message_authenticator, is_known, nas_name, note_drop,
     note_senseless, repeated, request_key,
@@ -54,6 +55,9 @@ fn receive_from(core: &mut Core, from: Origin, datagram: &[u8], now: Now, out: &
 /// Goes on with a request after its key search.
 pub fn resume(core: &mut Core, exchange: &Exchange, proof: Proof, now: Now, out: &mut Vec<u8>) -> Next {
     let now = core.time.effective(now);
+    if let Some(Elsewhere::Failed(realm, failure)) = exchange.elsewhere.as_deref() {
+        return super::proxied::resume(core, exchange, (realm, failure), proof, now, out);
+    }
     let Some(incoming) = admit(core, exchange.from, &exchange.datagram, exchange.started) else { return Next::Nothing };
     work(core, &incoming, &exchange.datagram, Some(proof), now, out)
 }
@@ -78,8 +82,8 @@ pub fn settle(core: &mut Core, exchange: Exchange, now: Now, out: &mut Vec<u8>) 
         return super::accounting::settle(core, exchange, now, out);
     }
     let mut exchange = exchange;
-    if let Some(got) = exchange.proxied.take() {
-        return super::proxied::settle(core, exchange, got, now, out);
+    if let Some(elsewhere) = exchange.elsewhere.take() {
+        return super::proxied::settle(core, exchange, *elsewhere, now, out);
     }
     if let Some(id) = exchange.eap {
         return super::eap::settle(core, exchange, id, now, out);
@@ -137,7 +141,7 @@ fn work(
         started: incoming.started,
         accounting: false,
         eap: None,
-        proxied: None,
+        elsewhere: None,
     };
     let mut ask = match Ask::read(&incoming.packet, &core.config) {
         Ok(ask) => ask,
@@ -384,8 +388,7 @@ fn remember(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, grant: &Grant, 
         devices,
         credential,
         voucher: grant.voucher.clone(),
-        realm: grant.realm.clone(),
-        names: None,
+        vouched: None,
         vlan: grant.vlan,
         profile: grant.profile.clone(),
         client: incoming.client.name.clone(),
@@ -421,7 +424,7 @@ pub fn conclude_unproved(core: &mut Core, now: Now) {
         let reason = match (&known, grant.devices.len()) {
             (Some(_), _) => Reason::NotProved,
             // The key that somebody else sent.
-            (None, 0) if grant.realm.is_some() => Reason::NotProved,
+            (None, 0) if grant.vouched.is_some() => Reason::NotProved,
             // The onboarding key.
             (None, 0) => Reason::UnknownDevice,
             (None, keys) => Reason::NoneProved { keys: u16::try_from(keys).unwrap_or(u16::MAX) },

@@ -127,7 +127,7 @@ fn exchange(incoming: &Incoming<'_>, datagram: &[u8], id: StateId) -> Exchange {
         started: incoming.started,
         accounting: false,
         eap: Some(id),
-        proxied: None,
+        elsewhere: None,
     }
 }
 

@@ -7,30 +7,33 @@
 //! errand (no answer) ────────┴──  Reject, failure ─ Send
 //! ```
 
+mod last_good;
+mod verdict;
+
+pub(super) use last_good::resume;
+pub(super) use verdict::settle;
+
 use super::ask::Ask;
-use super::auth::{Verdict, conclude, refuse, reject, remember_and_tell};
+use super::auth::{conclude, refuse};
 use super::{Exchange, Incoming, Next, Origin, admit, eap, request_key};
-use crate::config::{Realm, Security, Server, Share, Target};
+use crate::config::{Host, MacShare, Realm, Server, Share, Target};
 use crate::decision::event::Method;
 use crate::decision::reason::{PeerReason, Reason, Without};
-use crate::decision::{Evidence, Grant, Identified, Peer, Refusal, Request};
+use crate::decision::{Evidence, Grant, Identified};
 use crate::mac::MacAddr;
 use crate::proxy::rewrite::{self, Terms};
 use crate::proxy::{Answer, Failure, LinkId, Order, Output, Received, ServerId, Ticket};
-use crate::registry::device::Change;
-use crate::secret::RadiusSecret;
 use crate::discovery::Want;
 use crate::service::eap::Station;
-use crate::service::grants::Names;
 use crate::service::proxy::route::{self, Route};
 use crate::service::proxy::waiting::{Kind, Waiting};
-use crate::service::proxy::{self, identity};
-use crate::service::{Core, Now, pending};
+use crate::service::{Core, Now, proxy};
 use crate::wire::eap::Packet as EapPacket;
 use crate::wire::nai;
-use crate::wire::radius::{AttributeType, Authenticator, Code, Packet};
+use crate::wire::radius::{AttributeType, Code, SaltSequence};
 use std::sync::Arc;
 use std::time::Instant;
+use verdict::Got;
 
 /// What came of a packet that a link brought.
 #[derive(Debug)]
@@ -56,6 +59,17 @@ pub enum Errand {
     Close(LinkId),
     /// Nobody has answered this client's request: what is to be done for it, as after a datagram of its own.
     Answer(Origin, Next),
+    /// The end of [`crate::proxy::Engine::probe`]: microseconds for the round trip, or why there was no answer.
+    Probed(ServerId, Result<u32, Arc<str>>),
+}
+
+/// What else belongs to a request that is being worked on.
+#[derive(Debug)]
+pub(super) enum Elsewhere {
+    /// What a server answered to it.
+    Got(Got),
+    /// None did, and the last known good answer is to be given to this realm's device, if that proves its key.
+    Failed(Arc<str>, Failure),
 }
 
 /// Takes a packet that came over a link. The answer for the client, if there is one at once, is left in `out`.
@@ -91,10 +105,11 @@ pub fn errand(core: &mut Core, now: Now, out: &mut Vec<u8>) -> Option<Errand> {
             Output::Failed(ticket, failure) => {
                 let Some(waiting) = core.proxy.waiting.take(ticket) else { continue };
                 let now = core.time.effective(now);
-                let next = gave_up(core, &waiting, &failure, now, out);
+                let next = gave_up(core, &waiting, failure, now, out);
                 core.proxy.waiting.reuse(waiting.datagram);
                 return Some(Errand::Answer(waiting.from, next));
             }
+            Output::Probed(server, result) => return Some(Errand::Probed(server, result)),
             Output::Changed(server, health) => proxy::log_health(core, server, health),
         }
     }
@@ -205,6 +220,7 @@ fn forward(
             datagram: core.proxy.waiting.copy(datagram),
             started: incoming.started,
             realm: realm.name.clone(),
+            own: realm.share == Share::All,
             station,
             kind,
         };
@@ -222,7 +238,7 @@ fn forward(
     };
     match sent {
         Ok(()) => Next::Nothing,
-        Err(failure) => unanswered(core, incoming, ask, realm, kind, &failure, now, out),
+        Err(failure) => unanswered(core, incoming, datagram, ask, realm, kind, failure, now, out),
     }
 }
 
@@ -276,7 +292,7 @@ fn submit(
     mac: Option<MacAddr>,
     now: Now,
 ) -> Result<(), Failure> {
-    let masked = realm.mac == crate::config::MacShare::Pseudonym;
+    let masked = realm.mac == MacShare::Pseudonym;
     let pseudonym = mac.filter(|_| masked).map(|mac| core.pseudonym(&realm.name, mac));
     let order = Order {
         realm: &realm.name,
@@ -294,8 +310,7 @@ fn submit(
 /// A request must not go back to where it came from: that proxy has its servers here. On one host there may be both.
 fn would_return(realm: &Realm, from: Origin) -> bool {
     let from = from.address.ip().to_canonical();
-    let is_there =
-        |server: &Server| matches!(server.host, crate::config::Host::Address(at) if at.to_canonical() == from);
+    let is_there = |server: &Server| matches!(server.host, Host::Address(at) if at.to_canonical() == from);
     let Target::Servers(servers) = &realm.target else { return false };
     !from.is_loopback() && servers.iter().any(is_there)
 }
@@ -313,109 +328,31 @@ pub(super) fn account(core: &mut Core, incoming: &Incoming<'_>, name: &str, mac:
     }
 }
 
-/// What a server answered to a request for a device, kept until it is decided and stored.
-pub(super) struct Got {
-    packet: Box<[u8]>,
-    server: ServerId,
-    authenticator: Authenticator,
-    secret: RadiusSecret,
-    realm: Arc<str>,
-    kind: Kind,
-}
-
-impl std::fmt::Debug for Got {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Got").field("realm", &self.realm).field("kind", &self.kind).finish_non_exhaustive()
-    }
-}
-
-impl Got {
-    fn packet(&self) -> Option<Packet<'_>> {
-        Packet::parse(&self.packet).ok()
-    }
-
-    fn party(&self) -> Arc<str> {
-        self.realm.clone()
-    }
-
-    fn faulty(&self, what: impl Into<Arc<str>>) -> Reason {
-        Reason::Peer(PeerReason::Faulty { party: self.party(), what: what.into() })
-    }
-
-    /// Writes the answer for the NAS.
-    fn reply(
-        &self,
-        core: &mut Core,
-        incoming: &Incoming<'_>,
-        terms: &Terms<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), String> {
-        let packet = self.packet().ok_or("it is no packet")?;
-        let answer = Answer { ticket: Ticket(0), packet, server: self.server, authenticator: self.authenticator };
-        write(core, incoming, &answer, &self.secret, terms, out)
-    }
-}
-
-fn write(
-    core: &mut Core,
-    incoming: &Incoming<'_>,
-    answer: &Answer<'_>,
-    secret: &RadiusSecret,
-    terms: &Terms<'_>,
-    out: &mut Vec<u8>,
-) -> Result<(), String> {
-    let salts = core.radius.salts();
-    rewrite::reply(answer, secret, &incoming.packet, &incoming.client.secret, terms, salts, out)
-        .map_err(|why| why.to_string())
-}
-
 /// An answer is there.
 fn answered(core: &mut Core, waiting: &Waiting, answer: &Answer<'_>, now: Now, out: &mut Vec<u8>) -> Next {
     let Some(incoming) = admit(core, waiting.from, &waiting.datagram, waiting.started) else { return Next::Nothing };
     let Some(secret) = core.proxy.engine.secret(answer.server) else { return Next::Nothing };
-    if answer.packet.code() == Code::ACCESS_CHALLENGE {
-        // Nearly all of them: nothing is decided, and nothing is to be remembered.
-        let salts = crate::wire::radius::SaltSequence::new(0);
-        let (request, client) = (&incoming.packet, &incoming.client.secret);
-        if rewrite::reply(answer, secret, request, client, &Terms::Pass, salts, out).is_ok() {
+    let code = answer.packet.code();
+    if code == Code::ACCESS_CHALLENGE {
+        // Nearly all of them: nothing is decided, nothing is hidden in it, and nothing is to be remembered.
+        let (request, client, salts) = (&incoming.packet, &incoming.client.secret, SaltSequence::new(0));
+        if rewrite::reply(answer, secret, request, client, &back(waiting.own), salts, out).is_ok() {
             core.radius.stats.challenges += 1;
             core.radius.duplicates.finish(&request_key(incoming.from, request), out);
             return Next::Send;
         }
     }
-    let got = Got {
-        packet: answer.packet.octets().into(),
-        server: answer.server,
-        authenticator: answer.authenticator,
-        secret: secret.clone(),
-        realm: waiting.realm.clone(),
-        kind: waiting.kind,
-    };
-    let Ok(ask) = read(core, &incoming, &got.realm, got.kind) else { return Next::Nothing };
-    match answer.packet.code() {
-        Code::ACCESS_ACCEPT => {
-            core.proxy.stats.accepted += 1;
-            let decided = judge(core, &incoming, &ask, &got, now);
-            if changes(core, &ask, &got, &decided, now).is_some() {
-                return Next::Commit(Exchange {
-                    from: incoming.from,
-                    datagram: waiting.datagram.as_slice().into(),
-                    proof: None,
-                    started: incoming.started,
-                    accounting: false,
-                    eap: None,
-                    proxied: Some(Box::new(got)),
-                });
+    let got = Got::new(answer, secret, waiting);
+    let Ok(ask) = read(core, &incoming, &waiting.realm, waiting.kind) else { return Next::Nothing };
+    match code {
+        Code::ACCESS_ACCEPT | Code::ACCESS_REJECT => {
+            let stats = &mut core.proxy.stats;
+            let count = if code == Code::ACCESS_ACCEPT { &mut stats.accepted } else { &mut stats.refused };
+            *count += 1;
+            match verdict::of(core, &incoming, &ask, &got, now, out) {
+                verdict::Step::Told => Next::Send,
+                verdict::Step::Store => Next::Commit(exchange(&incoming, &waiting.datagram, Elsewhere::Got(got))),
             }
-            admit_device(core, &incoming, &ask, &got, decided, now, out);
-            Next::Send
-        }
-        Code::ACCESS_REJECT => {
-            core.proxy.stats.refused += 1;
-            if let Some(next) = forget_last_good(core, &incoming, &ask, got, waiting, now, out) {
-                return next;
-            }
-            Next::Send
         }
         other => {
             let what = match other {
@@ -427,6 +364,26 @@ fn answered(core: &mut Core, waiting: &Waiting, answer: &Answer<'_>, now: Now, o
             refuse(core, &incoming, &ask, got.faulty(what), now, out)
         }
     }
+}
+
+fn exchange(incoming: &Incoming<'_>, datagram: &[u8], elsewhere: Elsewhere) -> Exchange {
+    Exchange {
+        from: incoming.from,
+        datagram: datagram.into(),
+        proof: None,
+        started: incoming.started,
+        accounting: false,
+        eap: None,
+        elsewhere: Some(Box::new(elsewhere)),
+    }
+}
+
+/// What of a Challenge or a Reject goes back: all of it from a server of our own.
+fn back(own: bool) -> Terms<'static> {
+    if own {
+        return Terms::Pass;
+    }
+    Terms::Ours { vlan: None, session_timeout: None, user_name: None, wifi_keys: false }
 }
 
 /// The question once more, with how it was asked as far as it could be seen.
@@ -441,194 +398,6 @@ fn read(core: &Core, incoming: &Incoming<'_>, party: &Arc<str>, kind: Kind) -> R
     Ok(ask)
 }
 
-/// What follows from an Access-Accept.
-fn judge(core: &Core, incoming: &Incoming<'_>, ask: &Ask, got: &Got, now: Now) -> Result<Grant, Refusal> {
-    let device = core.registry.by_mac(ask.mac).map(|device| device.id);
-    let refusal = |reason| Err(Refusal { device, reason });
-    let Some(realm) = proxy::realm(&core.config, &got.realm).filter(|realm| realm.target != Target::Local) else {
-        return refusal(Reason::Peer(PeerReason::RealmGone { party: got.party() }));
-    };
-    let Some(accept) = got.packet() else { return refusal(got.faulty("it is no packet")) };
-    let security = core.config.ssid(&ask.ssid).map(|ssid| ssid.security);
-    let wifi_key = got.kind != Kind::Eap;
-    if let Some(what) = lacking(&accept, wifi_key, security) {
-        return refusal(got.faulty(what));
-    }
-    let peer = Peer {
-        realm,
-        identity: identity::of(&accept, &incoming.packet, ask.mac),
-        vlan: identity::vlan(&accept),
-        session_timeout: accept.find_u32(AttributeType::SESSION_TIMEOUT),
-        wifi_key,
-    };
-    let holder = core.registry.holder(&peer.known_by(), None).filter(|_| !wifi_key);
-    let identified = holder.map_or(Identified::Newcomer, |device| Identified::Device(device.id));
-    core.decide(&Request { peer: Some(&peer), ..ask.request(Evidence::Eap(identified)) }, now)
-}
-
-/// What an Access-Accept lacks to be of use to the NAS.
-fn lacking(accept: &Packet<'_>, wifi_key: bool, security: Option<Security>) -> Option<&'static str> {
-    if wifi_key {
-        let key = accept.find(AttributeType::TUNNEL_PASSWORD);
-        return key.is_none().then_some("it let it in without a Wi-Fi key (Tunnel-Password)");
-    }
-    if accept.find(AttributeType::EAP_MESSAGE).is_none() {
-        return Some("it let it in without EAP-Success (EAP-Message)");
-    }
-    // On a cable the frames are not encrypted, and not every method makes keys.
-    if security != Some(Security::Wired) && !rewrite_keys(accept) {
-        return Some("it let it in without keys (MS-MPPE-Recv-Key, MS-MPPE-Send-Key)");
-    }
-    None
-}
-
-/// Both keys are there (RFC 2548, 2.4.2 and 2.4.3).
-fn rewrite_keys(accept: &Packet<'_>) -> bool {
-    let has = |kind: u8| {
-        let mut all = accept.find_all(AttributeType::VENDOR_SPECIFIC);
-        all.any(|attribute| matches!(attribute.value, [0, 0, 1, 0x37, found, ..] if *found == kind))
-    };
-    has(crate::wire::radius::MS_MPPE_RECV_KEY) && has(crate::wire::radius::MS_MPPE_SEND_KEY)
-}
-
-/// What is to be stored before the device is let in.
-fn changes(core: &Core, ask: &Ask, got: &Got, decided: &Result<Grant, Refusal>, now: Now) -> Option<Vec<Change>> {
-    let grant = decided.as_ref().ok()?;
-    let _ = (core, ask, got, now);
-    super::auth::change_of(grant).map(|change| vec![change])
-}
-
-/// Decides an Access-Accept once more, with the registry locked.
-pub(super) fn settle(core: &mut Core, exchange: Exchange, got: Box<Got>, now: Now, out: &mut Vec<u8>) -> Verdict {
-    let Some(incoming) = admit(core, exchange.from, &exchange.datagram, exchange.started) else {
-        return Verdict::Nothing;
-    };
-    let Ok(ask) = read(core, &incoming, &got.realm, got.kind) else { return Verdict::Nothing };
-    let decided = judge(core, &incoming, &ask, &got, now);
-    let Some(changes) = changes(core, &ask, &got, &decided, now) else {
-        // Somebody else was faster, or the administrator.
-        admit_device(core, &incoming, &ask, &got, decided, now, out);
-        return Verdict::Send;
-    };
-    let registers = matches!(&decided, Ok(Grant { register: Some(_), .. }));
-    let needed = decided.as_ref().is_ok_and(|grant| super::auth::change_of(grant).is_some());
-    if registers {
-        // It is about to be let in as what it is.
-        core.pairing.admit(Some(ask.mac));
-    }
-    let finish = move |core: &mut Core, stored: bool, now: Now, out: &mut Vec<u8>| {
-        let now = core.time.effective(now);
-        core.pairing.admit(None);
-        let Some(incoming) = admit(core, exchange.from, &exchange.datagram, exchange.started) else { return };
-        let decided = match decided {
-            Ok(grant) if needed && !stored => Err(Refusal { device: grant.device, reason: Reason::NotStored }),
-            Ok(grant) => {
-                judge(core, &incoming, &ask, &got, now).and_then(|present| match super::auth::change_of(&present) {
-                    // What was stored has been undone meanwhile.
-                    Some(_) => Err(Refusal { device: present.device, reason: Reason::ConversationGone }),
-                    None => Ok(Grant { reason: grant.reason, ..present }),
-                })
-            }
-            Err(refusal) => Err(refusal),
-        };
-        admit_device(core, &incoming, &ask, &got, decided, now, out);
-    };
-    Verdict::Store(changes, Box::new(finish))
-}
-
-/// Answers an Access-Accept on our terms.
-fn admit_device(
-    core: &mut Core,
-    incoming: &Incoming<'_>,
-    ask: &Ask,
-    got: &Got,
-    decided: Result<Grant, Refusal>,
-    now: Now,
-    out: &mut Vec<u8>,
-) {
-    let newcomer = newcomer(incoming, ask, got, &decided);
-    let decided = decided.and_then(|grant| {
-        let device = grant.device.and_then(|id| core.registry.get(id));
-        // Their own server is told by its own names what the device does.
-        let told = proxy::realm(&core.config, &got.realm).is_some_and(|realm| realm.share == Share::All);
-        let name = device.map(|device| device.name.clone()).filter(|_| !told);
-        let terms = Terms::Ours {
-            vlan: grant.vlan,
-            session_timeout: grant.session_timeout,
-            user_name: name.as_deref(),
-            wifi_keys: got.kind != Kind::Eap,
-        };
-        match got.reply(core, incoming, &terms, out) {
-            Ok(()) => Ok(grant),
-            Err(why) => Err(Refusal { device: grant.device, reason: got.faulty(why) }),
-        }
-    });
-    match &decided {
-        Ok(_) => core.radius.attempts.succeeded(ask.mac),
-        Err(_) => reject(core, incoming, out),
-    }
-    let names = decided.is_ok().then(|| got.packet()).flatten().map(|accept| Names::new(&accept, &incoming.packet));
-    remember_and_tell(core, incoming, ask, decided, now, out);
-    if let (Some(names), Some(grant)) = (names, core.grants.get_mut((ask.mac, ask.bssid))) {
-        grant.names = Some(names.into());
-    }
-    if let Some(newcomer) = newcomer {
-        core.pending.prove(ask.mac, newcomer);
-    }
-}
-
-/// Somebody whom the administrator may approve.
-fn newcomer(
-    incoming: &Incoming<'_>,
-    ask: &Ask,
-    got: &Got,
-    decided: &Result<Grant, Refusal>,
-) -> Option<pending::Proved> {
-    let Err(Refusal { reason: Reason::Peer(PeerReason::NotApproved { .. } | PeerReason::Full { .. }), .. }) = decided
-    else {
-        return None;
-    };
-    let identity = identity::of(&got.packet()?, &incoming.packet, ask.mac);
-    Some(pending::Proved::Peer { realm: got.party(), identity })
-}
-
-fn forget_last_good(
-    core: &mut Core,
-    incoming: &Incoming<'_>,
-    ask: &Ask,
-    got: Got,
-    waiting: &Waiting,
-    now: Now,
-    out: &mut Vec<u8>,
-) -> Option<Next> {
-    let _ = waiting;
-    refused(core, incoming, ask, &got, now, out);
-    None
-}
-
-/// They said no.
-fn refused(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, got: &Got, now: Now, out: &mut Vec<u8>) {
-    let party = got.party();
-    if let Some(decided) = offer_here(core, ask, got.kind, now) {
-        return conclude(core, incoming, ask, Ok(decided), now, out);
-    }
-    let packet = got.packet();
-    let reason = match got.kind {
-        Kind::Eap => PeerReason::Refused { party, message: packet.as_ref().map(identity::message).unwrap_or_default() },
-        Kind::Address { .. } | Kind::Handshake => PeerReason::Unknown { party },
-    };
-    let device = core.registry.by_mac(ask.mac).map(|device| device.id);
-    // RFC 3579, 2.6.3: EAP-Failure is in it. hostapd would have to make up its own.
-    let complete =
-        got.kind != Kind::Eap || packet.is_some_and(|packet| packet.find(AttributeType::EAP_MESSAGE).is_some());
-    if complete && got.reply(core, incoming, &Terms::Pass, out).is_ok() {
-        core.radius.stats.rejects += 1;
-    } else {
-        reject(core, incoming, out);
-    }
-    remember_and_tell(core, incoming, ask, Err(Refusal { device, reason: Reason::Peer(reason) }), now, out);
-}
-
 /// Keys that wait here for an address that is not known elsewhere either.
 fn offer_here(core: &Core, ask: &Ask, kind: Kind, now: Now) -> Option<Grant> {
     let Kind::Address { attempt } = kind else { return None };
@@ -637,7 +406,7 @@ fn offer_here(core: &Core, ask: &Ask, kind: Kind, now: Now) -> Option<Grant> {
 }
 
 /// The engine has given up on a request.
-fn gave_up(core: &mut Core, waiting: &Waiting, failure: &Failure, now: Now, out: &mut Vec<u8>) -> Next {
+fn gave_up(core: &mut Core, waiting: &Waiting, failure: Failure, now: Now, out: &mut Vec<u8>) -> Next {
     let Some(incoming) = admit(core, waiting.from, &waiting.datagram, waiting.started) else { return Next::Nothing };
     let Ok(ask) = read(core, &incoming, &waiting.realm, waiting.kind) else { return Next::Nothing };
     let config = core.config.clone();
@@ -645,7 +414,7 @@ fn gave_up(core: &mut Core, waiting: &Waiting, failure: &Failure, now: Now, out:
         let party = waiting.realm.clone();
         return refuse(core, &incoming, &ask, Reason::Peer(PeerReason::RealmGone { party }), now, out);
     };
-    unanswered(core, &incoming, ask, realm, waiting.kind, failure, now, out)
+    unanswered(core, &incoming, &waiting.datagram, ask, realm, waiting.kind, failure, now, out)
 }
 
 /// There is no answer, and there will be none.
@@ -653,23 +422,30 @@ fn gave_up(core: &mut Core, waiting: &Waiting, failure: &Failure, now: Now, out:
 fn unanswered(
     core: &mut Core,
     incoming: &Incoming<'_>,
+    datagram: &[u8],
     ask: Ask,
     realm: &Realm,
     kind: Kind,
-    failure: &Failure,
+    failure: Failure,
     now: Now,
     out: &mut Vec<u8>,
 ) -> Next {
     core.proxy.stats.failed += 1;
-    let mut without = Without::NotWanted;
-    if realm.last_good.is_some() && kind == Kind::Eap {
-        without = Without::Eap;
-    }
+    // What makes no sense to ask has no answer that was good once.
+    let nobody = matches!(failure, Failure::Silent { .. } | Failure::Unreachable { .. } | Failure::Busy);
+    let (ask, without) = match realm.last_good.as_ref().filter(|_| nobody) {
+        None => (ask, Without::NotWanted),
+        Some(_) if kind == Kind::Eap => (ask, Without::Eap),
+        Some(limits) => match last_good::answer(core, incoming, datagram, ask, (realm, limits), &failure, now, out) {
+            Ok(next) => return next,
+            Err(without) => without,
+        },
+    };
     if let Some(grant) = offer_here(core, &ask, kind, now) {
         conclude(core, incoming, &ask, Ok(grant), now, out);
         return Next::Send;
     }
-    refuse(core, incoming, &ask, reason_of(failure, &realm.name, without), now, out)
+    refuse(core, incoming, &ask, reason_of(&failure, &realm.name, without), now, out)
 }
 
 fn reason_of(failure: &Failure, party: &Arc<str>, without: Without) -> Reason {
