@@ -5,30 +5,32 @@
 //! misspelt option must not silently mean its default.
 
 mod error;
+mod file;
 mod limits;
 mod prefix;
 mod read;
 mod realm;
+mod repoint;
 mod server;
 
 pub use error::{ConfigError, LoadError};
+pub use file::{DiffLine, ReplaceError, read_text, replace};
 pub use limits::{Allow, AllowError, HostAddress, HostAddressError, Hours, HoursError, Protocol};
 pub use prefix::{Prefix, PrefixError};
 pub use realm::{
     Host, LastGood, MacShare, Pattern, Placement, Radsec, Realm, Register, Server, Share, Target, Tls, Transport,
 };
+pub(crate) use repoint::no_realm;
+pub use repoint::{Plan, Repoint, RepointError, To};
 pub use server::{PatternError, ServerError};
 
 use crate::secret::{Passphrase, RadiusSecret};
 use crate::wire::uci;
-use nix::fcntl::OFlag;
-use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::fs::Metadata;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 /// A whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -365,14 +367,7 @@ impl Config {
     /// # Errors
     /// Why it cannot be read, or everything that is wrong with it, each line beginning with the file's name.
     pub fn load(path: &Path) -> Result<Config, LoadError> {
-        let (text, metadata) = read_file(path).map_err(|e| {
-            let mend = match e.kind() {
-                io::ErrorKind::NotFound => ": write it, or name another with --config",
-                io::ErrorKind::PermissionDenied => ": run as the user who owns it",
-                _ => "",
-            };
-            LoadError(vec![format!("{}: cannot be read: {e}{mend}", path.display())])
-        })?;
+        let (text, metadata) = file::read(path).map_err(|why| LoadError(vec![file::unreadable(path, &why)]))?;
         let (mut config, warnings) = read::read(&uci::parse(&text))
             .map_err(|errors| LoadError(errors.iter().map(|e| e.in_file(path)).collect()))?;
         config.warnings = warnings.iter().map(|w| w.in_file(path)).collect();
@@ -416,20 +411,6 @@ impl Config {
     pub fn ssid(&self, ssid: &[u8]) -> Option<&Ssid> {
         self.ssids.iter().find(|s| *s.ssid == *ssid)
     }
-}
-
-fn read_file(path: &Path) -> io::Result<(Zeroizing<Vec<u8>>, Metadata)> {
-    // Opening a FIFO must not wait for its other end.
-    let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("not a regular file: name the file itself"));
-    }
-    // One octet more than allowed, for the parser to refuse; and room at once, so that no copies of secrets stay.
-    let most = uci::MAX_FILE as u64 + 1;
-    let mut text = Zeroizing::new(Vec::with_capacity(metadata.len().min(most) as usize + 1));
-    file.take(most).read_to_end(&mut text)?;
-    Ok((text, metadata))
 }
 
 /// A warning when others can read the secrets in a file, or write it.

@@ -5,6 +5,8 @@
 mod batch;
 mod control;
 mod disconnect;
+mod dns;
+mod dynauth;
 mod exchange;
 mod firewall;
 mod hostapd;
@@ -14,6 +16,7 @@ mod network;
 mod pki;
 mod radsec;
 mod random;
+mod realm;
 mod reload;
 #[cfg(test)]
 mod testing;
@@ -41,7 +44,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Mutex, Notify, broadcast};
+use tokio::sync::{Mutex, Notify, broadcast, mpsc};
 use tokio::task::LocalSet;
 
 /// How often counters are written to flash.
@@ -62,6 +65,8 @@ struct Daemon {
     hostapd: hostapd::Hostapd,
     /// Other boxes are to be asked to end sessions.
     disconnect: Notify,
+    /// Where the servers of realms ask us to.
+    dynauth: dynauth::Sockets,
     /// The default routes have changed.
     network_changed: Notify,
     firewall: firewall::Firewall,
@@ -81,6 +86,7 @@ struct Daemon {
     /// The buffer for what comes out of TLS.
     plaintext: Cell<Vec<u8>>,
     config_path: PathBuf,
+    config_file: realm::ConfigFile,
     logging: Logging,
 }
 
@@ -91,6 +97,7 @@ impl Daemon {
         store: Store,
         events: broadcast::Sender<Arc<Event>>,
         path: &Path,
+        config_file: realm::ConfigFile,
         logging: Logging,
     ) -> Result<Daemon, Box<dyn Error>> {
         Ok(Daemon {
@@ -102,6 +109,7 @@ impl Daemon {
             searcher: work::Searcher::start()?,
             hostapd: hostapd::Hostapd::default(),
             disconnect: Notify::new(),
+            dynauth: dynauth::Sockets::default(),
             network_changed: Notify::new(),
             firewall: firewall::Firewall::default(),
             network: network::Network::start()?,
@@ -114,6 +122,7 @@ impl Daemon {
             answer: Cell::default(),
             plaintext: Cell::default(),
             config_path: path.to_owned(),
+            config_file,
             logging,
         })
     }
@@ -241,7 +250,8 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
     let ssids = config.ssids.iter().map(|ssid| ssid.ssid.clone()).collect();
 
     runtime.block_on(LocalSet::new().run_until(async move {
-        let daemon = Rc::new(Daemon::new(core, store, events, path, logging)?);
+        let (config_file, reloads) = realm::ConfigFile::new();
+        let daemon = Rc::new(Daemon::new(core, store, events, path, config_file, logging)?);
         daemon.pki.load(&mut daemon.core.borrow_mut());
         // Before anybody is told that the daemon is there: hostapd may be started next.
         daemon.keyfiles.write(&daemon, &mut daemon.core.borrow_mut());
@@ -250,12 +260,15 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
         firewall::start(&daemon).await;
         let mut listeners = udp::Listeners::default();
         listeners.follow(&daemon, &config)?;
+        daemon.dynauth.follow(&daemon, &config)?;
         daemon.radsec.follow(&daemon.core.borrow());
         daemon.radsec.listen(&daemon, &config)?;
         let control = control::Listener::bind(&config.main.control_socket)?;
         tokio::task::spawn_local(control.serve(daemon.clone()));
         tokio::task::spawn_local(work::derive_keys(daemon.clone()));
         tokio::task::spawn_local(disconnect::run(daemon.clone()));
+        tokio::task::spawn_local(dynauth::run(daemon.clone()));
+        tokio::task::spawn_local(dns::run(daemon.clone()));
         tokio::task::spawn_local(pki::watch(daemon.clone()));
         tokio::task::spawn_local(upstream::run(daemon.clone()));
         tokio::task::spawn_local(upstream::watch(daemon.clone()));
@@ -272,7 +285,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
             if busy { ", keys are being computed" } else { "" },
             started.elapsed().as_millis()
         );
-        until_stopped(&daemon, &mut listeners, signals).await;
+        until_stopped(&daemon, &mut listeners, signals, reloads).await;
         hostapd.abort();
         network.abort();
         hostapd::leave(&daemon).await;
@@ -344,7 +357,12 @@ impl Signals {
 }
 
 /// The main task: signals and the passing of time.
-async fn until_stopped(daemon: &Rc<Daemon>, listeners: &mut udp::Listeners, mut signals: Signals) {
+async fn until_stopped(
+    daemon: &Rc<Daemon>,
+    listeners: &mut udp::Listeners,
+    mut signals: Signals,
+    mut reloads: mpsc::Receiver<realm::Order>,
+) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut flush = tokio::time::interval_at(tokio::time::Instant::now() + FLUSH_SEEN, FLUSH_SEEN);
@@ -352,7 +370,8 @@ async fn until_stopped(daemon: &Rc<Daemon>, listeners: &mut udp::Listeners, mut 
         tokio::select! {
             _ = signals.terminate.recv() => return,
             _ = signals.interrupt.recv() => return,
-            _ = signals.hangup.recv() => reload::reload(daemon, listeners).await,
+            _ = signals.hangup.recv() => drop(reload::reload(daemon, listeners).await),
+            Some(told) = reloads.recv() => drop(told.send(reload::reload(daemon, listeners).await)),
             _ = second.tick() => {
                 let core = &mut *daemon.core.borrow_mut();
                 core.tick(now());

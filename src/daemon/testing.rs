@@ -9,11 +9,12 @@ use tempfile::TempDir;
 /// Where a test keeps its files.
 pub struct Files {
     dir: TempDir,
+    daemons: Cell<u32>,
 }
 
 impl Files {
     pub fn new() -> Files {
-        Files { dir: tempfile::tempdir().unwrap() }
+        Files { dir: tempfile::tempdir().unwrap(), daemons: Cell::new(0) }
     }
 
     pub fn path(&self, name: &str) -> String {
@@ -45,8 +46,9 @@ impl Files {
     }
 
     /// A daemon with a directory of its own and this configuration, which serves RADIUS and nothing else.
-    pub(super) fn daemon(&self, name: &str, config: &str) -> Started {
-        let state = self.dir.path().join(name);
+    pub(super) fn daemon(&self, config: &str) -> Started {
+        self.daemons.set(self.daemons.get() + 1);
+        let state = self.dir.path().join(self.daemons.get().to_string());
         fs::create_dir_all(&state).unwrap();
         let text = format!(
             "config latchkey\n\toption state_dir '{}'\n\tlist acct_listen '127.0.0.1:{}'\n",
@@ -58,14 +60,16 @@ impl Files {
         let (events, _) = broadcast::channel(8);
         let core = build_core(Path::new("/config"), config.clone(), loaded, &report, events.clone());
         let logging = Logging::start(config.main.log_level);
-        let daemon = Rc::new(Daemon::new(core, store, events, Path::new("/config"), logging).unwrap());
+        let (config_file, reloads) = realm::ConfigFile::new();
+        let daemon = Daemon::new(core, store, events, Path::new("/config"), config_file, logging).unwrap();
+        let daemon = Rc::new(daemon);
         daemon.pki.load(&mut daemon.core.borrow_mut());
         let mut listeners = udp::Listeners::default();
         listeners.follow(&daemon, &config).unwrap();
         daemon.radsec.follow(&daemon.core.borrow());
         daemon.radsec.listen(&daemon, &config).unwrap();
         tokio::task::spawn_local(upstream::run(daemon.clone()));
-        Started { daemon, _listeners: listeners }
+        Started { daemon, _listeners: listeners, _reloads: Box::new(reloads) }
     }
 }
 
@@ -73,6 +77,7 @@ impl Files {
 pub(super) struct Started {
     pub(super) daemon: Rc<Daemon>,
     _listeners: udp::Listeners,
+    _reloads: Box<dyn std::any::Any>,
 }
 
 impl std::ops::Deref for Started {

@@ -42,7 +42,6 @@ impl World {
     fn serve(&self) -> Started {
         let tls = self.files.tls("ca.pem", "server");
         self.files.daemon(
-            "serving",
             &format!(
                 "\tlist auth_listen '127.0.0.1:{}'\nconfig profile 'iot'\n\toption vlan '20'\nconfig ssid\n\toption ssid 'Home'\n\
                  config client 'ap1'\n\toption radsec '{CLIENT}'\nconfig radsec\n\tlist listen '127.0.0.1:{}'\n{tls}",
@@ -61,7 +60,7 @@ impl World {
              config realm 'acme'\n\tlist realm 'default'\n\tlist server '{}'\n\toption profile 'iot'\n{tls}{more}",
             self.server()
         );
-        (self.files.daemon("asking", &config), nas)
+        (self.files.daemon(&config), nas)
     }
 
     fn server(&self) -> Server {
