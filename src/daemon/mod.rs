@@ -5,16 +5,19 @@
 mod batch;
 mod control;
 mod disconnect;
+mod exchange;
 mod firewall;
 mod hostapd;
 mod keyfile;
 mod logging;
 mod network;
 mod pki;
+mod radsec;
 mod random;
 mod realm;
 mod reload;
 mod udp;
+mod upstream;
 mod work;
 mod zone;
 
@@ -29,7 +32,7 @@ use crate::service::{self, Core, Now};
 use crate::store::{Loaded, OpenReport, Store, StoreHandle};
 use crate::time::UnixTime;
 use logging::Logging;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -64,6 +67,18 @@ struct Daemon {
     network: network::Network,
     keyfiles: keyfile::KeyFiles,
     pki: pki::Files,
+    /// Where answers go out over UDP.
+    sockets: udp::Sockets,
+    /// Requests that wait for something.
+    exchanges: exchange::Exchanges,
+    /// RADIUS over TLS: the server.
+    radsec: radsec::Radsec,
+    /// The ways to servers.
+    upstream: upstream::Upstream,
+    /// The buffer that answers are written into.
+    answer: Cell<Vec<u8>>,
+    /// The buffer for what comes out of TLS.
+    plaintext: Cell<Vec<u8>>,
     config_path: PathBuf,
     config_file: realm::ConfigFile,
     logging: Logging,
@@ -208,6 +223,12 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
             network: network::Network::start()?,
             keyfiles: keyfile::KeyFiles::default(),
             pki: pki::Files::default(),
+            sockets: udp::Sockets::default(),
+            exchanges: exchange::Exchanges::default(),
+            radsec: radsec::Radsec::default(),
+            upstream: upstream::Upstream::default(),
+            answer: Cell::default(),
+            plaintext: Cell::default(),
             config_path: path.to_owned(),
             config_file,
             logging,
@@ -220,11 +241,15 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
         firewall::start(&daemon).await;
         let mut listeners = udp::Listeners::default();
         listeners.follow(&daemon, &config)?;
+        daemon.radsec.follow(&daemon.core.borrow());
+        daemon.radsec.listen(&daemon, &config)?;
         let control = control::Listener::bind(&config.main.control_socket)?;
         tokio::task::spawn_local(control.serve(daemon.clone()));
         tokio::task::spawn_local(work::derive_keys(daemon.clone()));
         tokio::task::spawn_local(disconnect::run(daemon.clone()));
         tokio::task::spawn_local(pki::watch(daemon.clone()));
+        tokio::task::spawn_local(upstream::run(daemon.clone()));
+        tokio::task::spawn_local(upstream::watch(daemon.clone()));
         let firewall = tokio::task::spawn_local(firewall::watch(daemon.clone()));
         let hostapd = tokio::task::spawn_local(hostapd::watch(daemon.clone()));
         let network = tokio::task::spawn_local(network::watch(daemon.clone()));

@@ -14,6 +14,7 @@ pub mod pairing;
 pub mod pending;
 pub mod pki;
 pub mod present;
+pub mod proxy;
 pub mod radius;
 pub mod revocation;
 pub mod sessions;
@@ -127,6 +128,8 @@ pub struct Core {
     pub network: network::Network,
     /// What the kernel has of the firewall.
     pub firewall: crate::firewall::Status,
+    /// Who else says who devices are.
+    pub proxy: proxy::Proxy,
     /// The RADIUS server's own state.
     pub radius: radius::Server,
     /// A damaged database found at the start.
@@ -168,6 +171,7 @@ impl Core {
             zone: Zone::utc(),
             network: network::Network::default(),
             firewall: crate::firewall::Status::default(),
+            proxy: proxy::Proxy::default(),
             damage: None,
             store: StoreState::default(),
             started: now.mono,

@@ -11,6 +11,9 @@ use super::packet::{Authenticator, HEADER_OCTETS, MAX_PACKET_OCTETS, MAX_TAG, MA
 use crate::secret::RadiusSecret;
 use hmac::Mac;
 
+/// Extended-Type of Original-Packet-Code (RFC 7930, 4).
+const ORIGINAL_PACKET_CODE: u8 = 4;
+
 /// Why an attribute was not added. The packet is as it was before and can go on without it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
@@ -315,6 +318,13 @@ impl<'a> Builder<'a> {
         self.all_or_none(|builder| {
             request.find_all(AttributeType::PROXY_STATE).try_for_each(|state| builder.push(state.kind, state.value))
         })
+    }
+
+    /// Adds Original-Packet-Code (241.4; RFC 7930, 4): what a Protocol-Error answers.
+    pub fn push_original_packet_code(&mut self, code: Code) -> Result<(), BuildError> {
+        self.header(AttributeType::EXTENDED_1, 1 + 4)?;
+        self.out.extend([ORIGINAL_PACKET_CODE, 0, 0, 0, code.0]);
+        Ok(())
     }
 
     /// Adds an Extended-Vendor-Specific attribute (RFC 6929, 2.4) of type 241 to 246; data that one attribute does

@@ -22,6 +22,7 @@ mod fuzzing;
 mod hidden;
 mod packet;
 mod station_id;
+mod stream;
 #[cfg(test)]
 mod vectors;
 
@@ -48,3 +49,6 @@ pub use packet::{
     PacketError,
 };
 pub use station_id::{CalledStationId, MAX_SSID_OCTETS, unescape};
+#[doc(hidden)]
+pub use stream::fuzz_stream;
+pub use stream::{Stream, StreamError};
