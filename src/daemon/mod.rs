@@ -5,6 +5,8 @@
 mod batch;
 mod control;
 mod disconnect;
+mod dns;
+mod dynauth;
 mod exchange;
 mod firewall;
 mod hostapd;
@@ -61,6 +63,8 @@ struct Daemon {
     hostapd: hostapd::Hostapd,
     /// Other boxes are to be asked to end sessions.
     disconnect: Notify,
+    /// Where the servers of realms ask us to.
+    dynauth: dynauth::Sockets,
     /// The default routes have changed.
     network_changed: Notify,
     firewall: firewall::Firewall,
@@ -218,6 +222,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
             searcher: work::Searcher::start()?,
             hostapd: hostapd::Hostapd::default(),
             disconnect: Notify::new(),
+            dynauth: dynauth::Sockets::default(),
             network_changed: Notify::new(),
             firewall: firewall::Firewall::default(),
             network: network::Network::start()?,
@@ -241,12 +246,15 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
         firewall::start(&daemon).await;
         let mut listeners = udp::Listeners::default();
         listeners.follow(&daemon, &config)?;
+        daemon.dynauth.follow(&daemon, &config)?;
         daemon.radsec.follow(&daemon.core.borrow());
         daemon.radsec.listen(&daemon, &config)?;
         let control = control::Listener::bind(&config.main.control_socket)?;
         tokio::task::spawn_local(control.serve(daemon.clone()));
         tokio::task::spawn_local(work::derive_keys(daemon.clone()));
         tokio::task::spawn_local(disconnect::run(daemon.clone()));
+        tokio::task::spawn_local(dynauth::run(daemon.clone()));
+        tokio::task::spawn_local(dns::run(daemon.clone()));
         tokio::task::spawn_local(pki::watch(daemon.clone()));
         tokio::task::spawn_local(upstream::run(daemon.clone()));
         tokio::task::spawn_local(upstream::watch(daemon.clone()));
@@ -286,7 +294,8 @@ fn build_core(
     events: broadcast::Sender<Arc<Event>>,
 ) -> Core {
     let registry = Registry::load(loaded.devices, loaded.ignored, loaded.seen, DeviceId(loaded.next_id))
-        .with_makers(loaded.makers);
+        .with_makers(loaded.makers)
+        .with_last_good(loaded.last_good);
     let mut random = random::Random::new();
     let random = Box::new(move |buffer: &mut [u8]| random.fill(buffer));
     let sink = Box::new(move |event: &Event| {

@@ -167,6 +167,12 @@ impl Trust {
         self.groups.is_empty() && self.certificates.is_empty() && self.public_keys.is_empty()
     }
 
+    /// True when certificates or keys count that were not issued here, in which identities are that we did not make.
+    pub fn knows_strangers(&self) -> bool {
+        let of_maker = |group: &Group| matches!(group.voucher, Voucher::Maker(_));
+        self.groups.iter().any(of_maker) || !self.certificates.is_empty() || !self.public_keys.is_empty()
+    }
+
     /// Who vouched for certificates that may not count any more, since an earlier snapshot: an authority is gone, or other
     /// certificates are revoked, or a list is needed that was not, or cannot be used. What only counts in addition, and lists that
     /// say the same with other dates, make nobody doubtful.

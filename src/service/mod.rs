@@ -5,6 +5,8 @@ pub mod arrivals;
 pub mod clock;
 pub mod control;
 pub mod disconnect;
+pub mod discover;
+pub mod dynauth;
 pub mod eap;
 pub mod grants;
 pub mod keyfile;
@@ -19,12 +21,13 @@ pub mod radius;
 pub mod revocation;
 pub mod sessions;
 pub mod stations;
+pub mod wake;
 
-use crate::config::Config;
+use crate::config::{Config, Realm, Target};
 use crate::decision::event::{Event, EventRing};
 use crate::decision::hours::{Moment, check_standing};
 use crate::decision::reason::Reason;
-use crate::decision::{Grant, Refusal, Request, View, Window, decide};
+use crate::decision::{Grant, Refusal, Request, View, Window, decide, may_ask};
 use crate::mac::MacAddr;
 use crate::registry::Registry;
 use crate::registry::device::{Change, Device, DeviceId};
@@ -114,6 +117,10 @@ pub struct Core {
     pub revocation: revocation::Revocation,
     /// Sessions that other boxes are asked to end.
     pub disconnects: disconnect::Disconnects,
+    /// What the servers of realms ask us to do with their sessions.
+    pub dynauth: dynauth::DynAuth,
+    /// Looking up the servers of realms.
+    pub discovery: discover::Discover,
     /// Who is kept off although hostapd would let him in.
     pub arrivals: arrivals::Arrivals,
     /// Who is on the air of this box.
@@ -164,6 +171,8 @@ impl Core {
             pairing: pairing::Pairing::default(),
             revocation: revocation::Revocation::default(),
             disconnects: disconnect::Disconnects::default(),
+            dynauth: dynauth::DynAuth::default(),
+            discovery: discover::Discover::default(),
             arrivals: arrivals::Arrivals::default(),
             stations: stations::Stations::default(),
             present: present::Present::default(),
@@ -180,6 +189,8 @@ impl Core {
             sink,
         };
         core.radius.configure(&core.config, now.mono);
+        core.proxy.engine.configure(&core.config.realms, now.mono);
+        core.discovery.configure(&core.config.realms);
         core.refresh_pki();
         core
     }
@@ -191,11 +202,15 @@ impl Core {
         let new = self.config.clone();
         let vlan = |config: &Config, profile: &str| config.profile(profile).map(|profile| profile.vlan);
         self.revoke_moved(|profile| vlan(&old, profile) != vlan(&new, profile));
+        self.revoke_realms(&old);
         self.forget_stale_proofs(&old);
         self.reconfigure_pairing(now);
         self.disconnects.reconfigured();
         self.keyring.configure(&self.config.ssids, &self.registry);
         self.radius.configure(&self.config, now.mono);
+        self.proxy.engine.configure(&self.config.realms, now.mono);
+        self.discovery.configure(&self.config.realms);
+        self.dynauth.configure(&self.config);
         self.refresh_pki();
         self.config_state.loaded_at = now.wall;
         self.config_state.error = None;
@@ -241,7 +256,11 @@ impl Core {
                 Change::Ignore(mac, true) => {
                     self.pending.remove(*mac);
                 }
-                Change::Ignore(_, false) | Change::PutMaker(_) | Change::RemoveMaker(_) => {}
+                Change::Ignore(_, false)
+                | Change::PutMaker(_)
+                | Change::RemoveMaker(_)
+                | Change::PutLastGood(_)
+                | Change::RemoveLastGood { .. } => {}
             }
         }
         if trust {
@@ -258,7 +277,7 @@ impl Core {
             }
             Change::Remove(id) => self.registry.get(*id).is_some_and(has),
             Change::PutMaker(_) | Change::RemoveMaker(_) => true,
-            Change::Bind(..) | Change::Ignore(..) => false,
+            Change::Bind(..) | Change::Ignore(..) | Change::PutLastGood(_) | Change::RemoveLastGood { .. } => false,
         }
     }
 
@@ -277,6 +296,7 @@ impl Core {
         self.tick_pairing(now);
         self.tick_revocation(now.wall, now.mono);
         self.tick_disconnects(now);
+        self.tick_stays(now);
         self.tick_arrivals(now);
     }
 
@@ -352,11 +372,26 @@ impl Core {
 
     /// Decides as if this were the pairing window.
     fn decide_in(&self, request: &Request<'_>, pairing: Option<&Window>, now: Now) -> Result<Grant, Refusal> {
+        let elsewhere = proxy::route::default_of(&self.config).is_some_and(|realm| realm.target != Target::Local);
+        self.view(pairing, elsewhere, now, |view| decide(request, view, now.wall))
+    }
+
+    /// Decides as if there were neither a pairing window nor anybody else to ask.
+    fn decide_here(&self, request: &Request<'_>, now: Now) -> Result<Grant, Refusal> {
+        self.view(None, false, now, |view| decide(request, view, now.wall))
+    }
+
+    /// May the servers of a realm be asked about a device that has not proved anything yet.
+    fn may_ask(&self, request: &Request<'_>, realm: &Realm, now: Now) -> Result<(), Refusal> {
+        self.view(None, false, now, |view| may_ask(request, realm, view, now.wall))
+    }
+
+    /// Lends the state that decisions are made on.
+    fn view<R>(&self, pairing: Option<&Window>, elsewhere: bool, now: Now, work: impl FnOnce(&View<'_>) -> R) -> R {
         let in_use = |device, except| self.in_use(device, except, now.wall);
         let (config, registry) = (&*self.config, &self.registry);
         let (zone, clock_set) = (&self.zone, self.time.is_set());
-        let view = View { config, registry, pairing, in_use: &in_use, zone, clock_set };
-        decide(request, &view, now.wall)
+        work(&View { config, registry, pairing, elsewhere, in_use: &in_use, zone, clock_set })
     }
 
     /// Fills a buffer with unpredictable octets.

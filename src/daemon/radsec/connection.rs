@@ -6,11 +6,15 @@ use super::IDLE;
 use super::pipe::Pipe;
 use crate::config::Client;
 use crate::service::Core;
+use crate::service::disconnect::To;
 use crate::service::radius::{self, Next, Origin, Via};
 use crate::wire::radius::{AttributeType, Builder, Code, Packet, error_cause};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+
+/// Extended-Type of Original-Packet-Code (RFC 7930, 4).
+const ORIGINAL_PACKET_CODE: u8 = 4;
 
 /// Carries packets until the connection is over; returns why it is.
 pub async fn run(daemon: &Rc<Daemon>, id: u32, client: &Arc<str>, from: SocketAddr, pipe: &Pipe) -> Arc<str> {
@@ -67,13 +71,15 @@ pub fn protocol_error(secret: &crate::secret::RadiusSecret, request: &Packet<'_>
     let mut builder = Builder::reply(Code::PROTOCOL_ERROR, request, secret, out);
     // None can fail but for lack of room, and it is answered rather without them.
     let _ = builder.push_u32(AttributeType::ERROR_CAUSE, error_cause::UNSUPPORTED_EXTENSION);
-    let _ = builder.push_original_packet_code(request.code());
+    let _ = builder.push_extended(AttributeType::EXTENDED_1, ORIGINAL_PACKET_CODE, &[0, 0, 0, request.code().0]);
     let _ = builder.copy_proxy_states(request);
     builder.finish();
 }
 
 /// Takes the answer to a request of ours.
 fn answered(daemon: &Rc<Daemon>, origin: Origin, client: &Arc<str>, packet: &Packet<'_>) {
-    let _ = daemon;
-    tracing::debug!("client '{client}' at {} answers what it was not asked: {}", origin.address, packet.code());
+    tracing::debug!("client '{client}' at {} answers with {}", origin.address, packet.code());
+    let from = To::Client(client.clone());
+    daemon.core.borrow_mut().receive_disconnect(&from, packet.octets(), now());
+    daemon.disconnect.notify_one();
 }

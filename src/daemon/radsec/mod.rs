@@ -231,7 +231,11 @@ async fn serve(daemon: Rc<Daemon>, accepting: Accepting, pipe: Rc<Pipe>, from: S
     tracing::info!("client '{client}' is connected over RadSec from {from}");
     let why = connection::run(&daemon, id, &client, from, &pipe).await;
     daemon.radsec.open.borrow_mut().remove(&id);
-    daemon.core.borrow_mut().radius.connections.disconnected(id);
+    {
+        let core = &mut *daemon.core.borrow_mut();
+        core.radius.connections.disconnected(id);
+        core.disconnect_closed(&client);
+    }
     tracing::info!("the RadSec connection of client '{client}' from {from} is over: {why}");
 }
 

@@ -11,6 +11,7 @@ use super::batch::{Courier, DATAGRAM, Incoming};
 use super::radsec::Kept;
 use super::radsec::pipe::Pipe;
 use super::{Daemon, now};
+use crate::config::Server;
 use crate::proxy::{LinkId, ServerId};
 use crate::radsec::settings::Connecting;
 use crate::radsec::trust::Expected;
@@ -65,6 +66,11 @@ pub struct Upstream {
     settings: RefCell<HashMap<Party, Kept<Connecting>>>,
 }
 
+/// Where a server is, and at which port; or why nobody knows, in words.
+pub async fn addresses(daemon: &Daemon, server: &Server) -> Result<Vec<SocketAddr>, Arc<str>> {
+    connect::addresses(daemon, server).await
+}
+
 impl Upstream {
     /// Does what the engine wants done, and sends what waits. To be called after anything that the engine was told.
     pub fn pump(&self, daemon: &Rc<Daemon>) {
@@ -84,6 +90,8 @@ impl Upstream {
                     answered = true;
                 }
                 Some(Errand::Answer(_, next)) => daemon.exchanges.go_on(daemon, next),
+                // The tests of servers have connections of their own.
+                Some(Errand::Probed(..)) => {}
             }
         }
         daemon.answer.set(out);

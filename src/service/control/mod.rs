@@ -16,6 +16,8 @@ mod status;
 mod supplicant;
 mod view;
 
+pub use view::hex;
+
 pub use import::Import;
 pub use params::Kind;
 

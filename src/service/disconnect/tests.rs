@@ -66,10 +66,12 @@ impl Scene {
             bssid: Some(MacAddr([2, 0, 0, 0, 0, 0xbb])),
             ssid: b"Home"[..].into(),
             nas: client.into(),
+            multi_id: Box::default(),
             nas_identifier: b"attic"[..].into(),
             from: IpAddr::from(from),
             vlan: Some(20),
             profile: Some("iot".into()),
+            vouched: None,
             proved: true,
             since: self.now.wall,
             updated: self.now.wall,
@@ -94,7 +96,13 @@ impl Scene {
         // The orders carry the time of the real clock.
         self.now.mono = self.now.mono.max(Instant::now());
         let mut sent = Vec::new();
-        self.core.send_disconnects(self.now, |to, packet| sent.push((to, packet.to_vec())));
+        self.core.send_disconnects(self.now, |to, packet| match to {
+            To::Udp(to) => {
+                sent.push((*to, packet.to_vec()));
+                true
+            }
+            To::Client(_) => false,
+        });
         sent
     }
 
@@ -104,7 +112,7 @@ impl Scene {
     }
 
     fn receive(&mut self, from: SocketAddr, datagram: &[u8]) {
-        self.core.receive_disconnect(from, datagram, self.now);
+        self.core.receive_disconnect(&To::Udp(from), datagram, self.now);
     }
 
     /// The latest event: code of the reason, and the words.

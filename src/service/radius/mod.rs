@@ -5,6 +5,7 @@
 //!    │
 //!    ├── the answer ────────── Send
 //!    ├── a long key search ─── Search ── resume ─┐
+//!    ├── others to be asked ── nothing yet: see `proxied`
 //!    └── a key to be bound ─── Commit ── decide again under the registry's lock, store, answer
 //! ```
 
@@ -16,7 +17,7 @@ mod connections;
 pub mod duplicate;
 mod eap;
 mod fuzzing;
-mod limit;
+pub(super) mod limit;
 mod origin;
 mod proxied;
 
@@ -27,6 +28,7 @@ pub use eap::conclude_abandoned;
 #[doc(hidden)]
 pub use fuzzing::fuzz;
 pub use origin::{Origin, Via};
+pub(super) use proxied::servers_found;
 pub use proxied::{Errand, Returned, errand, receive_answer};
 
 use super::eap::StateId;
@@ -47,7 +49,7 @@ use std::time::Instant;
 /// What is to be done after a datagram.
 #[derive(Debug)]
 pub enum Next {
-    /// Nothing: it was dropped, and counted.
+    /// Nothing: it was dropped, and counted; or somebody else is asked, and the answer comes by [`receive_answer`] or [`errand`].
     Nothing,
     /// The answer is in the buffer: send it where the datagram came from.
     Send,
@@ -68,6 +70,8 @@ pub struct Exchange {
     accounting: bool,
     /// The EAP conversation it goes on with.
     eap: Option<StateId>,
+    /// What came of asking somebody else.
+    elsewhere: Option<Box<proxied::Elsewhere>>,
 }
 
 impl Exchange {

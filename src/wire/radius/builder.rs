@@ -5,14 +5,11 @@ use super::dictionary::{AttributeType, Code};
 use super::fragments::{FRAGMENT_HEADER_OCTETS, FRAGMENT_OCTETS, MORE, VENDOR_SPECIFIC};
 use super::hidden::{
     MAX_TUNNEL_PASSWORD_OCTETS, MAX_USER_PASSWORD_OCTETS, MPPE_KEY_OCTETS, MS_MPPE_RECV_KEY, MS_MPPE_SEND_KEY,
-    SaltSequence, VENDOR_MICROSOFT, hide_blocks, tunnel_password_octets, user_password_octets,
+    RevealError, SaltSequence, VENDOR_MICROSOFT, hide_blocks, tunnel_password_octets, user_password_octets,
 };
 use super::packet::{Authenticator, HEADER_OCTETS, MAX_PACKET_OCTETS, MAX_TAG, MAX_VALUE_OCTETS, Packet};
 use crate::secret::RadiusSecret;
 use hmac::Mac;
-
-/// Extended-Type of Original-Packet-Code (RFC 7930, 4).
-const ORIGINAL_PACKET_CODE: u8 = 4;
 
 /// Why an attribute was not added. The packet is as it was before and can go on without it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +51,9 @@ pub enum BuildError {
     /// An attribute with a method of its own.
     #[error("{0} cannot be added as it is: there is a method of its own for it, or it comes by itself")]
     Reserved(AttributeType),
+    /// What has to be hidden anew cannot be read.
+    #[error(transparent)]
+    Hidden(#[from] RevealError),
 }
 
 /// Where the Authenticator field comes from.
@@ -71,7 +71,7 @@ enum Origin {
 #[derive(Debug)]
 #[must_use = "the packet is not valid before finish()"]
 pub struct Builder<'a> {
-    out: &'a mut Vec<u8>,
+    pub(super) out: &'a mut Vec<u8>,
     secret: &'a RadiusSecret,
     origin: Origin,
     /// Where the Message-Authenticator begins, if there is one.
@@ -139,9 +139,35 @@ impl<'a> Builder<'a> {
         Builder::start(Code::ACCOUNTING_REQUEST, identifier, Origin::Computed, secret, out)
     }
 
+    /// An Accounting-Request with Message-Authenticator (RFC 5080, 2.2.2).
+    pub fn accounting_request_with_message_authenticator(
+        identifier: u8,
+        secret: &'a RadiusSecret,
+        out: &'a mut Vec<u8>,
+    ) -> Builder<'a> {
+        let mut builder = Builder::accounting_request(identifier, secret, out);
+        builder.begin_message_authenticator();
+        builder
+    }
+
     /// A Disconnect-Request with Message-Authenticator (RFC 5176).
     pub fn disconnect_request(identifier: u8, secret: &'a RadiusSecret, out: &'a mut Vec<u8>) -> Builder<'a> {
         let mut builder = Builder::start(Code::DISCONNECT_REQUEST, identifier, Origin::Computed, secret, out);
+        builder.begin_message_authenticator();
+        builder
+    }
+
+    /// The secret and the authenticator by which text is hidden in this packet.
+    pub(super) fn hidden_by(&self, kind: AttributeType) -> Result<(&'a RadiusSecret, Authenticator), BuildError> {
+        match self.origin {
+            Origin::Random(authenticator) | Origin::Response(authenticator) => Ok((self.secret, authenticator)),
+            Origin::Computed => Err(BuildError::NotHideable(kind)),
+        }
+    }
+
+    /// A CoA-Request with Message-Authenticator (RFC 5176).
+    pub fn coa_request(identifier: u8, secret: &'a RadiusSecret, out: &'a mut Vec<u8>) -> Builder<'a> {
+        let mut builder = Builder::start(Code::COA_REQUEST, identifier, Origin::Computed, secret, out);
         builder.begin_message_authenticator();
         builder
     }
@@ -320,10 +346,14 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// Adds Original-Packet-Code (241.4; RFC 7930, 4): what a Protocol-Error answers.
-    pub fn push_original_packet_code(&mut self, code: Code) -> Result<(), BuildError> {
-        self.header(AttributeType::EXTENDED_1, 1 + 4)?;
-        self.out.extend([ORIGINAL_PACKET_CODE, 0, 0, 0, code.0]);
+    /// Adds an extended attribute of type 241 to 244 that fits into one (RFC 6929, 2.1): up to 252 octets.
+    pub fn push_extended(&mut self, kind: AttributeType, extended_type: u8, value: &[u8]) -> Result<(), BuildError> {
+        if !kind.is_extended() {
+            return Err(BuildError::Reserved(kind));
+        }
+        self.header(kind, 1 + value.len())?;
+        self.out.push(extended_type);
+        self.out.extend_from_slice(value);
         Ok(())
     }
 
@@ -373,7 +403,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Checks the room and writes Type and Length of an attribute whose value has this many octets.
-    fn header(&mut self, kind: AttributeType, octets: usize) -> Result<(), BuildError> {
+    pub(super) fn header(&mut self, kind: AttributeType, octets: usize) -> Result<(), BuildError> {
         let too_long = BuildError::ValueTooLong { kind, octets, most: MAX_VALUE_OCTETS };
         let length = octets.checked_add(2).and_then(|length| u8::try_from(length).ok()).ok_or(too_long)?;
         let total = self.out.len() + usize::from(length);
@@ -385,7 +415,10 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn all_or_none(&mut self, add: impl FnOnce(&mut Self) -> Result<(), BuildError>) -> Result<(), BuildError> {
+    pub(super) fn all_or_none(
+        &mut self,
+        add: impl FnOnce(&mut Self) -> Result<(), BuildError>,
+    ) -> Result<(), BuildError> {
         let before = self.out.len();
         let result = add(self);
         if result.is_err() {
@@ -417,7 +450,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn write(out: &mut [u8], at: usize, octets: &[u8]) {
+pub(super) fn write(out: &mut [u8], at: usize, octets: &[u8]) {
     out.iter_mut().skip(at).zip(octets).for_each(|(to, from)| *to = *from);
 }
 
