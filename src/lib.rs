@@ -6,6 +6,7 @@
 //! wire, wpa          what stands on the wire, and the key search: no I/O, no clock
 //! config, registry   what the administrator said: settings and devices
 //! firewall           what profiles may reach, as an nftables ruleset: text in, text out
+//! proxy, discovery   which server is asked for somebody else, and where DNS says it is: no I/O
 //! eap, pki           EAP conversations and methods; certificates: no I/O
 //! radsec             RADIUS over TLS: whose certificates count, settings of TLS: no I/O
 //! decision           one pure function: may this device in, and on what terms
@@ -19,6 +20,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod decision;
+pub mod discovery;
 pub mod eap;
 pub mod firewall;
 pub mod mac;

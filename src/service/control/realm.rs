@@ -251,8 +251,8 @@ fn target(realm: &Realm) -> Value {
 }
 
 /// What is known of the servers.
-fn statuses(_: &Core) -> Vec<(Arc<str>, ServerId, Status)> {
-    Vec::new()
+fn statuses(core: &Core) -> Vec<(Arc<str>, ServerId, Status)> {
+    core.proxy.engine.status()
 }
 
 fn shown(core: &Core, realm: &Realm, servers: &[(Arc<str>, ServerId, Status)]) -> Value {

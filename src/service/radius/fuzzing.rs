@@ -102,13 +102,14 @@ pub fn fuzz(data: &[u8]) {
         let mut asked = Vec::new();
         core.send_disconnects(now, |to, request| {
             assert!(Packet::parse(request).is_ok_and(|request| verify_request_authenticator(&request, &secret)));
-            asked.push((to, request.get(1).copied().unwrap_or_default()));
+            asked.push((to.clone(), request.get(1).copied().unwrap_or_default()));
+            true
         });
         for (to, id) in asked {
             let mut answer = packet.clone();
             answer.splice(..2, [42, id]);
-            core.receive_disconnect(to, &answer, now);
-            core.receive_disconnect(to, attributes, now);
+            core.receive_disconnect(&to, &answer, now);
+            core.receive_disconnect(&to, attributes, now);
         }
         assert!(core.eap.octets() <= crate::service::eap::MEMORY && core.eap.len() <= 8);
         now.wall.0 += 6;
