@@ -7,6 +7,7 @@
 //! config, registry   what the administrator said: settings and devices
 //! firewall           what profiles may reach, as an nftables ruleset: text in, text out
 //! eap, pki           EAP conversations and methods; certificates: no I/O
+//! bundle             what a manufacturer hands over of its devices: JSON, signatures
 //! decision           one pure function: may this device in, and on what terms
 //! store              the registry on flash (SQLite)
 //! network            what the kernel has of the network, and what is to be done about it: no I/O
@@ -14,6 +15,7 @@
 //! daemon, cli        the thin shell: sockets, threads, signals, the terminal
 //! ```
 
+pub mod bundle;
 pub mod cli;
 pub mod config;
 pub mod daemon;

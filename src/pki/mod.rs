@@ -4,7 +4,7 @@ pub mod authority;
 mod blame;
 pub mod certificate;
 pub mod crl;
-mod der;
+pub(crate) mod der;
 pub mod file;
 mod pem;
 mod pkcs12;
@@ -13,7 +13,7 @@ pub mod server;
 pub(crate) mod testing;
 pub mod trust;
 mod words;
-mod x509;
+pub(crate) mod x509;
 
 use crate::time::UnixTime;
 use std::fmt;

@@ -23,7 +23,7 @@ use webpki::{
 pub const LONGEST_CHAIN: usize = 6;
 
 /// What certificates may be signed with. No SHA-1, no RSA below 2048 bits.
-static ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
+pub(crate) static ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
     ring::ECDSA_P256_SHA256,
     ring::ECDSA_P256_SHA384,
     ring::ECDSA_P384_SHA256,
