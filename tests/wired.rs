@@ -4,43 +4,13 @@ mod support;
 
 use nix::sched::{CloneFlags, unshare};
 use serde_json::json;
-use std::fs::{self, File};
-use std::process::{Child, Command, Stdio};
+use std::fs;
+use std::process::Command;
 use support::eap::{Ca, Issued, Kind, Wanted, network, psk, tls};
+use support::program::{Program, run};
 use support::{Home, SECRET, eventually};
 
 const DEVICE: &str = "02:00:00:00:03:01";
-
-/// A program that is killed when the test ends.
-struct Program(Child);
-
-impl Program {
-    fn start(home: &Home, log: &str, line: &str) -> Program {
-        let log = File::options().create(true).append(true).open(home.path(log)).unwrap();
-        let words: Vec<&str> = line.split(' ').collect();
-        let child = Command::new(words[0])
-            .args(&words[1..])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap_or_else(|e| panic!("{line}: {e}: it is installed by make test"));
-        Program(child)
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn run(line: &str) -> String {
-    let words: Vec<&str> = line.split(' ').collect();
-    let output = Command::new(words[0]).args(&words[1..]).output().unwrap_or_else(|e| panic!("{line}: {e}"));
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
 
 /// The device's end of the cable, in a namespace of its own; the other end is in that of this thread.
 struct Cable(String);
@@ -97,7 +67,7 @@ fn authenticator(home: &Home) -> Program {
     );
     fs::create_dir_all(home.path("hostapd")).unwrap();
     fs::write(home.path("hostapd.conf"), config).unwrap();
-    let hostapd = Program::start(home, "hostapd.log", &format!("hostapd {}", home.path("hostapd.conf").display()));
+    let hostapd = Program::line(&home.path("hostapd.log"), &format!("hostapd {}", home.path("hostapd.conf").display()));
     eventually("hostapd is up", || read(home, "hostapd.log").contains("AP-ENABLED").then_some(()));
     hostapd
 }
@@ -114,7 +84,7 @@ fn supplicant(home: &Home, cable: &Cable, settings: &[String]) -> Program {
     let _ = fs::remove_file(home.path("wpa.log"));
     let path = home.path("wpa.conf");
     let line = format!("ip netns exec {} wpa_supplicant -Dwired -ieth0 -c {}", cable.0, path.display());
-    Program::start(home, "wpa.log", &line)
+    Program::line(&home.path("wpa.log"), &line)
 }
 
 /// Whether the supplicant takes its port for authorised.

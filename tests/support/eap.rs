@@ -1,10 +1,12 @@
 //! Certificates as makers and administrators have them, and real supplicants: eapol_test, which speaks RADIUS itself.
 
 use super::{Home, SECRET};
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::rc::Rc;
 
 /// The address that eapol_test says its device has.
 pub const STATION: &str = "02:00:00:00:02:01";
@@ -56,15 +58,16 @@ pub struct Issued {
 }
 
 /// A certification authority of openssl(1ssl).
+#[derive(Clone)]
 pub struct Ca {
     dir: PathBuf,
-    issued: std::cell::Cell<u32>,
+    issued: Rc<Cell<u32>>,
 }
 
 impl Ca {
     /// A new one in a directory of its own.
     pub fn new(dir: &Path, name: &str, kind: Kind) -> Ca {
-        let ca = Ca { dir: dir.join(name), issued: 0.into() };
+        let ca = Ca { dir: dir.join(name), issued: Rc::default() };
         fs::create_dir_all(ca.dir.join("new")).unwrap();
         fs::write(ca.dir.join("index.txt"), "").unwrap();
         fs::write(ca.dir.join("serial"), "10F3\n").unwrap();
