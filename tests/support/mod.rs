@@ -1,6 +1,7 @@
 //! The real daemon in a directory of its own, for the integration tests.
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 
+pub mod cable;
 pub mod eap;
 pub mod freeradius;
 pub mod hostapd;

@@ -4,6 +4,7 @@
 use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
 use std::net::UdpSocket;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -136,6 +137,30 @@ pub fn ask(port: u16, secret: &str, request: &[u8], patience: Duration) -> Optio
     assert_eq!(packet[4..20], signed[..], "a wrong Response Authenticator");
     assert_eq!(packet[1], request[1], "a wrong identifier");
     Some(Reply { code: packet[0], attributes: read(packet), after: start.elapsed() })
+}
+
+/// Runs radclient with a request, once, and gives all it says. `kind` is `auth`, `disconnect` or `coa`.
+pub fn radclient(port: u16, kind: &str, secret: &str, request: &str) -> String {
+    let mut child = Command::new("radclient")
+        .args(["-x", "-r", "1", "-t", "12", &format!("127.0.0.1:{port}"), kind, secret])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("radclient (package freeradius-utils) is installed by make test");
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), request.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+/// Asks for the Wi-Fi key of an address as hostapd does with `wpa_psk_radius`, and gives all that radclient says.
+pub fn wifi_key(port: u16, secret: &str, station: &str) -> String {
+    let bare = station.replace(':', "");
+    let request = format!(
+        "User-Name = \"{bare}\"\nUser-Password = \"{bare}\"\nCalled-Station-Id = \"02-00-00-00-00-01:Home\"\n\
+         Calling-Station-Id = \"{station}\"\nNAS-Identifier = \"ap-1\"\nMessage-Authenticator = 0x00\n"
+    );
+    radclient(port, "auth", secret, &request)
 }
 
 /// How a home server behaves towards Access-Requests.
