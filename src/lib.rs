@@ -7,6 +7,7 @@
 //! config, registry   what the administrator said: settings and devices
 //! firewall           what profiles may reach, as an nftables ruleset: text in, text out
 //! eap, pki           EAP conversations and methods; certificates: no I/O
+//! radsec             RADIUS over TLS: whose certificates count, settings of TLS: no I/O
 //! decision           one pure function: may this device in, and on what terms
 //! store              the registry on flash (SQLite)
 //! network            what the kernel has of the network, and what is to be done about it: no I/O
@@ -24,6 +25,7 @@ pub mod mac;
 pub mod network;
 pub mod pki;
 pub mod proxy;
+pub mod radsec;
 pub mod registry;
 pub mod secret;
 pub mod service;

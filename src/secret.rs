@@ -101,6 +101,29 @@ impl Drop for EapPskKey {
     }
 }
 
+/// The key that pseudonyms of addresses are made with: 32 octets.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PseudonymKey([u8; 32]);
+redacted!(PseudonymKey);
+
+impl PseudonymKey {
+    /// Takes the octets of a key.
+    pub fn new(octets: [u8; 32]) -> PseudonymKey {
+        PseudonymKey(octets)
+    }
+
+    /// The octets, for making pseudonyms and for the file that keeps them.
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl Drop for PseudonymKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
 /// What an EAP method exports (RFC 5247, 1.4). The EMSK is not kept: nothing uses it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EapKeys {

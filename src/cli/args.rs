@@ -1,6 +1,6 @@
 //! What was typed: the options every command takes, and the command.
 
-use super::{ca, device, firewall, help, log, maker, pair, pending, qr, serve, sessions, stations, status};
+use super::{ca, device, firewall, help, log, maker, pair, pending, qr, realm, serve, sessions, stations, status};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -33,6 +33,8 @@ pub enum Command {
     Device(device::Command),
     /// Something about makers.
     Maker(maker::Command),
+    /// Something about realms.
+    Realm(realm::Command),
     /// Something about unknown devices.
     Pending(pending::Command),
     /// The pairing window.
@@ -100,6 +102,7 @@ fn command(words: &mut Words, name: Option<&str>) -> Result<Command, Stop> {
         Some("status") => status::parse(words).map(|()| Command::Status),
         Some("device") => device::parse(words).map(Command::Device),
         Some("maker") => maker::parse(words).map(Command::Maker),
+        Some("realm") => realm::parse(words).map(Command::Realm),
         Some("pending") => pending::parse(words).map(Command::Pending),
         Some("pair") => pair::parse(words).map(Command::Pair),
         Some("log") => log::parse(words).map(Command::Log),

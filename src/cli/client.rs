@@ -22,6 +22,8 @@ pub enum Failure {
     Unreachable(String),
     /// Nobody takes the output.
     Output(io::Error),
+    /// The answer is no, and it has been printed.
+    Told,
 }
 
 impl Failure {

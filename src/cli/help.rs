@@ -174,6 +174,62 @@ are not in it. FILE - is standard input. At most 4 MB.
         "  --no-crl           no list of revoked certificates any more; the others as for maker add\n",
     ),
     topic("maker remove", "NAME", "Let a manufacturer's certificates count no longer", ""),
+    topic(
+        "realm",
+        "COMMAND ...",
+        "Others that say who a device is: manufacturers, an online server",
+        "\
+A device that calls itself lamp-17@acme.example in a network with 802.1X has its home at acme.example: its
+manufacturer has put a key or certificate into it, and runs servers that know it. A realm is what follows
+the @, and a section of the configuration says whom to ask about it:
+
+  config realm 'acme'
+          list realm 'acme.example'
+          list server 'radsec://radius.acme.example'
+          option profile 'iot'
+          option admit 'all'
+
+latchkey passes the device's proof on to that server and hears yes or no. What the device may do here is
+still decided here: VLAN, limits and blocking are those of the profile and of the device's entry. The
+device is registered when it is let in for the first time (latchkey device list).
+
+RadSec (radsec://) is encrypted and goes by certificates on both sides; udp:// is plain RADIUS with a shared
+secret, for servers in one's own network. list realm 'default' is for everything that is nobody else's.
+",
+    ),
+    topic("realm list", "", "All of them, and whether their servers answer", ""),
+    topic("realm show", "NAME", "Everything about a realm", ""),
+    topic(
+        "realm test",
+        "NAME",
+        "Find out whether its servers can be reached, and what to mend if not",
+        "\
+Goes the way of a request, step by step, with each server: its address, the connection, TLS, the certificate and
+the name in it, and an answer to Status-Server (\"are you there?\"), which needs no device. Nothing is
+changed. The exit code is 0 when every server answers, 1 when one does not.
+",
+    ),
+    topic(
+        "realm repoint",
+        "NAME --to SERVER... [--secret-file FILE] [--ca FILE] [--certificate FILE --private-key FILE] \
+         [--server-name N] [--dry-run]",
+        "Move a realm to other servers, or to this box; its devices stay",
+        "\
+\x20 --to SERVER...     radsec://HOST or udp://HOST, a port may follow (:2083); several in the order in which they are
+                     to be asked. Or local: its devices are authenticated here. Or discover: DNS tells (RFC 7585)
+  --secret-file FILE the secret shared with udp:// servers: one line; - is standard input
+  --ca FILE          the CA that signed the certificate of radsec:// servers (PEM), a file on this box
+  --certificate FILE --private-key FILE
+                     the certificate by which they know this box, and its key; files on this box
+  --server-name N    the name in their certificate, if it is not that of the host
+  --dry-run          only show what would change
+
+For the day a manufacturer closes down or moves: only the lines of this section that have to be others are
+changed in the configuration file, and they are in force when the command is done. If the new configuration is
+not in order, nothing is written. Devices keep their names, VLANs and limits. With --to local they need
+credentials that this box knows: latchkey maker import brings what the manufacturer left behind.
+",
+    ),
     topic("pending", "COMMAND ...", "Unknown devices that tried to join", ""),
     topic(
         "pending list",

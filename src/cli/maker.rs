@@ -1,15 +1,15 @@
 //! `maker`: manufacturers that vouch for their devices with certificates.
 
-use super::Context;
 use super::args::{Stop, Words};
 use super::client::Failure;
 use super::device::keyfiles;
 use super::reply::Part;
 use super::table::{Facts, Table};
 use super::text::{Look, count};
+use super::{Context, absolute};
 use crate::registry::maker::Admit;
 use serde_json::{Value, json};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -134,17 +134,10 @@ fn params(context: &mut Context<'_>, settings: &Settings) -> Result<Value, Failu
         params["admit"] = admit.as_str().into();
     }
     if settings.no_crl || !settings.crls.is_empty() {
-        let paths: Result<Vec<String>, Failure> = settings.crls.iter().map(|path| absolute(path)).collect();
+        let paths: Result<Vec<String>, Failure> = settings.crls.iter().map(|path| absolute(path, "crl")).collect();
         params["crls"] = paths?.into();
     }
     Ok(params)
-}
-
-/// The daemon reads the file, and its current directory is another.
-fn absolute(path: &OsStr) -> Result<String, Failure> {
-    let refuse = |why: &str| Failure::refused("file", "crl", format!("{}: {why}", path.display()));
-    let path = std::path::absolute(path).map_err(|error| refuse(&error.to_string()))?;
-    path.into_os_string().into_string().map_err(|_| refuse("the path is not UTF-8 text"))
 }
 
 fn list(reply: Part<'_>, look: &Look) -> String {

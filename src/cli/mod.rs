@@ -11,6 +11,7 @@ mod maker;
 mod pair;
 mod pending;
 mod qr;
+mod realm;
 mod reply;
 mod serve;
 mod sessions;
@@ -27,7 +28,7 @@ use args::{Command, Invocation, Stop};
 use client::{Client, Failure, PATIENCE};
 use reply::Part;
 use serde_json::{Value, json};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead, ErrorKind, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -96,6 +97,7 @@ fn run(args: impl IntoIterator<Item = OsString>, socket: Option<OsString>, conte
         Command::Status => status::run(context),
         Command::Device(command) => device::run(context, command),
         Command::Maker(command) => maker::run(context, command),
+        Command::Realm(command) => realm::run(context, command),
         Command::Pending(command) => pending::run(context, command),
         Command::Pair(command) => pair::run(context, command),
         Command::Log(query) => log::run(context, query),
@@ -109,6 +111,13 @@ fn run(args: impl IntoIterator<Item = OsString>, socket: Option<OsString>, conte
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => context.fail(failure),
     }
+}
+
+/// The name of a file that the daemon is to read, whose current directory is another.
+fn absolute(path: &OsStr, field: &str) -> Result<String, Failure> {
+    let refuse = |why: &str| Failure::refused("file", field, format!("{}: {why}", path.display()));
+    let path = std::path::absolute(path).map_err(|error| refuse(&error.to_string()))?;
+    path.into_os_string().into_string().map_err(|_| refuse("the path is not UTF-8 text"))
 }
 
 impl Context<'_> {
@@ -185,6 +194,7 @@ impl Context<'_> {
     /// Says why a command failed and chooses the exit code.
     fn fail(&mut self, failure: Failure) -> ExitCode {
         let (error, code) = match failure {
+            Failure::Told => return REFUSED.into(),
             // Whoever read the output has seen enough: `latchkey log | head`.
             Failure::Output(error) if error.kind() == ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
             Failure::Output(error) => {

@@ -5,28 +5,32 @@
 //! misspelt option must not silently mean its default.
 
 mod error;
+mod file;
 mod limits;
 mod prefix;
 mod read;
 mod realm;
+mod repoint;
+mod server;
 
 pub use error::{ConfigError, LoadError};
+pub use file::{DiffLine, ReplaceError, read_text, replace};
 pub use limits::{Allow, AllowError, HostAddress, HostAddressError, Hours, HoursError, Protocol};
 pub use prefix::{Prefix, PrefixError};
 pub use realm::{
     Host, LastGood, MacShare, Pattern, Placement, Radsec, Realm, Register, Server, Share, Target, Tls, Transport,
 };
+pub(crate) use repoint::no_realm;
+pub use repoint::{Plan, Repoint, RepointError, To};
+pub use server::{PatternError, ServerError};
 
 use crate::secret::{Passphrase, RadiusSecret};
 use crate::wire::uci;
-use nix::fcntl::OFlag;
-use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::fs::Metadata;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 /// A whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,7 +123,7 @@ pub enum LogLevel {
 pub struct Client {
     /// The section's name, or `@client[N]` as `uci show` writes it.
     pub name: Arc<str>,
-    /// The addresses it asks from.
+    /// The addresses it asks from; [`Prefix::ANY`] for one that comes over RadSec, unless the configuration limits it.
     pub address: Prefix,
     /// The secret shared with it. At least 16 octets unless it is on this host.
     pub secret: RadiusSecret,
@@ -363,24 +367,34 @@ impl Config {
     /// # Errors
     /// Why it cannot be read, or everything that is wrong with it, each line beginning with the file's name.
     pub fn load(path: &Path) -> Result<Config, LoadError> {
-        let (text, metadata) = read_file(path).map_err(|e| {
-            let mend = match e.kind() {
-                io::ErrorKind::NotFound => ": write it, or name another with --config",
-                io::ErrorKind::PermissionDenied => ": run as the user who owns it",
-                _ => "",
-            };
-            LoadError(vec![format!("{}: cannot be read: {e}{mend}", path.display())])
-        })?;
+        let (text, metadata) = file::read(path).map_err(|why| LoadError(vec![file::unreadable(path, &why)]))?;
         let (mut config, warnings) = read::read(&uci::parse(&text))
             .map_err(|errors| LoadError(errors.iter().map(|e| e.in_file(path)).collect()))?;
         config.warnings = warnings.iter().map(|w| w.in_file(path)).collect();
         config.warnings.extend(exposed(path, &metadata, &config));
+        config.warnings.extend(files(&config));
         Ok(config)
     }
 
-    /// The client an address belongs to: of several blocks, the smallest. Allocates nothing.
+    /// The client that an address asks as over UDP: of several blocks, the smallest. Allocates nothing.
     pub fn client_for(&self, address: IpAddr) -> Option<&Client> {
-        self.clients.iter().filter(|c| c.address.contains(address)).max_by_key(|c| c.address.length())
+        let udp = self.clients.iter().filter(|c| c.radsec.is_none());
+        udp.filter(|c| c.address.contains(address)).max_by_key(|c| c.address.length())
+    }
+
+    /// The client that a certificate with one of these names (dNSName, or iPAddress as text; compared without case) comes
+    /// from over RadSec, at this address: of several blocks, the smallest.
+    pub fn radsec_client<'n>(&self, names: impl Iterator<Item = &'n str> + Clone, address: IpAddr) -> Option<&Client> {
+        let named = |client: &&Client| {
+            client.radsec.as_deref().is_some_and(|own| names.clone().any(|n| n.eq_ignore_ascii_case(own)))
+        };
+        let here = self.clients.iter().filter(|c| c.address.contains(address));
+        here.filter(named).max_by_key(|c| c.address.length())
+    }
+
+    /// What `config realm` has under this name, compared without case.
+    pub fn realm(&self, name: &str) -> Option<&Realm> {
+        self.realms.iter().find(|realm| realm.name.eq_ignore_ascii_case(name))
     }
 
     /// The profile of this name.
@@ -399,24 +413,12 @@ impl Config {
     }
 }
 
-fn read_file(path: &Path) -> io::Result<(Zeroizing<Vec<u8>>, Metadata)> {
-    // Opening a FIFO must not wait for its other end.
-    let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("not a regular file: name the file itself"));
-    }
-    // One octet more than allowed, for the parser to refuse; and room at once, so that no copies of secrets stay.
-    let most = uci::MAX_FILE as u64 + 1;
-    let mut text = Zeroizing::new(Vec::with_capacity(metadata.len().min(most) as usize + 1));
-    file.take(most).read_to_end(&mut text)?;
-    Ok((text, metadata))
-}
-
 /// A warning when others can read the secrets in a file, or write it.
 fn exposed(path: &Path, metadata: &Metadata, config: &Config) -> Option<String> {
     let mode = metadata.mode() & 0o7777;
-    let secrets = !config.clients.is_empty() || config.ssids.iter().any(|s| s.unknown.onboarding_key().is_some());
+    let secrets = config.clients.iter().any(|c| c.radsec.is_none())
+        || config.realms.iter().any(|realm| realm.secret.is_some())
+        || config.ssids.iter().any(|s| s.unknown.onboarding_key().is_some());
     let what = match (mode & 0o022 != 0, mode & 0o044 != 0 && secrets) {
         (true, _) => "others than its owner can change it",
         (false, true) => "it holds secrets and others than its owner can read it",
@@ -425,12 +427,57 @@ fn exposed(path: &Path, metadata: &Metadata, config: &Config) -> Option<String> 
     Some(format!("{0}: {what} (mode {mode:04o}): chmod 600 {0}", path.display()))
 }
 
+/// Warnings about the files of TLS: those that are not there, and keys that others can read or change.
+fn files(config: &Config) -> Vec<String> {
+    let realms = config.realms.iter().map(|realm| (format!("config realm '{}'", realm.name), &realm.tls));
+    let mut warnings = Vec::new();
+    for (title, tls) in realms.chain([("config radsec".to_owned(), &config.radsec.tls)]) {
+        let (certificate, key) = tls.certificate.as_ref().map(|(certificate, key)| (certificate, key)).unzip();
+        for (option, file) in [("ca", tls.ca.as_ref()), ("certificate", certificate), ("private_key", key)] {
+            let Some(file) = file else { continue };
+            let mode = match std::fs::metadata(file) {
+                Ok(metadata) => metadata.mode() & 0o7777,
+                Err(why) => {
+                    let file = file.display();
+                    warnings
+                        .push(format!("{title}: option {option}: {file} cannot be read: {why}: put the file there"));
+                    continue;
+                }
+            };
+            let (others, what) = match option {
+                "private_key" => (0o066, "it is a private key and others than its owner can get at it"),
+                _ => (0o022, "others than its owner can change it"),
+            };
+            if mode & others != 0 {
+                let mend = if others == 0o066 { "600" } else { "go-w" };
+                let file = file.display();
+                warnings
+                    .push(format!("{title}: option {option}: {file}: {what} (mode {mode:04o}): chmod {mend} {file}"));
+            }
+        }
+    }
+    warnings
+}
+
 /// Everything an input of any octets can reach, for fuzzing: the parser, the typing, the messages and the lookups.
 #[doc(hidden)]
 pub fn fuzz(data: &[u8]) {
     match Config::parse(data) {
         Ok(config) => {
             let _ = config.client_for(IpAddr::from([127, 0, 0, 1])).map(|c| c.secret.expose().len());
+            for realm in &config.realms {
+                assert!(config.realm(&realm.name).is_some_and(|found| found == realm));
+                assert!(
+                    realm.profile.as_deref().map_or(realm.target == Target::Local, |p| config.profile(p).is_some())
+                );
+                for pattern in &realm.patterns {
+                    assert_eq!(pattern.to_string().parse().as_ref(), Ok(pattern));
+                }
+                if let Target::Servers(servers) = &realm.target {
+                    assert!(servers.iter().all(|server| server.to_string().parse().as_ref() == Ok(server)));
+                }
+            }
+            let _ = config.radsec_client(["ap.example"].into_iter(), IpAddr::from([127, 0, 0, 1]));
             let _ = config.default_profile().and_then(|p| config.profile(&p.name));
             for ssid in &config.ssids {
                 assert!(config.ssid(&ssid.ssid).is_some());

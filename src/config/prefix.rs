@@ -9,6 +9,8 @@ use std::str::FromStr;
 pub struct Prefix {
     address: IpAddr,
     length: u8,
+    /// All addresses, of both families.
+    any: bool,
 }
 
 /// Why a text is no address or block. `Display` names the mend.
@@ -26,6 +28,9 @@ pub enum PrefixError {
 }
 
 impl Prefix {
+    /// Every address there is: where a client may be that proves itself otherwise. It cannot be written.
+    pub const ANY: Prefix = Prefix { address: IpAddr::V6(Ipv6Addr::UNSPECIFIED), length: 0, any: true };
+
     /// The block of the first `length` bits of an address; `None` when there are not so many.
     fn new(address: IpAddr, length: u8) -> Option<Prefix> {
         let address = match address {
@@ -33,11 +38,14 @@ impl Prefix {
             IpAddr::V6(a) if length <= 128 => IpAddr::V6(Ipv6Addr::from_bits(a.to_bits() & mask_v6(length))),
             _ => return None,
         };
-        Some(Prefix { address, length })
+        Some(Prefix { address, length, any: false })
     }
 
     /// True when the address lies in the block. Allocates nothing: asked for every packet.
     pub fn contains(&self, address: IpAddr) -> bool {
+        if self.any {
+            return true;
+        }
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(block), IpAddr::V4(a)) => a.to_bits() & mask_v4(self.length) == block.to_bits(),
             (IpAddr::V6(block), IpAddr::V6(a)) => a.to_bits() & mask_v6(self.length) == block.to_bits(),
@@ -99,6 +107,9 @@ impl FromStr for Prefix {
 
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.any {
+            return f.write_str("any");
+        }
         let single = if self.address.is_ipv4() { 32 } else { 128 };
         write!(f, "{}", self.address)?;
         if self.length == single { Ok(()) } else { write!(f, "/{}", self.length) }
@@ -134,6 +145,16 @@ mod tests {
         ] {
             assert_eq!(contains(prefix, address), expected, "{prefix} {address}");
         }
+    }
+
+    #[test]
+    fn anywhere() {
+        for address in ["127.0.0.1", "203.0.113.9", "::ffff:192.0.2.9", "2001:db8::1", "::"] {
+            assert!(Prefix::ANY.contains(address.parse().unwrap()), "{address}");
+        }
+        assert!(!Prefix::ANY.is_loopback() && Prefix::ANY != "::/0".parse().unwrap());
+        assert_eq!((Prefix::ANY.length(), Prefix::ANY.to_string().as_str()), (0, "any"));
+        assert!("any".parse::<Prefix>().is_err());
     }
 
     #[test]

@@ -28,10 +28,33 @@ const SECTIONS: &[(&str, &[&str])] = &[
             "psk_group",
         ],
     ),
-    ("client", &["address", "secret", "message_authenticator", "disconnect_port"]),
+    ("client", &["address", "secret", "message_authenticator", "disconnect_port", "radsec"]),
     ("profile", &["vlan", "access", "allow", "isolate", "hours", "bridge", "address"]),
     ("ssid", &["ssid", "security", "unknown", "quarantine_profile", "onboarding_key", "backend", "psk_file"]),
     ("eap", &["realm", "server_name", "certificate", "private_key", "tls_min", "crl_required", "methods"]),
+    (
+        "realm",
+        &[
+            "realm",
+            "server",
+            "discover",
+            "secret",
+            "ca",
+            "certificate",
+            "private_key",
+            "server_name",
+            "profile",
+            "admit",
+            "register",
+            "session_timeout",
+            "share",
+            "mac",
+            "placement",
+            "last_good",
+            "last_good_profile",
+        ],
+    ),
+    ("radsec", &["listen", "ca", "certificate", "private_key", "coa_listen"]),
 ];
 
 /// Options that may be given several times, as `list`, and in which sections.
@@ -39,6 +62,8 @@ const LISTS: &[(&str, &[&str])] = &[
     ("latchkey", &["auth_listen", "acct_listen", "wan"]),
     ("profile", &["allow", "hours", "address"]),
     ("eap", &["methods"]),
+    ("realm", &["realm", "server", "last_good_profile"]),
+    ("radsec", &["listen", "coa_listen"]),
 ];
 
 /// Sockets cost descriptors: nobody needs more addresses than this.
@@ -53,12 +78,17 @@ const MAX_INTERFACE: usize = 15;
 /// Interfaces towards the Internet.
 const MAX_WAN: usize = 8;
 
+/// PATH_MAX is 4096; so long a path is a mistake.
+const MAX_PATH: usize = 1024;
+
 /// After so many errors or warnings the rest is only counted.
 const MAX_REPORTED: usize = 100;
 
 mod client;
 mod eap;
+mod peers;
 mod profile;
+mod realm;
 mod ssid;
 mod unknown;
 
@@ -171,7 +201,8 @@ impl Reader {
             radsec: super::Radsec::default(),
             warnings: Vec::new(),
         };
-        let (mut main_line, mut eap_line) = (None, None);
+        let (mut main_line, mut eap_line, mut radsec_line) = (None, None, None);
+        let (mut realm_lines, mut radsec_section) = (Vec::new(), None);
         let mut places = HashMap::new();
         let (mut client_lines, mut ssid_lines, mut profile_lines) = (Vec::new(), Vec::new(), Vec::new());
         for section in &document.sections {
@@ -198,6 +229,18 @@ impl Reader {
                         config.eap = scope.eap();
                     }
                 }
+                "radsec" => {
+                    if scope.only_one(&mut radsec_line) {
+                        config.radsec = scope.radsec();
+                        radsec_section = Some(section);
+                    }
+                }
+                "realm" => {
+                    if let Some(realm) = scope.realm() {
+                        config.realms.push(realm);
+                        realm_lines.push(section);
+                    }
+                }
                 "client" => {
                     if let Some(client) = scope.client(place) {
                         config.clients.push(client);
@@ -220,6 +263,7 @@ impl Reader {
         }
         self.across(&config, &client_lines, &ssid_lines);
         self.shared_bridges(&config, &profile_lines);
+        self.peers(&config, &realm_lines, radsec_section);
         self.useless(&config, main_line.unwrap_or(1), &client_lines);
         config
     }
@@ -228,11 +272,20 @@ impl Reader {
     fn across(&mut self, config: &Config, client_lines: &[(u32, String)], ssid_lines: &[&Section<'_>]) {
         let mut prefixes = HashMap::new();
         for (client, (line, title)) in config.clients.iter().zip(client_lines) {
-            if let Some(first) = prefixes.insert(client.address, *line) {
-                let message =
-                    format!("{} is the address of the client on line {first} already: remove one", client.address);
-                self.push(*line, title.clone(), Some("address"), message);
-            }
+            let Some(first) = prefixes.insert((&client.radsec, client.address), *line) else { continue };
+            let (option, message) = match &client.radsec {
+                None => (
+                    "address",
+                    format!("{} is the address of the client on line {first} already: remove one", client.address),
+                ),
+                Some(name) => (
+                    "radsec",
+                    format!(
+                        "'{name}' is the name of the client on line {first} already: remove one, or limit each to its address"
+                    ),
+                ),
+            };
+            self.push(*line, title.clone(), Some(option), message);
         }
         let damaged = self.damaged;
         let mut names = HashMap::new();
@@ -256,12 +309,7 @@ impl Reader {
                 && config.profile(profile).is_none()
                 && !damaged
             {
-                let mend = if config.profiles.is_empty() {
-                    format!("add config profile {}", quoted(profile))
-                } else {
-                    format!("add it{}", suggest(profile, config.profiles.iter().map(|p| &*p.name)))
-                };
-                error("quarantine_profile", format!("there is no profile {}: {mend}", quoted(profile)));
+                error("quarantine_profile", realm::no_profile(profile, config.profiles.iter().map(|p| &*p.name)));
             }
         }
     }
@@ -299,7 +347,8 @@ impl Reader {
         let listening = [("auth_listen", &config.main.auth_listen), ("acct_listen", &config.main.acct_listen)];
         for (option, addresses) in listening {
             let local_only = addresses.iter().all(|a| a.ip().to_canonical().is_loopback());
-            let message = match config.clients.iter().find(|c| !c.address.is_loopback()) {
+            let mut udp = config.clients.iter().filter(|c| c.radsec.is_none());
+            let message = match udp.find(|c| !c.address.is_loopback()) {
                 Some(client) if local_only => {
                     format!("only this host can reach it, but client '{}' is elsewhere: add an address", client.name)
                 }

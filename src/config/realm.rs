@@ -41,7 +41,7 @@ pub struct Realm {
 }
 
 /// Which realms a section is for.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Pattern {
     /// This realm, in lower case.
     Exact(Arc<str>),
@@ -110,6 +110,15 @@ pub enum Host {
     Address(IpAddr),
     /// At the addresses of this name, in lower case.
     Name(Arc<str>),
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Address(address) => address.fmt(f),
+            Host::Name(name) => f.write_str(name),
+        }
+    }
 }
 
 /// What RadSec needs, towards servers or from clients.

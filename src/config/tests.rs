@@ -2,6 +2,7 @@
 
 mod eap;
 mod profile;
+mod realm;
 
 use super::*;
 use proptest::prelude::*;
@@ -37,6 +38,14 @@ config ssid 'home'
 	option unknown 'quarantine'
 	option quarantine_profile 'guest'
 	option onboarding_key 'ZQWVX-WPAKEY-7'
+";
+
+const REALM: &str = "\
+config realm 'acme'
+	list realm 'acme.example'
+	list server 'udp://192.0.2.8'
+	option secret 'SWQXK-JVZRP-RADIUS-9'
+	option profile 'guest'
 ";
 
 fn parse(text: &str) -> Config {
@@ -153,7 +162,7 @@ fn each_mistake_is_named_with_its_mend() {
         (
             "config latchkey 'main'",
             "config latchky 'main'",
-            "line 1: there is no section type 'latchky': did you mean 'latchkey'? Allowed: latchkey, client, profile, ssid, eap",
+            "line 1: there is no section type 'latchky': did you mean 'latchkey'? Allowed: latchkey, client, profile, ssid, eap, realm, radsec",
         ),
         (
             "config profile 'guest'",
@@ -531,7 +540,7 @@ proptest! {
     /// One or two mistyped characters anywhere never bring a secret into a message.
     #[test]
     fn mistyped_files_leak_nothing(edits in prop::collection::vec((any::<prop::sample::Index>(), 0..3u8, "['\"#;\\\\\n x]"), 1..=2)) {
-        let mut text = FULL.as_bytes().to_vec();
+        let mut text = [FULL, REALM].concat().into_bytes();
         for (index, kind, character) in edits {
             let at = index.index(text.len());
             let octet = character.as_bytes()[0];
@@ -554,7 +563,7 @@ proptest! {
     }
 
     #[test]
-    fn no_words_panic(words in prop::collection::vec("config|option|list|latchkey|client|profile|ssid|eap|realm|methods|security|wired|address|secret|vlan|unknown|quarantine|onboarding_key|quarantine_profile|'[a-c]'|127\\.0\\.0\\.1|\n|;|[0-9]{1,5}", 0..60)) {
+    fn no_words_panic(words in prop::collection::vec("config|option|list|latchkey|client|profile|ssid|eap|realm|radsec|server|discover|local|default|udp://[a-c.]{1,4}|radsec://\\[::[1-2]\\]|[ab]\\.example|last_good|listen|methods|security|wired|address|secret|vlan|unknown|quarantine|onboarding_key|quarantine_profile|'[a-c]'|127\\.0\\.0\\.1|\n|;|[0-9]{1,5}", 0..60)) {
         fuzz(words.join(" ").as_bytes());
     }
 }

@@ -11,6 +11,8 @@ use tokio::net::UdpSocket;
 
 /// Datagrams taken with one call. Their buffers are used again and again; most never have more than one page in use.
 pub const BATCH: usize = 8;
+/// Octets of the largest RADIUS packet (RFC 2865, 3), and one more to notice a larger one.
+pub const DATAGRAM: usize = 4097;
 
 /// Datagrams that came in, none longer than `OCTETS`.
 pub struct Incoming<const OCTETS: usize> {
@@ -87,23 +89,60 @@ impl Outgoing {
     /// not.
     pub fn send(&mut self, socket: &UdpSocket) {
         let Outgoing { headers, buffers, to } = self;
-        let slices = buffers.each_ref().map(|buffer| [IoSlice::new(buffer)]);
-        let mut sent = 0;
-        while let (Some(datagrams), Some(to @ [first, ..])) = (slices.get(sent..), to.get(sent..)) {
-            let result = socket.try_io(Interest::WRITABLE, || {
-                let done = sendmmsg(socket.as_raw_fd(), headers, datagrams, to, [], MsgFlags::MSG_DONTWAIT);
-                done.map(Iterator::count).map_err(Errno::into)
+        if !to.is_empty() {
+            transmit(headers, socket, &buffers.each_ref().map(|buffer| [IoSlice::new(buffer)]), to);
+            to.clear();
+        }
+    }
+}
+
+/// Sends datagrams that are somebody else's through connected sockets.
+pub struct Courier {
+    headers: MultiHeaders<SockaddrStorage>,
+}
+
+impl Courier {
+    /// For up to [`BATCH`] datagrams with one call.
+    pub fn new() -> Courier {
+        Courier { headers: MultiHeaders::preallocate(BATCH, None) }
+    }
+
+    /// Sends them to whom the socket is connected to.
+    pub fn send(&mut self, socket: &UdpSocket, datagrams: &[Vec<u8>]) {
+        for batch in datagrams.chunks(BATCH) {
+            let slices: [_; BATCH] = std::array::from_fn(|at| {
+                [IoSlice::new(batch.get(at).map(|datagram| &datagram[..]).unwrap_or_default())]
             });
-            match result {
-                Ok(count) => sent += count.max(1),
-                Err(why) => {
-                    let to = first.as_ref().and_then(address);
-                    tracing::debug!("an answer to {to:?} was not sent: {why}");
-                    sent += if why.kind() == ErrorKind::WouldBlock { BATCH } else { 1 };
-                }
+            let to = [const { None }; BATCH];
+            let (Some(slices), Some(to)) = (slices.get(..batch.len()), to.get(..batch.len())) else { break };
+            transmit(&mut self.headers, socket, slices, to);
+        }
+    }
+}
+
+/// Sends datagrams, one behind the other.
+fn transmit(
+    headers: &mut MultiHeaders<SockaddrStorage>,
+    socket: &UdpSocket,
+    slices: &[[IoSlice<'_>; 1]],
+    to: &[Option<SockaddrStorage>],
+) {
+    let (mut sent, mut refused) = (0, false);
+    while let (Some(datagrams), Some(to @ [first, ..])) = (slices.get(sent..), to.get(sent..)) {
+        let result = socket.try_io(Interest::WRITABLE, || {
+            let done = sendmmsg(socket.as_raw_fd(), headers, datagrams, to, [], MsgFlags::MSG_DONTWAIT);
+            done.map(Iterator::count).map_err(Errno::into)
+        });
+        match result {
+            Ok(count) => sent += count.max(1),
+            // What an earlier datagram met with, on a connected socket: nothing was sent now.
+            Err(why) if why.kind() == ErrorKind::ConnectionRefused && !refused => refused = true,
+            Err(why) => {
+                let to = first.as_ref().and_then(address);
+                tracing::debug!("a datagram to {to:?} was not sent: {why}");
+                sent += if why.kind() == ErrorKind::WouldBlock { BATCH } else { 1 };
             }
         }
-        to.clear();
     }
 }
 
@@ -175,6 +214,29 @@ mod tests {
                 for n in [2, 5, 6, 7] {
                     assert_eq!(received(), [round, n]);
                 }
+            }
+        });
+    }
+
+    #[test]
+    fn a_refusal_of_before_keeps_nothing_back() {
+        with_socket(async |socket| {
+            let peer = Peer::bind("127.0.0.1:0").unwrap();
+            let there = peer.local_addr().unwrap();
+            socket.connect(there).await.unwrap();
+            drop(peer);
+            let mut courier = Courier::new();
+            courier.send(&socket, &[vec![1]]);
+            let peer = Peer::bind(there).unwrap();
+            peer.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+            // The kernel has it by now that nobody was there.
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            let datagrams: Vec<Vec<u8>> = (0..2 * BATCH as u8 + 1).map(|n| vec![n, 7]).collect();
+            courier.send(&socket, &datagrams);
+            let mut datagram = [0; 16];
+            for expected in &datagrams {
+                let length = peer.recv(&mut datagram).unwrap();
+                assert_eq!(&datagram[..length], &expected[..]);
             }
         });
     }

@@ -199,6 +199,13 @@ impl Client {
             Done::Follow { value, mac } => return Ok(Reply::Follow(value, mac)),
             Done::Commit { changes, then } => (changes, then),
             Done::Import(import) => return self.import(call, *import).await,
+            Done::RealmTest { realm, target, servers } => {
+                return Ok(Reply::Value(super::realm::test(daemon, realm, target, servers).await));
+            }
+            Done::Repoint { repoint, dry_run } => {
+                return super::realm::repoint(daemon, repoint, dry_run).await.map(Reply::Value);
+            }
+            Done::Reload => return super::realm::reload(daemon).await.map(Reply::Value),
         };
         daemon.commit(changes).await.map_err(not_stored)?;
         drop(writer);

@@ -5,15 +5,19 @@
 mod batch;
 mod control;
 mod disconnect;
+mod exchange;
 mod firewall;
 mod hostapd;
 mod keyfile;
 mod logging;
 mod network;
 mod pki;
+mod radsec;
 mod random;
+mod realm;
 mod reload;
 mod udp;
+mod upstream;
 mod work;
 mod zone;
 
@@ -28,7 +32,7 @@ use crate::service::{self, Core, Now};
 use crate::store::{Loaded, OpenReport, Store, StoreHandle};
 use crate::time::UnixTime;
 use logging::Logging;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -36,7 +40,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Mutex, Notify, broadcast};
+use tokio::sync::{Mutex, Notify, broadcast, mpsc};
 use tokio::task::LocalSet;
 
 /// How often counters are written to flash.
@@ -63,7 +67,20 @@ struct Daemon {
     network: network::Network,
     keyfiles: keyfile::KeyFiles,
     pki: pki::Files,
+    /// Where answers go out over UDP.
+    sockets: udp::Sockets,
+    /// Requests that wait for something.
+    exchanges: exchange::Exchanges,
+    /// RADIUS over TLS: the server.
+    radsec: radsec::Radsec,
+    /// The ways to servers.
+    upstream: upstream::Upstream,
+    /// The buffer that answers are written into.
+    answer: Cell<Vec<u8>>,
+    /// The buffer for what comes out of TLS.
+    plaintext: Cell<Vec<u8>>,
     config_path: PathBuf,
+    config_file: realm::ConfigFile,
     logging: Logging,
 }
 
@@ -191,6 +208,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
     let ssids = config.ssids.iter().map(|ssid| ssid.ssid.clone()).collect();
 
     runtime.block_on(LocalSet::new().run_until(async move {
+        let (config_file, reloads) = realm::ConfigFile::new();
         let daemon = Rc::new(Daemon {
             core: RefCell::new(core),
             store: StoreHandle::start(store)?,
@@ -205,7 +223,14 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
             network: network::Network::start()?,
             keyfiles: keyfile::KeyFiles::default(),
             pki: pki::Files::default(),
+            sockets: udp::Sockets::default(),
+            exchanges: exchange::Exchanges::default(),
+            radsec: radsec::Radsec::default(),
+            upstream: upstream::Upstream::default(),
+            answer: Cell::default(),
+            plaintext: Cell::default(),
             config_path: path.to_owned(),
+            config_file,
             logging,
         });
         daemon.pki.load(&mut daemon.core.borrow_mut());
@@ -216,11 +241,15 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
         firewall::start(&daemon).await;
         let mut listeners = udp::Listeners::default();
         listeners.follow(&daemon, &config)?;
+        daemon.radsec.follow(&daemon.core.borrow());
+        daemon.radsec.listen(&daemon, &config)?;
         let control = control::Listener::bind(&config.main.control_socket)?;
         tokio::task::spawn_local(control.serve(daemon.clone()));
         tokio::task::spawn_local(work::derive_keys(daemon.clone()));
         tokio::task::spawn_local(disconnect::run(daemon.clone()));
         tokio::task::spawn_local(pki::watch(daemon.clone()));
+        tokio::task::spawn_local(upstream::run(daemon.clone()));
+        tokio::task::spawn_local(upstream::watch(daemon.clone()));
         let firewall = tokio::task::spawn_local(firewall::watch(daemon.clone()));
         let hostapd = tokio::task::spawn_local(hostapd::watch(daemon.clone()));
         let network = tokio::task::spawn_local(network::watch(daemon.clone()));
@@ -234,7 +263,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
             if busy { ", keys are being computed" } else { "" },
             started.elapsed().as_millis()
         );
-        until_stopped(&daemon, &mut listeners, signals).await;
+        until_stopped(&daemon, &mut listeners, signals, reloads).await;
         hostapd.abort();
         network.abort();
         hostapd::leave(&daemon).await;
@@ -257,7 +286,8 @@ fn build_core(
     events: broadcast::Sender<Arc<Event>>,
 ) -> Core {
     let registry = Registry::load(loaded.devices, loaded.ignored, loaded.seen, DeviceId(loaded.next_id))
-        .with_makers(loaded.makers);
+        .with_makers(loaded.makers)
+        .with_last_good(loaded.last_good);
     let mut random = random::Random::new();
     let random = Box::new(move |buffer: &mut [u8]| random.fill(buffer));
     let sink = Box::new(move |event: &Event| {
@@ -305,7 +335,12 @@ impl Signals {
 }
 
 /// The main task: signals and the passing of time.
-async fn until_stopped(daemon: &Rc<Daemon>, listeners: &mut udp::Listeners, mut signals: Signals) {
+async fn until_stopped(
+    daemon: &Rc<Daemon>,
+    listeners: &mut udp::Listeners,
+    mut signals: Signals,
+    mut reloads: mpsc::Receiver<realm::Order>,
+) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut flush = tokio::time::interval_at(tokio::time::Instant::now() + FLUSH_SEEN, FLUSH_SEEN);
@@ -313,7 +348,8 @@ async fn until_stopped(daemon: &Rc<Daemon>, listeners: &mut udp::Listeners, mut 
         tokio::select! {
             _ = signals.terminate.recv() => return,
             _ = signals.interrupt.recv() => return,
-            _ = signals.hangup.recv() => reload::reload(daemon, listeners).await,
+            _ = signals.hangup.recv() => drop(reload::reload(daemon, listeners).await),
+            Some(told) = reloads.recv() => drop(told.send(reload::reload(daemon, listeners).await)),
             _ = second.tick() => {
                 let core = &mut *daemon.core.borrow_mut();
                 core.tick(now());

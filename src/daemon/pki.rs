@@ -6,7 +6,7 @@
 mod files;
 
 use super::{Daemon, now};
-use crate::config::{Config, CrlRequired, EapMethod};
+use crate::config::{Config, CrlRequired, EapMethod, Target, Transport};
 use crate::pki::crl::LARGEST_FILE;
 use crate::service::Core;
 use crate::service::pki::OwnCa;
@@ -38,7 +38,7 @@ pub struct Files {
 
 /// What changes when a file is replaced or written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+pub(super) struct Stamp {
     modified: (i64, i64),
     length: u64,
     inode: u64,
@@ -139,17 +139,34 @@ pub async fn watch(daemon: Rc<Daemon>) {
     }
 }
 
-/// True when devices are to be shown a certificate: there is a network that is joined with EAP only, and EAP-TLS is on.
+/// True when somebody is to be shown a certificate: there is a network that is joined with EAP only, and EAP-TLS is on; or there is
+/// RadSec without a certificate of its own.
 fn wanted(config: &Config) -> bool {
+    wanted_by_devices(config) || (config.radsec.tls.certificate.is_none() && wanted_by_radsec(config))
+}
+
+fn wanted_by_radsec(config: &Config) -> bool {
+    let over_tls = |target: &Target| match target {
+        Target::Local => false,
+        Target::Servers(servers) => servers.iter().any(|server| server.transport == Transport::Radsec),
+        Target::Discover => true,
+    };
+    let needs = config.realms.iter().any(|realm| realm.tls.certificate.is_none() && over_tls(&realm.target));
+    !config.radsec.listen.is_empty() || needs
+}
+
+fn wanted_by_devices(config: &Config) -> bool {
     config.eap.methods.contains(&EapMethod::Tls) && config.ssids.iter().any(|ssid| !ssid.security.has_keys())
 }
 
-fn stamp(path: &Path) -> Option<Stamp> {
+/// What a file is like now; nothing when it is not there.
+pub(super) fn stamp(path: &Path) -> Option<Stamp> {
     let found = fs::metadata(path).ok()?;
     Some(Stamp { modified: (found.mtime(), found.mtime_nsec()), length: found.len(), inode: found.ino() })
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+/// Reads a file of public things, of which there is not too much.
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("this is no file"));
     }

@@ -7,11 +7,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// Reads the configuration again and puts it into force.
-pub async fn reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) {
-    if let Err(why) = try_reload(daemon, listeners).await {
+///
+/// # Errors
+/// Why the running one stays; it is in the log, too.
+pub async fn reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<(), String> {
+    let done = try_reload(daemon, listeners).await;
+    if let Err(why) = &done {
         tracing::error!("the running configuration stays: {why}");
-        daemon.core.borrow_mut().config_state.error = Some(why);
+        daemon.core.borrow_mut().config_state.error = Some(why.clone());
     }
+    done
 }
 
 async fn try_reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<(), String> {
@@ -19,6 +24,7 @@ async fn try_reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<()
     let _writer = daemon.writer.lock().await;
     let config = Arc::new(Config::load(&daemon.config_path).map_err(|errors| errors.to_string())?);
     listeners.follow(daemon, &config).map_err(|why| why.to_string())?;
+    daemon.radsec.listen(daemon, &config).map_err(|why| why.to_string())?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -30,6 +36,9 @@ async fn try_reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<()
     super::zone::follow(&mut daemon.core.borrow_mut(), &config);
     daemon.core.borrow_mut().reconfigure(config.clone(), now());
     daemon.pki.load(&mut daemon.core.borrow_mut());
+    daemon.radsec.follow(&daemon.core.borrow());
+    daemon.upstream.follow(&daemon.core.borrow(), &daemon.radsec.clock);
+    daemon.upstream.pump(daemon);
     for conflict in daemon.core.borrow().conflicts() {
         tracing::warn!("{conflict}");
     }

@@ -56,7 +56,12 @@ impl Searcher {
 
 /// Starts a thread with a small stack.
 pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    thread::Builder::new().name(name.into()).stack_size(STACK).spawn(body).map(drop)
+    spawn_with(STACK, name, body)
+}
+
+/// Starts a thread with a stack of so many octets.
+pub fn spawn_with(stack: usize, name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name(name.into()).stack_size(stack).spawn(body).map(drop)
 }
 
 type Batch = (Vec<Job>, oneshot::Sender<Vec<Derived>>);

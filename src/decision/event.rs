@@ -14,7 +14,7 @@ pub const RING: usize = 512;
 const COLLAPSE_WITHIN: usize = 64;
 
 /// How the device was asked for its proof.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Method {
     /// By its address, before association (hostapd's `wpa_psk_radius=1|2`).
     Address,
@@ -26,6 +26,13 @@ pub enum Method {
         name: &'static str,
         /// What else is to be known of it ("1.3, resumed"); empty if nothing.
         detail: &'static str,
+    },
+    /// By EAP that somebody else carried on.
+    Peer {
+        /// What people call the method, as it was seen going by.
+        name: &'static str,
+        /// Who: the name of a `config realm`.
+        party: Arc<str>,
     },
     /// Something latchkey does not answer yes to.
     Other,
@@ -41,6 +48,7 @@ impl fmt::Display for Method {
                 let space = if detail.is_empty() { "" } else { " " };
                 write!(f, "{}{space}{detail}", name.to_ascii_lowercase())
             }
+            Method::Peer { name, party } => write!(f, "{} via {party}", name.to_ascii_lowercase()),
             Method::Other => f.write_str("other"),
         }
     }
@@ -102,6 +110,16 @@ pub struct Event {
     pub profile: Option<Arc<str>>,
     /// Microseconds from request to decision.
     pub micros: u32,
+}
+
+impl Event {
+    /// Who else was asked: the name of a `config realm`.
+    pub fn party(&self) -> Option<&str> {
+        match &self.method {
+            Method::Peer { party, .. } => Some(party),
+            _ => self.reason.party(),
+        }
+    }
 }
 
 impl fmt::Display for Event {

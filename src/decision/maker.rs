@@ -99,7 +99,7 @@ fn name_of(maker: &Maker, info: &CertificateInfo) -> Arc<str> {
 }
 
 /// Small letters, digits and hyphens; at most as many as a name has.
-fn slug(text: &str) -> String {
+pub(super) fn slug(text: &str) -> String {
     let mut name = String::new();
     for c in text.chars() {
         let c = c.to_ascii_lowercase();

@@ -6,6 +6,7 @@ pub mod event;
 pub mod hours;
 pub mod maker;
 mod pairing;
+pub mod peer;
 mod place;
 pub mod reason;
 
@@ -18,6 +19,7 @@ use crate::time::UnixTime;
 use crate::time::zone::Zone;
 use hours::{Moment, check_hours, check_standing, next_change};
 pub use pairing::Window;
+pub use peer::{Peer, may_ask};
 pub use place::{fits, may_be_on};
 use reason::Reason;
 use std::sync::Arc;
@@ -47,12 +49,14 @@ pub struct Request<'a> {
     pub evidence: Evidence,
     /// The certificate it proved to have the key of, and who vouches for that.
     pub certificate: Option<(&'a CertificateInfo, &'a Voucher)>,
+    /// Who else says who it is, and what they say.
+    pub peer: Option<&'a Peer<'a>>,
 }
 
 impl<'a> Request<'a> {
-    /// Without a certificate.
+    /// Without a certificate, and nobody else was asked.
     pub fn new(mac: MacAddr, ssid: &'a [u8], ap: Option<MacAddr>, evidence: Evidence) -> Request<'a> {
-        Request { mac, ssid, ap, evidence, certificate: None }
+        Request { mac, ssid, ap, evidence, certificate: None, peer: None }
     }
 }
 
@@ -76,7 +80,7 @@ pub enum Evidence {
 pub enum Identified {
     /// This device.
     Device(DeviceId),
-    /// Nobody who is registered: [`Request::certificate`] is good, and says who it is.
+    /// Nobody who is registered: [`Request::certificate`] is good, or [`Request::peer`] is asked, and says who it is.
     Newcomer,
 }
 
@@ -99,6 +103,8 @@ pub struct View<'a> {
     pub registry: &'a Registry,
     /// The pairing window, while one is open.
     pub pairing: Option<&'a Window>,
+    /// Somebody else is asked about addresses that nobody knows here: that has its turn among the keys that wait.
+    pub elsewhere: bool,
     /// How many addresses other than this one use a device's key at present.
     pub in_use: &'a dyn Fn(DeviceId, MacAddr) -> u32,
     /// Where the hours of profiles are local time.
@@ -179,7 +185,10 @@ pub fn decide(request: &Request<'_>, view: &View<'_>, now: UnixTime) -> Result<G
     }
     match (request.evidence, known) {
         (Evidence::Eap(Identified::Device(id)), known) => case.proved(id, known),
-        (Evidence::Eap(Identified::Newcomer), known) => case.of_maker(known),
+        (Evidence::Eap(Identified::Newcomer), known) => match request.peer {
+            Some(peer) => case.of_peer(peer, known),
+            None => case.of_maker(known),
+        },
         (Evidence::Address { .. }, Some(device)) => case.known_address(device),
         (Evidence::Address { attempt }, None) => case.offer(attempt),
         (Evidence::Handshake(Proof::Device(id)), known) => case.proved(id, known),
@@ -229,9 +238,10 @@ impl Case<'_> {
             return refuse(known, reason);
         };
         self.check_standing(owner)?;
-        let (proved, first) = match self.request.certificate {
-            Some(_) => (Reason::ProvedCertificate, Reason::FirstCertificate),
-            None => (Reason::ProvedKey, Reason::FirstProof),
+        let (proved, first) = match (self.request.certificate, self.request.peer) {
+            (_, Some(peer)) => peer.reasons(),
+            (Some(_), None) => (Reason::ProvedCertificate, Reason::FirstCertificate),
+            (None, None) => (Reason::ProvedKey, Reason::FirstProof),
         };
         let keys = if eap { Keys::None } else { Keys::One(KeyRef::Device(id)) };
         if owner.has_mac(self.request.mac) {
@@ -280,7 +290,8 @@ impl Case<'_> {
         // It has the same key as the quarantine, which therefore has no turn of its own meanwhile.
         let first = usize::from(pairing.is_some());
         let quarantine = pairing.is_none() && matches!(self.ssid.unknown, Unknown::Quarantine { .. });
-        let choices = first + turns.len() + usize::from(quarantine);
+        // Whoever is kept in quarantine is not unknown, and nobody else is asked about it.
+        let choices = first + turns.len() + usize::from(quarantine || self.view.elsewhere);
         // A turn whose keys are all in use falls to the next one.
         for turn in 0..choices {
             let turn = (attempt as usize).wrapping_add(turn) % choices;
@@ -347,8 +358,13 @@ impl Case<'_> {
         bind: Option<(DeviceId, BoundMac)>,
         expires: Option<UnixTime>,
     ) -> Result<Grant, Refusal> {
-        let Some(settings) = self.view.config.profile(profile) else {
-            return refuse(device, Reason::ProfileMissing { profile: profile.clone() });
+        let settings = match self.request.peer.and_then(|peer| peer.placed(self.view.config)) {
+            Some(placed) => placed.or_else(|reason| refuse(device, reason))?,
+            None => self
+                .view
+                .config
+                .profile(profile)
+                .map_or_else(|| refuse(device, Reason::ProfileMissing { profile: profile.clone() }), Ok)?,
         };
         check_hours(settings, &self.moment).or_else(|reason| refuse(device, reason))?;
         let closes = next_change(&settings.hours, self.view.zone, self.now);
@@ -358,11 +374,12 @@ impl Case<'_> {
             Voucher::Maker(_) => Some(UnixTime(self.now.0.saturating_add(OF_MAKER))),
             Voucher::Ourselves | Voucher::Registered => None,
         });
-        let ends = expires.into_iter().chain(closes).chain(invalid).chain(again).min();
+        let of_peer = self.request.peer.map(|peer| UnixTime(self.now.0.saturating_add(peer.stay())));
+        let ends = expires.into_iter().chain(closes).chain(invalid).chain(again).chain(of_peer).min();
         Ok(Grant {
             device: device.map(|device| device.id),
             reason,
-            profile: profile.clone(),
+            profile: settings.name.clone(),
             vlan: settings.vlan,
             keys,
             session_timeout: self.session_timeout(ends),

@@ -1,5 +1,9 @@
 //! Why a device was let in or refused, whose fault a refusal is, and the plain words for both.
 
+mod peer;
+
+pub use peer::{PeerReason, Without};
+
 use crate::eap::problem::Problem;
 use crate::pki::CertificateProblem;
 use crate::time::UnixTime;
@@ -60,6 +64,9 @@ pub enum Reason {
         /// Milliseconds from the first request to the answer.
         ms: u32,
     },
+
+    /// Somebody else was asked who it is, or would have had to be.
+    Peer(PeerReason),
 
     /// EAP failed.
     Eap(Arc<Problem>),
@@ -291,6 +298,7 @@ impl Reason {
             Reason::ProvedCertificate => "proved_certificate",
             Reason::FirstCertificate => "first_certificate",
             Reason::MakerAdmitted { .. } => "maker_admitted",
+            Reason::Peer(reason) => reason.code(),
             Reason::Eap(problem) => eap_code(problem),
             Reason::EapOff { .. } => "eap_off",
             Reason::ConversationGone => "eap_conversation_gone",
@@ -343,12 +351,21 @@ impl Reason {
         }
     }
 
+    /// Who else was asked, or would have been: the name of a `config realm`.
+    pub fn party(&self) -> Option<&str> {
+        match self {
+            Reason::Peer(reason) => reason.party().map(|party| &**party),
+            _ => None,
+        }
+    }
+
     /// True when a refusal for this reason repeats one for the other: the time of day makes no difference.
     pub fn repeats(&self, other: &Reason) -> bool {
         match (self, other) {
             (Reason::OutsideHours { profile, hours, .. }, Reason::OutsideHours { profile: p, hours: h, .. }) => {
                 (profile, hours) == (p, h)
             }
+            (Reason::Peer(reason), Reason::Peer(other)) => reason.repeats(other),
             _ => self == other,
         }
     }
@@ -377,6 +394,7 @@ impl Reason {
             | Reason::Blocked
             | Reason::Expired(_)
             | Reason::OutsideHours { .. } => Fault::None,
+            Reason::Peer(reason) => reason.fault(),
             Reason::Eap(problem) => fault_of(problem),
             Reason::UnknownDevice
             | Reason::OtherAddress { .. }
@@ -414,6 +432,7 @@ impl fmt::Display for Reason {
             Reason::MakerAdmitted { name, maker } => {
                 write!(f, "registered as {name}: the maker {maker} vouches for it, and all its devices are let in")
             }
+            Reason::Peer(reason) => write!(f, "{reason}"),
             Reason::Eap(problem) => write!(f, "{problem}"),
             Reason::EapOff { what } => f.write_str(what),
             Reason::ConversationGone => f.write_str(

@@ -75,8 +75,15 @@ fn registry() -> Registry {
 
 fn ask_in(registry: &Registry, ssid: &str, from: u8, evidence: Evidence, in_use: u32) -> Result<Grant, Refusal> {
     let config = Config::parse(CONFIG).expect("the configuration of the tests");
-    let view =
-        View { config: &config, registry, pairing: None, in_use: &|_, _| in_use, zone: &Zone::utc(), clock_set: true };
+    let view = View {
+        config: &config,
+        registry,
+        pairing: None,
+        elsewhere: false,
+        in_use: &|_, _| in_use,
+        zone: &Zone::utc(),
+        clock_set: true,
+    };
     decide(&Request::new(mac(from), ssid.as_bytes(), None, evidence), &view, NOW)
 }
 
@@ -227,6 +234,7 @@ fn an_offer_asks_for_the_use_of_few_keys_however_many_wait() {
             config: &config,
             registry: &registry,
             pairing: None,
+            elsewhere: false,
             in_use: &in_use,
             zone: &Zone::utc(),
             clock_set: true,
@@ -243,7 +251,15 @@ fn in_window(registry: &Registry, window: &Window, ssid: &str, from: u8, evidenc
     );
     let config = Config::parse(config).expect("the configuration of the tests");
     let (in_use, zone) = (|_, _| 0, Zone::utc());
-    let view = View { config: &config, registry, pairing: Some(window), in_use: &in_use, zone: &zone, clock_set: true };
+    let view = View {
+        config: &config,
+        registry,
+        pairing: Some(window),
+        elsewhere: false,
+        in_use: &in_use,
+        zone: &zone,
+        clock_set: true,
+    };
     decide(&Request::new(mac(from), ssid.as_bytes(), None, evidence), &view, NOW)
 }
 
@@ -367,8 +383,15 @@ fn at_school(
     let registry = Registry::load(devices, vec![], vec![], DeviceId(4));
     let berlin = Zone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("a zone");
     let in_use = |_, _| 0;
-    let view =
-        View { config: &config, registry: &registry, pairing: None, in_use: &in_use, zone: &berlin, clock_set: set };
+    let view = View {
+        config: &config,
+        registry: &registry,
+        pairing: None,
+        elsewhere: false,
+        in_use: &in_use,
+        zone: &berlin,
+        clock_set: set,
+    };
     let now = moment.parse().expect("a time");
     decide(&Request::new(mac(from), b"Home", None, evidence), &view, now)
         .map(|grant| grant.session_timeout)
@@ -448,16 +471,30 @@ mod eap {
             device.eap = Some(Box::new(EapCredentials { psk: Some(psk), certificates: Vec::new(), serial: 1 }));
             registry.apply(&Change::Put(vec![device]));
         }
-        let maker =
-            Maker { name: "acme".into(), authorities: Vec::new(), profile: "media".into(), admit, crls: Vec::new() };
+        let maker = Maker {
+            name: "acme".into(),
+            authorities: Vec::new(),
+            profile: "media".into(),
+            admit,
+            crls: Vec::new(),
+            lists: Vec::new(),
+            bundle_issued: None,
+        };
         registry.apply(&Change::PutMaker(Box::new(maker)));
         registry
     }
 
     fn decide_on(registry: &Registry, request: &Request<'_>) -> Result<Grant, Refusal> {
         let config = Config::parse(CONFIG).expect("the configuration of the tests");
-        let view =
-            View { config: &config, registry, pairing: None, in_use: &|_, _| 2, zone: &Zone::utc(), clock_set: true };
+        let view = View {
+            config: &config,
+            registry,
+            pairing: None,
+            elsewhere: false,
+            in_use: &|_, _| 2,
+            zone: &Zone::utc(),
+            clock_set: true,
+        };
         decide(request, &view, NOW)
     }
 

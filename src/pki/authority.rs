@@ -373,13 +373,14 @@ impl Draft<'_> {
             let issuer_key_id = sequence(&[&write(0x80, &[self.issuer_key_id])]);
             all.extend(extension(AUTHORITY_KEY_ID, !CRITICAL, &issuer_key_id));
         }
-        let purpose = match self.purpose {
-            Purpose::Authority => None,
-            Purpose::Server { .. } => Some(SERVER_AUTH),
-            Purpose::Device => Some(CLIENT_AUTH),
+        let purposes = match self.purpose {
+            Purpose::Authority => Vec::new(),
+            // It is what RadSec servers are shown, too.
+            Purpose::Server { .. } => [der::oid(SERVER_AUTH), der::oid(CLIENT_AUTH)].concat(),
+            Purpose::Device => der::oid(CLIENT_AUTH),
         };
-        if let Some(purpose) = purpose {
-            all.extend(extension(EXT_KEY_USAGE, !CRITICAL, &sequence(&[&der::oid(purpose)])));
+        if !purposes.is_empty() {
+            all.extend(extension(EXT_KEY_USAGE, !CRITICAL, &sequence(&[&purposes])));
         }
         if let Purpose::Server { name } = self.purpose {
             all.extend(extension(SUBJECT_ALT_NAME, !CRITICAL, &sequence(&[&write(0x82, &[name.as_bytes()])])));

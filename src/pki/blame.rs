@@ -38,7 +38,7 @@ pub fn problem(why: &Error, info: &CertificateInfo) -> CertificateProblem {
 }
 
 /// A problem of a chain that seemed to end at one of these authorities.
-pub fn in_group(
+pub(in crate::pki) fn in_group(
     why: &Error,
     group: &Group,
     info: &CertificateInfo,

@@ -1,10 +1,10 @@
 //! Certificates: our own CA, those of makers, and what a device's certificate says.
 
 pub mod authority;
-mod blame;
+pub(crate) mod blame;
 pub mod certificate;
 pub mod crl;
-mod der;
+pub(crate) mod der;
 pub mod file;
 mod pem;
 mod pkcs12;
@@ -12,8 +12,8 @@ pub mod server;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod trust;
-mod words;
-mod x509;
+pub(crate) mod words;
+pub(crate) mod x509;
 
 use crate::time::UnixTime;
 use std::fmt;

@@ -174,5 +174,7 @@ fn maker(name: &str, authorities: &[&[u8]], crls: &[&str]) -> Maker {
         profile: "iot".into(),
         admit: Admit::Listed,
         crls: crls.iter().map(PathBuf::from).collect(),
+        lists: Vec::new(),
+        bundle_issued: None,
     }
 }

@@ -23,7 +23,7 @@ use webpki::{
 pub const LONGEST_CHAIN: usize = 6;
 
 /// What certificates may be signed with. No SHA-1, no RSA below 2048 bits.
-static ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
+pub(crate) static ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
     ring::ECDSA_P256_SHA256,
     ring::ECDSA_P256_SHA384,
     ring::ECDSA_P384_SHA256,
@@ -167,6 +167,12 @@ impl Trust {
         self.groups.is_empty() && self.certificates.is_empty() && self.public_keys.is_empty()
     }
 
+    /// True when certificates or keys count that were not issued here, in which identities are that we did not make.
+    pub fn knows_strangers(&self) -> bool {
+        let of_maker = |group: &Group| matches!(group.voucher, Voucher::Maker(_));
+        self.groups.iter().any(of_maker) || !self.certificates.is_empty() || !self.public_keys.is_empty()
+    }
+
     /// Who vouched for certificates that may not count any more, since an earlier snapshot: an authority is gone, or other
     /// certificates are revoked, or a list is needed that was not, or cannot be used. What only counts in addition, and lists that
     /// say the same with other dates, make nobody doubtful.
@@ -201,7 +207,8 @@ impl Trust {
             let revocation = revocation.map(|options| {
                 options.with_depth(depth).with_status_policy(unknown).with_expiration_policy(expired).build()
             });
-            let result = parsed.verify_for_usage(ALGORITHMS, &group.anchors, others, time, Purpose, revocation, None);
+            let result =
+                parsed.verify_for_usage(ALGORITHMS, &group.anchors, others, time, Purpose::Client, revocation, None);
             result.map(|_| ()).map_err(|why| in_group(&why, group, info, own, others))
         };
         // What is revoked stays revoked, however old the list: and the CAs on the way are looked for, too.
@@ -297,17 +304,26 @@ impl Group {
     }
 }
 
-/// Clients' certificates: clientAuth or anyExtendedKeyUsage where there is such an extension at all (RFC 5216, 5.3). IDevIDs have none.
-struct Purpose;
+/// What a certificate is to be made for, or anyExtendedKeyUsage, where there is such an extension at all (RFC 5216, 5.3). IDevIDs
+/// have none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// clientAuth.
+    Client,
+    /// serverAuth.
+    Server,
+}
 
 impl ExtendedKeyUsageValidator for Purpose {
     fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
+        const SERVER_AUTH: KeyPurposeId<'_> = KeyPurposeId::new(&[0x2b, 6, 1, 5, 5, 7, 3, 1]);
         const CLIENT_AUTH: KeyPurposeId<'_> = KeyPurposeId::new(&[0x2b, 6, 1, 5, 5, 7, 3, 2]);
         const ANY: KeyPurposeId<'_> = KeyPurposeId::new(&[0x55, 0x1d, 37, 0]);
+        let wanted = if *self == Purpose::Client { CLIENT_AUTH } else { SERVER_AUTH };
         let mut none = true;
         for purpose in purposes {
             let purpose = purpose?;
-            if purpose == CLIENT_AUTH || purpose == ANY {
+            if purpose == wanted || purpose == ANY {
                 return Ok(());
             }
             none = false;

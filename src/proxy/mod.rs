@@ -2,15 +2,20 @@
 //! until there is an answer or none can be had. No sockets, no clock, no randomness of its own.
 
 pub mod engine;
+mod fuzzing;
 pub mod rewrite;
 
 pub use engine::Engine;
+#[doc(hidden)]
+pub use fuzzing::fuzz;
 
-use crate::config::{Server, Share};
+use crate::config::{Pattern, Realm, Server, Share};
 use crate::mac::MacAddr;
 use crate::secret::RadiusSecret;
+use crate::wire::nai;
 use crate::wire::radius::{Authenticator, Packet};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A server, as long as the configuration is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,8 +65,25 @@ pub struct Status {
     pub in_flight: u16,
     /// Round trip of the last answer, in microseconds.
     pub round_trip: Option<u32>,
+    /// When it last answered anything, or its connection was made.
+    pub answered: Option<Instant>,
     /// Why it does not answer, in words.
     pub trouble: Option<Arc<str>>,
+    /// What came from it and was not taken.
+    pub dropped: Dropped,
+}
+
+/// How many packets of a server were not taken, since it is configured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// With a wrong Response Authenticator or Message-Authenticator: forged, or the secrets differ.
+    pub forged: u32,
+    /// Answers to what nobody waits for any more: too late, or twice.
+    pub late: u32,
+    /// No RADIUS packets, or such as have no place here.
+    pub malformed: u32,
+    /// Answers without the Message-Authenticator that they have to have (RFC 3579, 3.2; CVE-2024-3596).
+    pub unsigned: u32,
 }
 
 /// Whether a server answers (RFC 3539, 3.4).
@@ -135,4 +157,31 @@ pub enum Output {
     Failed(Ticket, Failure),
     /// A server answers again, or does not: for the log and for `status`.
     Changed(ServerId, Health),
+    /// The end of [`Engine::probe`]: microseconds for the round trip of a Status-Server, or why there was no answer.
+    Probed(ServerId, Result<u32, Arc<str>>),
+}
+
+/// The section for a realm among those that name it: the one for exactly this realm, else the one for its nearest parent.
+/// [`Pattern::Default`] names none. `None` for no realm, an invalid one, and those that never leave ([`nai::is_reserved`]).
+pub fn best(realms: &[Realm], realm: &[u8]) -> Option<usize> {
+    if !nai::is_realm(realm) || nai::is_reserved(realm) {
+        return None;
+    }
+    // The longest parent is the nearest; the realm itself is longer than all of them.
+    let fits = |pattern: &Pattern| match pattern {
+        Pattern::Exact(exact) if nai::same(realm, exact.as_bytes()) => Some(exact.len()),
+        Pattern::Below(parent) if nai::is_below(realm, parent.as_bytes()) => Some(parent.len()),
+        _ => None,
+    };
+    let mut best: Option<(usize, usize)> = None;
+    for (index, section) in realms.iter().enumerate() {
+        let length = section.patterns.iter().filter_map(fits).max();
+        // The first of two that say the same.
+        if let Some(length) = length
+            && best.is_none_or(|(_, before)| before < length)
+        {
+            best = Some((index, length));
+        }
+    }
+    best.map(|(index, _)| index)
 }

@@ -1,6 +1,7 @@
 //! A device as the administrator registered it, and the changes that are made to devices.
 
 use super::credential::{EapCredentials, Place};
+use super::last_good::LastGood;
 use super::maker::Maker;
 use crate::mac::MacAddr;
 use crate::secret::Passphrase;
@@ -117,6 +118,16 @@ pub enum Change {
     PutMaker(Box<Maker>),
     /// Removes the maker of this name; its devices stay, with the credentials they have.
     RemoveMaker(Arc<str>),
+    /// Keeps an answer of a server, in the place of an older one for the same address and SSID; the oldest goes if there are
+    /// too many.
+    PutLastGood(Box<LastGood>),
+    /// Removes what is kept for this address and SSID.
+    RemoveLastGood {
+        /// Whose it is.
+        mac: MacAddr,
+        /// The SSID.
+        ssid: Arc<[u8]>,
+    },
 }
 
 /// What is counted of a device. Kept in memory, written a few times a day.

@@ -1,5 +1,6 @@
 //! Manufacturers whose certificates devices may show.
 
+use crate::time::UnixTime;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -18,6 +19,10 @@ pub struct Maker {
     pub admit: Admit,
     /// Its certificate revocation lists (PEM or DER), absolute paths; read at the start, at a reload, and when they change.
     pub crls: Vec<PathBuf>,
+    /// Certificate revocation lists that came in a bundle (DER), at most one of each CA; they count like those in files.
+    pub lists: Vec<Box<[u8]>>,
+    /// When the last bundle was issued that was imported for it: an older one would bring back what was replaced or withdrawn.
+    pub bundle_issued: Option<UnixTime>,
 }
 
 /// Which devices of a maker may in.

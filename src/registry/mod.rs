@@ -3,6 +3,7 @@
 pub mod credential;
 pub mod device;
 pub mod generate;
+pub mod last_good;
 pub mod maker;
 pub mod similar;
 pub mod similar_octets;
@@ -14,6 +15,7 @@ use crate::secret::{EapPskKey, Passphrase};
 use crate::time::UnixTime;
 use credential::KnownBy;
 use device::{Bind, BoundMac, Change, Device, DeviceId, Seen};
+use last_good::LastGood;
 use maker::Maker;
 use similar::{Signature, Similarity};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -35,6 +37,7 @@ pub struct Registry {
     by_certificate: HashMap<KnownBy, DeviceId>,
     makers: BTreeMap<Arc<str>, Maker>,
     ignored: BTreeSet<MacAddr>,
+    last_good: last_good::Table,
     next_id: u32,
     /// Counts the changes.
     version: u64,
@@ -85,6 +88,12 @@ impl Registry {
     /// The same registry with these makers.
     pub fn with_makers(mut self, makers: Vec<Maker>) -> Registry {
         self.makers = makers.into_iter().map(|maker| (maker.name.clone(), maker)).collect();
+        self
+    }
+
+    /// The same registry with these answers of servers.
+    pub fn with_last_good(mut self, kept: Vec<LastGood>) -> Registry {
+        kept.into_iter().for_each(|one| self.last_good.put(one));
         self
     }
 
@@ -162,6 +171,16 @@ impl Registry {
     /// A maker by its name.
     pub fn maker(&self, name: &str) -> Option<&Maker> {
         self.makers.get(name)
+    }
+
+    /// What the servers of a realm answered last for an address on an SSID.
+    pub fn last_good(&self, mac: MacAddr, ssid: &[u8]) -> Option<&LastGood> {
+        self.last_good.get(mac, ssid)
+    }
+
+    /// All of these answers, by address and SSID; at most [`last_good::MAX_LAST_GOOD`].
+    pub fn all_last_good(&self) -> impl ExactSizeIterator<Item = &LastGood> {
+        self.last_good.all()
     }
 
     /// True when an address is bound to a device.
@@ -322,6 +341,8 @@ impl Registry {
             Change::RemoveMaker(name) => {
                 self.makers.remove(name);
             }
+            Change::PutLastGood(new) => self.last_good.put((**new).clone()),
+            Change::RemoveLastGood { mac, ssid } => self.last_good.remove(*mac, ssid),
             Change::Ignore(mac, true) => {
                 self.ignored.insert(*mac);
             }

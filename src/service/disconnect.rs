@@ -262,7 +262,7 @@ impl Core {
         };
         let (config, registry) = (&*self.config, &self.registry);
         let (zone, clock_set) = (&self.zone, self.time.is_set());
-        let view = View { config, registry, pairing: None, in_use: &|_, _| 0, zone, clock_set };
+        let view = View { config, registry, pairing: None, elsewhere: false, in_use: &|_, _| 0, zone, clock_set };
         let request = Request::new(key.mac, &session.ssid, session.bssid, evidence);
         match decide(&request, &view, now.wall) {
             Ok(grant) if grant.vlan != session.vlan => Some(Why::NewProfile.to_string().into()),

@@ -163,6 +163,12 @@ impl Eap {
         id
     }
 
+    /// True when a conversation of this station has this State.
+    pub fn has(&self, state: &[u8], station: &Station) -> bool {
+        let id = StateId::try_from(state).ok();
+        id.and_then(|id| self.open.get(&id)).is_some_and(|kept| kept.open.station == *station)
+    }
+
     /// Takes a conversation out, to go on with it; nothing if there is none with this State for this station.
     pub fn take(&mut self, id: &StateId, station: &Station) -> Option<Open> {
         if self.open.get(id)?.open.station != *station {

@@ -24,6 +24,8 @@ pub struct Grant {
     pub credential: Credential,
     /// Who vouched for the certificate that was proved.
     pub voucher: Option<Voucher>,
+    /// The server of a realm let it in: which realm, and what that server knows the session by. `None`: we did.
+    pub vouched: Option<Arc<Vouched>>,
     /// The VLAN given.
     pub vlan: Option<u16>,
     /// The profile given.
@@ -44,6 +46,22 @@ pub struct Grant {
     pub attempt: u32,
     /// Whether it was an unknown device that was sent the onboarding key, and nothing else.
     pub onboarding: Onboarding,
+}
+
+/// That the server of a realm let a device in, and what that server knows the session by: what a Disconnect-Request of it
+/// may name (RFC 5176, 3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vouched {
+    /// The section's name of the realm.
+    pub realm: Arc<str>,
+    /// User-Name as the server was asked: the outer identity of EAP.
+    pub user_name: Box<[u8]>,
+    /// User-Name of its Access-Accept (RFC 2865, 5.1).
+    pub accepted_name: Option<Box<[u8]>>,
+    /// Chargeable-User-Identity of its Access-Accept (RFC 4372).
+    pub cui: Option<Box<[u8]>>,
+    /// The first Class of its Access-Accept.
+    pub class: Option<Box<[u8]>>,
 }
 
 /// What an answer rests upon.
@@ -140,6 +158,12 @@ impl Grants {
         answers.filter_map(|((mac, _), grant)| Some((grant.devices.first()?.0, *mac)))
     }
 
+    /// The last answers that came from others, with their stations.
+    pub fn of_realms(&self) -> impl Iterator<Item = (MacAddr, &Grant)> {
+        let answers = self.last.iter().filter(|(_, grant)| grant.vouched.is_some());
+        answers.map(|((mac, _), grant)| (*mac, grant))
+    }
+
     /// The last answer for a station at a BSS, to be marked.
     pub fn get_mut(&mut self, asked: Asked) -> Option<&mut Grant> {
         self.last.get_mut(&asked)
@@ -166,6 +190,11 @@ impl Grants {
 }
 
 impl Grant {
+    /// The section's name of the realm whose server let it in.
+    pub fn realm(&self) -> Option<&Arc<str>> {
+        self.vouched.as_ref().map(|vouched| &vouched.realm)
+    }
+
     /// True when what it rests upon is not what the device has now.
     pub fn has_older_credential_of(&self, device: &Device) -> bool {
         let sent = self.devices.iter().find(|(id, _)| *id == device.id);
@@ -199,6 +228,7 @@ mod tests {
             devices: vec![(DeviceId(1), 1)],
             credential: Credential::WifiKey,
             voucher: None,
+            vouched: None,
             vlan: None,
             profile: "iot".into(),
             client: "ap".into(),

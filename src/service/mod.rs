@@ -14,16 +14,17 @@ pub mod pairing;
 pub mod pending;
 pub mod pki;
 pub mod present;
+pub mod proxy;
 pub mod radius;
 pub mod revocation;
 pub mod sessions;
 pub mod stations;
 
-use crate::config::Config;
+use crate::config::{Config, Realm, Target};
 use crate::decision::event::{Event, EventRing};
 use crate::decision::hours::{Moment, check_standing};
 use crate::decision::reason::Reason;
-use crate::decision::{Grant, Refusal, Request, View, Window, decide};
+use crate::decision::{Grant, Refusal, Request, View, Window, decide, may_ask};
 use crate::mac::MacAddr;
 use crate::registry::Registry;
 use crate::registry::device::{Change, Device, DeviceId};
@@ -127,6 +128,8 @@ pub struct Core {
     pub network: network::Network,
     /// What the kernel has of the firewall.
     pub firewall: crate::firewall::Status,
+    /// Who else says who devices are.
+    pub proxy: proxy::Proxy,
     /// The RADIUS server's own state.
     pub radius: radius::Server,
     /// A damaged database found at the start.
@@ -168,6 +171,7 @@ impl Core {
             zone: Zone::utc(),
             network: network::Network::default(),
             firewall: crate::firewall::Status::default(),
+            proxy: proxy::Proxy::default(),
             damage: None,
             store: StoreState::default(),
             started: now.mono,
@@ -176,6 +180,7 @@ impl Core {
             sink,
         };
         core.radius.configure(&core.config, now.mono);
+        core.proxy.engine.configure(&core.config.realms, now.mono);
         core.refresh_pki();
         core
     }
@@ -187,11 +192,13 @@ impl Core {
         let new = self.config.clone();
         let vlan = |config: &Config, profile: &str| config.profile(profile).map(|profile| profile.vlan);
         self.revoke_moved(|profile| vlan(&old, profile) != vlan(&new, profile));
+        self.revoke_realms(&old);
         self.forget_stale_proofs(&old);
         self.reconfigure_pairing(now);
         self.disconnects.reconfigured();
         self.keyring.configure(&self.config.ssids, &self.registry);
         self.radius.configure(&self.config, now.mono);
+        self.proxy.engine.configure(&self.config.realms, now.mono);
         self.refresh_pki();
         self.config_state.loaded_at = now.wall;
         self.config_state.error = None;
@@ -237,7 +244,11 @@ impl Core {
                 Change::Ignore(mac, true) => {
                     self.pending.remove(*mac);
                 }
-                Change::Ignore(_, false) | Change::PutMaker(_) | Change::RemoveMaker(_) => {}
+                Change::Ignore(_, false)
+                | Change::PutMaker(_)
+                | Change::RemoveMaker(_)
+                | Change::PutLastGood(_)
+                | Change::RemoveLastGood { .. } => {}
             }
         }
         if trust {
@@ -254,7 +265,7 @@ impl Core {
             }
             Change::Remove(id) => self.registry.get(*id).is_some_and(has),
             Change::PutMaker(_) | Change::RemoveMaker(_) => true,
-            Change::Bind(..) | Change::Ignore(..) => false,
+            Change::Bind(..) | Change::Ignore(..) | Change::PutLastGood(_) | Change::RemoveLastGood { .. } => false,
         }
     }
 
@@ -348,11 +359,26 @@ impl Core {
 
     /// Decides as if this were the pairing window.
     fn decide_in(&self, request: &Request<'_>, pairing: Option<&Window>, now: Now) -> Result<Grant, Refusal> {
+        let elsewhere = proxy::route::default_of(&self.config).is_some_and(|realm| realm.target != Target::Local);
+        self.view(pairing, elsewhere, now, |view| decide(request, view, now.wall))
+    }
+
+    /// Decides as if there were neither a pairing window nor anybody else to ask.
+    fn decide_here(&self, request: &Request<'_>, now: Now) -> Result<Grant, Refusal> {
+        self.view(None, false, now, |view| decide(request, view, now.wall))
+    }
+
+    /// May the servers of a realm be asked about a device that has not proved anything yet.
+    fn may_ask(&self, request: &Request<'_>, realm: &Realm, now: Now) -> Result<(), Refusal> {
+        self.view(None, false, now, |view| may_ask(request, realm, view, now.wall))
+    }
+
+    /// Lends the state that decisions are made on.
+    fn view<R>(&self, pairing: Option<&Window>, elsewhere: bool, now: Now, work: impl FnOnce(&View<'_>) -> R) -> R {
         let in_use = |device, except| self.in_use(device, except, now.wall);
         let (config, registry) = (&*self.config, &self.registry);
         let (zone, clock_set) = (&self.zone, self.time.is_set());
-        let view = View { config, registry, pairing, in_use: &in_use, zone, clock_set };
-        decide(request, &view, now.wall)
+        work(&View { config, registry, pairing, elsewhere, in_use: &in_use, zone, clock_set })
     }
 
     /// Fills a buffer with unpredictable octets.

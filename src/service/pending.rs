@@ -2,7 +2,7 @@
 
 use super::Core;
 use crate::config::Config;
-use crate::decision::reason::Reason;
+use crate::decision::reason::{PeerReason, Reason};
 use crate::mac::MacAddr;
 use crate::pki::CertificateInfo;
 use crate::time::UnixTime;
@@ -29,7 +29,7 @@ pub struct Pending {
     pub attempts: u32,
     /// The last decision's reason.
     pub reason: Reason,
-    /// The best that it has proved, at this `ssid` and through this `nas`; of certificates the first.
+    /// The best that it has proved, at this `ssid` and through this `nas`; of certificates and identities the first.
     pub proved: Proved,
     /// Another certificate that was shown at this address later; the last one, if there were several. Addresses can be made
     /// up, so it takes nothing from the first.
@@ -52,6 +52,13 @@ pub enum Proved {
         /// The maker.
         maker: Arc<str>,
     },
+    /// That the servers of a realm know it.
+    Peer {
+        /// The name of the `config realm`.
+        realm: Arc<str>,
+        /// What they call it.
+        identity: Arc<str>,
+    },
 }
 
 impl Proved {
@@ -68,7 +75,31 @@ impl Proved {
     pub fn fingerprint(&self) -> Option<&[u8; 32]> {
         match self {
             Proved::Certificate { info, .. } => Some(&info.fingerprint),
+            Proved::Nothing | Proved::KeyOf(_) | Proved::Onboarding | Proved::Peer { .. } => None,
+        }
+    }
+
+    /// What tells it from others at this address: the fingerprint of a certificate in hexadecimal digits, or the identity.
+    pub fn mark(&self) -> Option<String> {
+        match self {
+            Proved::Certificate { info, .. } => Some(super::control::hex(&info.fingerprint)),
+            Proved::Peer { identity, .. } => Some((**identity).to_owned()),
             Proved::Nothing | Proved::KeyOf(_) | Proved::Onboarding => None,
+        }
+    }
+
+    /// It is something that the administrator may approve, and that addresses can be made up for.
+    fn is_identity(&self) -> bool {
+        matches!(self, Proved::Certificate { .. } | Proved::Peer { .. })
+    }
+
+    /// True when both are the same certificate, or the same device of a realm.
+    fn is_same(&self, other: &Proved) -> bool {
+        match (self, other) {
+            (Proved::Certificate { info, .. }, Proved::Certificate { info: other, .. }) => {
+                info.fingerprint == other.fingerprint
+            }
+            _ => self == other,
         }
     }
 
@@ -78,7 +109,7 @@ impl Proved {
             Proved::Nothing => 0,
             Proved::KeyOf(_) => 1,
             Proved::Onboarding => 2,
-            Proved::Certificate { .. } => 3,
+            Proved::Certificate { .. } | Proved::Peer { .. } => 3,
         }
     }
 }
@@ -94,6 +125,7 @@ pub fn is_for(reason: &Reason) -> bool {
             | Reason::NoPairing
             | Reason::NotApproved { .. }
             | Reason::MakerFull { .. }
+            | Reason::Peer(PeerReason::NotApproved { .. } | PeerReason::Full { .. } | PeerReason::Unknown { .. })
     )
 }
 
@@ -129,10 +161,10 @@ impl PendingList {
     /// administrator must not approve one that took its place while he was looking.
     pub fn prove(&mut self, mac: MacAddr, proved: Proved) {
         let Some(pending) = self.by_mac.get_mut(&mac) else { return };
-        match (pending.proved.fingerprint(), proved.fingerprint()) {
-            (Some(first), Some(shown)) if first == shown => {}
-            (Some(_), _) => pending.other = Some(proved),
-            (None, _) => pending.proved = proved,
+        match &pending.proved {
+            first if first.is_same(&proved) => {}
+            first if first.is_identity() => pending.other = Some(proved),
+            _ => pending.proved = proved,
         }
     }
 

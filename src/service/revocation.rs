@@ -51,6 +51,10 @@ pub enum Why {
     NewCredential,
     /// Whose certificates count has changed: its own is looked at anew when it comes back.
     NewTrust,
+    /// Who said who it is does not any more: its realm is not in the configuration, or is authenticated here.
+    RealmGone,
+    /// Who said who it is wants it to go (RFC 5176).
+    Upstream,
     /// It may be elsewhere only.
     WrongPlace,
     /// It has another VLAN or profile.
@@ -83,6 +87,8 @@ impl fmt::Display for Why {
             Why::NewKey => "it has a new key",
             Why::NewCredential => "its credentials for EAP changed",
             Why::NewTrust => "the CAs or revocation lists that its certificate is checked with changed",
+            Why::RealmGone => "its realm is not in the configuration any more, or is authenticated here now",
+            Why::Upstream => "the server that let it in says so",
             Why::WrongPlace => "it may not be at this SSID or access point",
             Why::NewProfile => "its profile or VLAN changed",
             Why::Unbound => "this address is no longer one of its",
@@ -256,7 +262,12 @@ impl Core {
                 }
             }
             // What makers vouch for is seen when the trust is put together anew.
-            Change::Bind(..) | Change::Ignore(..) | Change::PutMaker(_) | Change::RemoveMaker(_) => {}
+            Change::Bind(..)
+            | Change::Ignore(..)
+            | Change::PutMaker(_)
+            | Change::RemoveMaker(_)
+            | Change::PutLastGood(_)
+            | Change::RemoveLastGood { .. } => {}
         }
     }
 
@@ -345,7 +356,7 @@ impl Core {
     }
 
     /// Takes addresses off the air that are there, or that hostapd would let in without asking.
-    fn take_off(&mut self, addresses: &BTreeSet<MacAddr>, name: &Arc<str>, why: Why, now: Instant) {
+    pub(super) fn take_off(&mut self, addresses: &BTreeSet<MacAddr>, name: &Arc<str>, why: Why, now: Instant) {
         for mac in addresses {
             let remembered = self.remembered_until(*mac).filter(|until| *until > now);
             // One that was just let in may be in its handshake, and not in the list yet.

@@ -1,5 +1,6 @@
 //! Who is connected, as the NASes account for it (RFC 2866).
 
+use super::grants::Vouched;
 use crate::mac::MacAddr;
 use crate::registry::device::DeviceId;
 use crate::time::UnixTime;
@@ -35,6 +36,8 @@ pub struct Session {
     pub ssid: Arc<[u8]>,
     /// The NAS in words.
     pub nas: Arc<str>,
+    /// Acct-Multi-Session-Id, the same in all sessions of a device that roams (RFC 2866, 5.11); empty without one.
+    pub multi_id: Box<[u8]>,
     /// NAS-Identifier, for Accounting-On and -Off.
     pub nas_identifier: Box<[u8]>,
     /// Where the NAS reports from, which is where a Disconnect-Request goes.
@@ -43,6 +46,8 @@ pub struct Session {
     pub vlan: Option<u16>,
     /// The profile it was given.
     pub profile: Option<Arc<str>>,
+    /// The server of a realm let it in. `None`: we did.
+    pub vouched: Option<Arc<Vouched>>,
     /// It proved its key.
     pub proved: bool,
     /// When it connected.
@@ -55,6 +60,13 @@ pub struct Session {
     pub bytes_out: u64,
     /// Framed-IP-Address.
     pub address: Option<Ipv4Addr>,
+}
+
+impl Session {
+    /// The section's name of the realm whose server let it in.
+    pub fn realm(&self) -> Option<&Arc<str>> {
+        self.vouched.as_ref().map(|vouched| &vouched.realm)
+    }
 }
 
 /// The sessions.
@@ -234,10 +246,12 @@ mod tests {
             bssid: Some(mac(bssid)),
             ssid: b"Home"[..].into(),
             nas: "ap".into(),
+            multi_id: Box::default(),
             nas_identifier: b"ap-1"[..].into(),
             from: IpAddr::from([192, 0, 2, 1]),
             vlan: Some(20),
             profile: Some("iot".into()),
+            vouched: None,
             proved: true,
             since: UnixTime(at),
             updated: UnixTime(at),

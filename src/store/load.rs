@@ -2,9 +2,10 @@
 
 use super::StoredPmk;
 use super::error::is_damage;
-use super::{eap, maker};
+use super::{eap, last_good, maker};
 use crate::mac::MacAddr;
 use crate::registry::device::{Bind, BoundMac, Device, DeviceId, Seen};
+use crate::registry::last_good::LastGood;
 use crate::registry::maker::Maker;
 use crate::secret::{Passphrase, Pmk};
 use crate::time::UnixTime;
@@ -25,6 +26,8 @@ pub struct Loaded {
     pub pmks: Vec<StoredPmk>,
     /// The addresses hidden from the pending list.
     pub ignored: Vec<MacAddr>,
+    /// What servers answered last, by address and SSID.
+    pub last_good: Vec<LastGood>,
     /// The counters as they were last written, by ascending device.
     pub seen: Vec<(DeviceId, Seen)>,
 }
@@ -59,15 +62,17 @@ pub(super) fn everything(conn: &Connection) -> Result<Loaded, LoadError> {
     let mut loaded = essentials(conn)?;
     loaded.pmks = pmks(conn, &loaded.devices)?;
     loaded.seen = seen(conn, &loaded.devices)?;
+    loaded.last_good = last_good::load(conn)?;
     Ok(loaded)
 }
 
 /// Reads a damaged registry as far as that is safe: the devices with keys and addresses must all be
-/// there and agree with each other, or nothing counts. PMKs can be derived again, counters are no loss.
+/// there and agree with each other, or nothing counts. PMKs can be derived again, counters are no loss, servers can be asked again.
 pub(super) fn salvage(conn: &Connection) -> Result<Loaded, LoadError> {
     let mut loaded = essentials(conn)?;
     loaded.pmks = pmks(conn, &loaded.devices).unwrap_or_default();
     loaded.seen = seen(conn, &loaded.devices).unwrap_or_default();
+    loaded.last_good = last_good::load(conn).unwrap_or_default();
     Ok(loaded)
 }
 

@@ -32,6 +32,7 @@
 mod eap;
 mod error;
 mod files;
+mod last_good;
 mod load;
 mod maker;
 mod recover;

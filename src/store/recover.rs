@@ -219,6 +219,7 @@ fn build(path: &Path, salvaged: &Loaded) -> Result<(), StoreError> {
     let mut changes = vec![Change::Put(salvaged.devices.clone())];
     changes.extend(salvaged.makers.iter().map(|maker| Change::PutMaker(Box::new(maker.clone()))));
     changes.extend(salvaged.ignored.iter().map(|mac| Change::Ignore(*mac, true)));
+    changes.extend(salvaged.last_good.iter().map(|kept| Change::PutLastGood(Box::new(kept.clone()))));
     for part in [Write::Changes(&changes), Write::Pmks(&salvaged.pmks), Write::Seen(&salvaged.seen)] {
         write::apply(&tx, part).map_err(|e| match e {
             write::WriteError::Sql(cause) => fail(cause),
@@ -319,9 +320,10 @@ fn give_up(path: &Path, trouble: Trouble) -> StoreError {
     }
 }
 
-/// Works the log into the database and empties it.
+/// Works the log into the database and empties it. Of this database by name: a table that was renamed leaves SQLite's temporary
+/// one open, which refuses it.
 pub(super) fn checkpoint(conn: &Connection) -> rusqlite::Result<()> {
-    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    conn.query_row("PRAGMA main.wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
 /// Remembers a damage found now in the database itself, or recalls the last one whose file is still there.

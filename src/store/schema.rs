@@ -9,7 +9,7 @@ pub(super) const APPLICATION_ID: i64 = 0x4c63_686b;
 
 /// One step each, from an empty database to the present schema; the schema version is how many of
 /// them a database has seen. What stands here was delivered and is never changed: a change is a new step.
-pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
 
 /// Devices and what hangs on them.
 ///
@@ -129,6 +129,57 @@ CREATE TABLE revocation_list (
     path  BLOB    NOT NULL,
     PRIMARY KEY (maker, place)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// What others vouch for.
+///
+/// - `certificate` anew, since a condition of a column cannot be changed: `known_by` can be `peer`, with the name of the realm and
+///   the identity. Nothing refers to this table, so renaming it changes nothing else.
+/// - `last_good`: what the servers of a realm answered last for an address on an SSID, and its keys as they were sent.
+/// - `bundle_issued` and `held_list`: when the last bundle of a maker was issued, and the revocation lists that came in it.
+const VERSION_3: &str = "
+CREATE TABLE certificate_3 (
+    device_id INTEGER NOT NULL REFERENCES device (id) ON DELETE CASCADE,
+    place     INTEGER NOT NULL,
+    known_by  TEXT    NOT NULL
+              CHECK (known_by IN ('fingerprint', 'serial', 'subject-serial', 'alt-name', 'peer', 'public-key')),
+    scope     ANY     NOT NULL,
+    value     ANY     NOT NULL,
+    subject   TEXT    NOT NULL,
+    not_after INTEGER,
+    mud_url   TEXT,
+    issued    INTEGER NOT NULL,
+    since     INTEGER NOT NULL,
+    PRIMARY KEY (device_id, place)
+) STRICT, WITHOUT ROWID;
+INSERT INTO certificate_3 (device_id, place, known_by, scope, value, subject, not_after, mud_url, issued, since)
+    SELECT device_id, place, known_by, scope, value, subject, not_after, mud_url, issued, since FROM certificate;
+DROP TABLE certificate;
+ALTER TABLE certificate_3 RENAME TO certificate;
+CREATE TABLE last_good (
+    mac     BLOB    NOT NULL CHECK (length(mac) = 6),
+    ssid    BLOB    NOT NULL CHECK (length(ssid) <= 32),
+    realm   TEXT    NOT NULL,
+    vlan    INTEGER,
+    profile TEXT    NOT NULL,
+    at      INTEGER NOT NULL,
+    PRIMARY KEY (mac, ssid)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE last_good_key (
+    mac    BLOB    NOT NULL,
+    ssid   BLOB    NOT NULL,
+    place  INTEGER NOT NULL,
+    secret BLOB    NOT NULL CHECK (length(secret) BETWEEN 8 AND 64),
+    PRIMARY KEY (mac, ssid, place),
+    FOREIGN KEY (mac, ssid) REFERENCES last_good (mac, ssid) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+ALTER TABLE maker ADD COLUMN bundle_issued INTEGER;
+CREATE TABLE held_list (
+    maker TEXT    NOT NULL REFERENCES maker (name) ON DELETE CASCADE,
+    place INTEGER NOT NULL,
+    der   BLOB    NOT NULL,
+    PRIMARY KEY (maker, place)
+) STRICT;
 ";
 
 /// Octets a page has. See the module documentation of the store for the measurements behind it.

@@ -1,7 +1,7 @@
 //! The changes, as SQL. Rows that already say what they should are not touched: an untouched page is
 //! not written to flash.
 
-use super::{StoredPmk, eap, maker};
+use super::{StoredPmk, eap, last_good, maker};
 use crate::mac::MacAddr;
 use crate::registry::device::{BoundMac, Change, Device, DeviceId, Seen};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Statement, params};
@@ -49,6 +49,8 @@ fn apply_change(conn: &Connection, change: &Change) -> Result<(), WriteError> {
         Change::Bind(id, bound) => bind(conn, *id, bound),
         Change::PutMaker(new) => Ok(maker::put(conn, new)?),
         Change::RemoveMaker(name) => Ok(maker::remove(conn, name)?),
+        Change::PutLastGood(new) => Ok(last_good::put(conn, new)?),
+        Change::RemoveLastGood { mac, ssid } => Ok(last_good::remove(conn, *mac, ssid)?),
         Change::Ignore(mac, true) => Ok(run(conn, "INSERT OR IGNORE INTO ignored_mac (mac) VALUES (?1)", [mac.0])?),
         Change::Ignore(mac, false) => Ok(run(conn, "DELETE FROM ignored_mac WHERE mac = ?1", [mac.0])?),
     }

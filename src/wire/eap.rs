@@ -88,6 +88,14 @@ const NAMES: &[(u8, &str)] = &[
     (255, "an experimental method"),
 ];
 
+impl Type {
+    /// The name people know it by; nothing for those that have none.
+    pub fn name(self) -> Option<&'static str> {
+        let known = NAMES.iter().find(|(number, _)| self.vendor == 0 && u32::from(*number) == self.kind);
+        known.map(|(_, name)| *name)
+    }
+}
+
 impl fmt::Display for Type {
     /// The name people know it by ("EAP-MSCHAPv2"), or its number ("EAP type 99").
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

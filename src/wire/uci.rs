@@ -11,6 +11,8 @@
 //!
 //! No error ever quotes a value, since any value may be a secret.
 
+pub mod edit;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
@@ -56,6 +58,8 @@ pub struct Section<'a> {
     pub kind: Box<str>,
     /// The name: 1 to 64 of `A-Z a-z 0-9 _`. `None`: an anonymous section.
     pub name: Option<Box<str>>,
+    /// Where its `config` command is in the file: from its first octet to the last of its words, without what follows.
+    pub span: Range<usize>,
     /// Options and list items in the order of the file.
     pub entries: Vec<Entry<'a>>,
     /// True when something in this section could not be read, so that what is missing may not really be missing.
@@ -67,6 +71,8 @@ pub struct Section<'a> {
 pub struct Entry<'a> {
     /// Line of the command, from 1.
     pub line: u32,
+    /// Where the command is in the file: from its first octet to the last of its value, without what follows.
+    pub span: Range<usize>,
     /// The option's name: 1 to 64 of `A-Z a-z 0-9 _`.
     pub name: Box<str>,
     /// True for `list`.
@@ -188,6 +194,8 @@ struct Word {
     pieces: Vec<Range<usize>>,
     length: usize,
     closed_quote: bool,
+    /// Where it is in the file.
+    span: Range<usize>,
 }
 
 impl Word {
@@ -255,6 +263,7 @@ impl<'a> Parser<'a> {
                 Some(_) => break,
             }
         }
+        let start = self.at;
         let mut word = Word::default();
         while let Some(octet) = self.peek() {
             match octet {
@@ -283,6 +292,8 @@ impl<'a> Parser<'a> {
                 }
             }
         }
+        // A backslash at the end of the file stands beyond it.
+        word.span = start..self.at.min(self.text.len());
         Ok(Some(word))
     }
 
@@ -361,15 +372,16 @@ impl<'a> Parser<'a> {
                 words.push(word);
             }
         }
+        let span = keyword.span.start..words.last().map_or(keyword.span.end, |word| word.span.end);
         let keyword = self.value(&keyword);
         match (keyword.octets(), words.as_slice()) {
             (b"config" | b"c" | b"option" | b"o" | b"list" | b"l", _) if too_many => {
                 Err(error(line, "more words than there should be: put quotes around a value or name with blanks in it"))
             }
-            (b"config" | b"c", [kind, name @ ..]) => self.section(line, kind, name.first()),
+            (b"config" | b"c", [kind, name @ ..]) => self.section(line, span, kind, name.first()),
             (b"config" | b"c", []) => Err(error(line, "a section without a type: write config TYPE 'name'")),
-            (b"option" | b"o", [name, value]) => self.entry(line, false, name, value),
-            (b"list" | b"l", [name, value]) => self.entry(line, true, name, value),
+            (b"option" | b"o", [name, value]) => self.entry(line, span, false, name, value),
+            (b"list" | b"l", [name, value]) => self.entry(line, span, true, name, value),
             (b"option" | b"o" | b"list" | b"l", _) => {
                 Err(error(line, "an option needs a name and a value: write option NAME 'value' or list NAME 'value'"))
             }
@@ -386,7 +398,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn section(&mut self, line: u32, kind: &Word, name: Option<&Word>) -> Result<(), SyntaxError> {
+    fn section(&mut self, line: u32, span: Range<usize>, kind: &Word, name: Option<&Word>) -> Result<(), SyntaxError> {
         self.place = Place::Lost;
         if self.document.sections.len() >= MAX_SECTIONS {
             return Err(error(line, format!("more than {MAX_SECTIONS} sections: remove some")));
@@ -398,12 +410,19 @@ impl<'a> Parser<'a> {
             Some(word) if word.length == 0 => None,
             Some(word) => Some(self.name(line, word, "the section's name", is_name)?),
         };
-        self.document.sections.push(Section { line, kind, name, entries: Vec::new(), damaged: false });
+        self.document.sections.push(Section { line, kind, name, span, entries: Vec::new(), damaged: false });
         self.place = Place::Section;
         Ok(())
     }
 
-    fn entry(&mut self, line: u32, list: bool, name: &Word, value: &Word) -> Result<(), SyntaxError> {
+    fn entry(
+        &mut self,
+        line: u32,
+        span: Range<usize>,
+        list: bool,
+        name: &Word,
+        value: &Word,
+    ) -> Result<(), SyntaxError> {
         match self.place {
             Place::Start => return Err(error(line, "an option outside a section: write config TYPE 'name' above it")),
             Place::Lost => return Ok(()),
@@ -416,7 +435,7 @@ impl<'a> Parser<'a> {
         let name = self.name(line, name, "the option's name", is_name)?;
         let value = self.value(value);
         if let Some(section) = self.document.sections.last_mut() {
-            section.entries.push(Entry { line, name, list, value });
+            section.entries.push(Entry { line, span, name, list, value });
         }
         Ok(())
     }

@@ -1,10 +1,10 @@
 //! `config eap`.
 
 use super::super::error::quoted;
+use super::super::server::{self, MAX_NAME};
 use super::super::{CrlRequired, Eap, EapMethod, TlsVersion};
 use super::Scope;
 use crate::config::error::suggest;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Our name and the realm when none are given: in the domain for networks at home (RFC 8375), which nobody else owns.
@@ -12,10 +12,6 @@ const NAME: &str = "latchkey.home.arpa";
 /// A network access identifier has 253 octets at most (RFC 7542, 2.3), and the realm is not all of it: there is the name
 /// of a device (32), four characters that make it unique, a dot and an @.
 const MAX_REALM: usize = 200;
-/// A domain name in text (RFC 1035, 2.3.4).
-const MAX_NAME: usize = 253;
-/// PATH_MAX is 4096; so long a path is a mistake.
-const MAX_PATH: usize = 1024;
 
 /// What holds without the section.
 pub(super) fn default() -> Eap {
@@ -32,21 +28,10 @@ pub(super) fn default() -> Eap {
 impl Scope<'_, '_> {
     pub(super) fn eap(&mut self) -> Eap {
         let default = default();
-        let certificate = self.entry("certificate").map(|_| self.path("certificate", PathBuf::new(), MAX_PATH));
-        let private_key = self.entry("private_key").map(|_| self.path("private_key", PathBuf::new(), MAX_PATH));
-        match (&certificate, &private_key) {
-            (Some(_), None) => {
-                self.missing("private_key", "add option private_key with the file of the certificate's key");
-            }
-            (None, Some(_)) => {
-                self.missing("certificate", "add option certificate with the file of the key's certificate")
-            }
-            _ => {}
-        }
         Eap {
             realm: self.domain("realm", MAX_REALM).unwrap_or(default.realm),
             server_name: self.domain("server_name", MAX_NAME).unwrap_or(default.server_name),
-            certificate: certificate.zip(private_key),
+            certificate: self.tls().certificate,
             tls_min: self.word("tls_min", TlsVersion::WORDS, default.tls_min),
             crl_required: self.word("crl_required", CrlRequired::WORDS, default.crl_required),
             methods: self.methods().unwrap_or(default.methods),
@@ -57,13 +42,7 @@ impl Scope<'_, '_> {
     fn domain(&mut self, name: &'static str, longest: usize) -> Option<Arc<str>> {
         let entry = self.entry(name)?;
         let text = self.text(entry)?;
-        let label = |label: &str| {
-            (1..=63).contains(&label.len())
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        };
-        if text.len() > longest || !text.split('.').all(label) {
+        if !server::is_domain(text, longest) {
             let message = format!(
                 "{} is no domain name of at most {longest} letters, digits, hyphens and dots: write for example '{NAME}'",
                 quoted(text)

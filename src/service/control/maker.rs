@@ -46,6 +46,8 @@ pub fn add(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError>
         profile: edit::check_profile(core, params.text("profile").filter(|text| !text.is_empty()))?,
         admit: admit(params)?.unwrap_or(Admit::Listed),
         crls: crls(params)?,
+        lists: Vec::new(),
+        bundle_issued: None,
     };
     check_signers(core, &maker)?;
     Ok(put(maker))

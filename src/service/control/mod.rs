@@ -11,18 +11,23 @@ mod pair;
 mod params;
 mod pending;
 mod place;
+pub mod realm;
 mod status;
 mod supplicant;
 mod view;
+
+pub use view::hex;
 
 pub use import::Import;
 pub use params::Kind;
 
 use super::{Core, Now};
+use crate::config::{Repoint, Server, Target};
 use crate::mac::MacAddr;
 use crate::registry::device::Change;
 use params::Params;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 /// A refusal, as the client gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +88,24 @@ pub enum Done {
     },
     /// An import, to be worked off in steps so that nobody else waits for it.
     Import(Box<Import>),
+    /// Servers of a realm to be tried out; [`realm::tested`] makes the result.
+    RealmTest {
+        /// The name of its section.
+        realm: Arc<str>,
+        /// Where its devices are authenticated.
+        target: Target,
+        /// The servers.
+        servers: Vec<Server>,
+    },
+    /// A realm to be moved in the configuration file; [`realm::moved`] makes the result.
+    Repoint {
+        /// Which, and where to.
+        repoint: Box<Repoint>,
+        /// Say what would change, and change nothing.
+        dry_run: bool,
+    },
+    /// The configuration file to be read again; the result is empty once it is in force.
+    Reload,
     /// The result, and after it every event that fits.
     Follow {
         /// The events so far.
@@ -215,6 +238,25 @@ pub static METHODS: &[Method] = &[
         maker::set,
     ),
     write("maker_remove", &[("name", Kind::Text)], maker::remove),
+    read("realm_list", &[], realm::list),
+    read("realm_show", &[("name", Kind::Text)], realm::show),
+    read("realm_test", &[("name", Kind::Text)], realm::test),
+    // Changes the configuration file, not the registry.
+    read(
+        "realm_repoint",
+        &[
+            ("name", Kind::Text),
+            ("to", Kind::Texts),
+            ("secret", Kind::Text),
+            ("ca", Kind::Text),
+            ("certificate", Kind::Text),
+            ("private_key", Kind::Text),
+            ("server_name", Kind::Text),
+            ("dry_run", Kind::Flag),
+        ],
+        realm::repoint,
+    ),
+    read("config_reload", &[], realm::reload),
     // These take the lock, too: the window is not closed or opened while a device is being registered in it.
     write(
         "pair_open",
@@ -336,8 +378,9 @@ pub fn fuzz(data: &[u8]) {
     use crate::config::Config;
     use crate::registry::Registry;
     use crate::time::UnixTime;
-    let config = "config profile 'iot'\n\toption vlan '20'\nconfig ssid\n\toption ssid 'Home'\n\toption unknown 'pairing'\n\
-                  \toption onboarding_key 'come in and find out'\n";
+    let text = "config profile 'iot'\n\toption vlan '20'\nconfig ssid\n\toption ssid 'Home'\n\toption unknown 'pairing'\n\
+                  \toption onboarding_key 'come in and find out'\nconfig realm 'acme'\n\tlist realm 'acme.example'\n\
+                  \tlist server 'radsec://aaa.acme.example'\n\toption profile 'iot'\n";
     let now = Now { wall: UnixTime(1_800_000_000), mono: std::time::Instant::now() };
     let mut counter = 0u8;
     let random = Box::new(move |buffer: &mut [u8]| {
@@ -346,7 +389,7 @@ pub fn fuzz(data: &[u8]) {
             *octet = counter;
         }
     });
-    let Ok(config) = Config::parse(config) else { return };
+    let Ok(config) = Config::parse(text) else { return };
     let mut core =
         Core::new(config.into(), Registry::default(), now, random, std::time::Instant::now, Box::new(|_| ()));
     for line in data.split(|b| *b == b'\n').take(16) {
@@ -357,7 +400,8 @@ pub fn fuzz(data: &[u8]) {
                 then(&core, now);
             }
             Ok(Done::Import(mut import)) => while !import.step(&mut core, now, 64) {},
-            Ok(Done::Value(_) | Done::Follow { .. }) | Err(_) => {}
+            Ok(Done::Repoint { repoint, .. }) => drop(repoint.plan(std::path::Path::new("/"), text.as_bytes())),
+            Ok(Done::Value(_) | Done::Follow { .. } | Done::RealmTest { .. } | Done::Reload) | Err(_) => {}
         }
     }
 }

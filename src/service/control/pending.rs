@@ -4,12 +4,13 @@ use super::edit::{self, Wanted};
 use super::params::Params;
 use super::{ApiError, Done, device, view};
 use crate::decision::maker::registered;
+use crate::decision::peer;
 use crate::mac::MacAddr;
 use crate::pki::Voucher;
 use crate::registry::credential::EapCredentials;
 use crate::registry::device::{Bind, Change};
 use crate::service::pending::{Pending, Proved};
-use crate::service::{Core, Now};
+use crate::service::{Core, Now, proxy};
 use serde_json::{Value, json};
 
 /// `pending_list`: the unknown devices that knocked, the latest first; with `ignored` those that are not listed.
@@ -33,6 +34,7 @@ pub fn approve(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiEr
     let proved = chosen(find(core, mac)?, params.text("certificate"))?.clone();
     let of_maker = match &proved {
         Proved::Certificate { maker, .. } => core.registry.maker(maker).map(|maker| maker.profile.clone()),
+        Proved::Peer { realm, .. } => proxy::realm(&core.config, realm).and_then(|realm| realm.profile.clone()),
         _ => None,
     };
     let text = mac.to_string();
@@ -61,6 +63,16 @@ pub fn approve(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiEr
             approved.bind = Bind::First;
             format!("It proves itself with its certificate ({}), for which the maker {maker} vouches.", info.subject)
         }
+        Proved::Peer { realm, identity } => {
+            let certificate = peer::registered(realm, identity, now.wall);
+            if let Some(other) = core.registry.holder(&certificate.known_by, None) {
+                let message = format!("{realm} calls '{}' by this name already: {identity}", other.name);
+                return Err(ApiError::field("identity_taken", "mac", message));
+            }
+            approved.eap = Some(Box::new(EapCredentials { psk: None, certificates: vec![certificate], serial: 1 }));
+            approved.bind = Bind::First;
+            format!("It is let in when {realm} vouches for it ({identity}).")
+        }
     };
     approved.key = None;
     approved.macs.iter_mut().for_each(|bound| bound.proved = true);
@@ -85,8 +97,8 @@ fn chosen<'a>(pending: &'a Pending, wanted: Option<&str>) -> Result<&'a Proved, 
             None => Ok(&pending.proved),
             Some(_) => {
                 let message = format!(
-                    "two certificates were shown at {}, and one of them may be a stranger's: say which one counts \
-                     (--certificate FINGERPRINT, see latchkey pending list)",
+                    "two certificates or identities were shown at {}, and one of them may be a stranger's: say which one \
+                     counts (--certificate FINGERPRINT-OR-IDENTITY, see latchkey pending list)",
                     pending.mac
                 );
                 Err(ApiError::field("ambiguous", "certificate", message))
@@ -94,16 +106,16 @@ fn chosen<'a>(pending: &'a Pending, wanted: Option<&str>) -> Result<&'a Proved, 
         };
     };
     let found: Vec<&Proved> =
-        shown.filter(|proved| proved.fingerprint().is_some_and(|f| view::hex(f).starts_with(&wanted))).collect();
+        shown.filter(|proved| proved.mark().is_some_and(|mark| digits(&mark).starts_with(&wanted))).collect();
     let short: String = wanted.chars().take(64).collect();
     match found.as_slice() {
         [one] => Ok(one),
         [] => {
-            let message = format!("{} has shown no certificate whose fingerprint begins with {short}", pending.mac);
+            let message = format!("{} has shown no certificate or identity that begins with {short}", pending.mac);
             Err(ApiError::field("not_found", "certificate", message))
         }
         _ => {
-            let message = format!("both certificates begin with {short}: give more of the fingerprint");
+            let message = format!("both begin with {short}: give more of it");
             Err(ApiError::field("ambiguous", "certificate", message))
         }
     }

@@ -177,6 +177,7 @@ pub fn event(event: &Event) -> Value {
         "outcome": event.outcome.as_str(),
         "reason": event.reason.code(),
         "owner": event.reason.owner(),
+        "party": event.party(),
         "fault": event.reason.fault().as_str(),
         "vlan": event.vlan,
         "profile": event.profile.as_deref(),
@@ -255,14 +256,22 @@ pub fn pending(pending: &Pending) -> Value {
             Proved::KeyOf(_) => "other_key",
             Proved::Onboarding => "onboarding_key",
             Proved::Certificate { .. } => "certificate",
+            Proved::Peer { .. } => "identity",
         },
         "key_of": match &pending.proved {
             Proved::KeyOf(owner) => Some(&**owner),
-            Proved::Nothing | Proved::Onboarding | Proved::Certificate { .. } => None,
+            Proved::Nothing | Proved::Onboarding | Proved::Certificate { .. } | Proved::Peer { .. } => None,
         },
+        "identity": shown_identity(&pending.proved),
+        "other_identity": pending.other.as_ref().and_then(shown_identity),
         "certificate": shown_certificate(&pending.proved),
         "other_certificate": pending.other.as_ref().and_then(shown_certificate),
     })
+}
+
+fn shown_identity(proved: &Proved) -> Option<Value> {
+    let Proved::Peer { realm, identity } = proved else { return None };
+    Some(json!({ "realm": &**realm, "identity": &**identity }))
 }
 
 fn shown_certificate(proved: &Proved) -> Option<Value> {

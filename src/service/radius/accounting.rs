@@ -8,7 +8,7 @@ use super::{
     Exchange, Incoming, Next, Origin, admit, check_message_authenticator, nas_name, note_drop, repeated, request_key,
 };
 use crate::decision::event::{Event, Method, Outcome};
-use crate::decision::reason::Reason;
+use crate::decision::reason::{PeerReason, Reason};
 use crate::decision::{Evidence, Grant, Proof, Request};
 use crate::mac::MacAddr;
 use crate::registry::device::{BoundMac, Change, Device, DeviceId};
@@ -66,7 +66,12 @@ fn receive_from(core: &mut Core, from: Origin, datagram: &[u8], now: Now, out: &
     if let Some(next) = repeated(core, &incoming, now, out) {
         return next;
     }
-    if note(core, &incoming, now).is_some() {
+    let upstream = upstream(core, &incoming);
+    let noted = note(core, &incoming, now);
+    if let Some((realm, mac)) = upstream {
+        super::proxied::account(core, &incoming, &realm, Some(mac), now);
+    }
+    if noted.is_some() {
         return Next::Commit(Exchange {
             from,
             datagram: datagram.into(),
@@ -74,10 +79,27 @@ fn receive_from(core: &mut Core, from: Origin, datagram: &[u8], now: Now, out: &
             started: now.mono,
             accounting: true,
             eap: None,
+            elsewhere: None,
         });
     }
     respond(core, &incoming, out);
     Next::Send
+}
+
+/// The realm that let a session in, and whose: before what is reported of it is noted.
+fn upstream(core: &Core, incoming: &Incoming<'_>) -> Option<(Arc<str>, MacAddr)> {
+    if core.config.realms.is_empty() {
+        return None;
+    }
+    let value = incoming.packet.find(AttributeType::CALLING_STATION_ID)?;
+    let mac = MacAddr::parse_bytes(value).ok()?;
+    let key = session_key(incoming, mac)?;
+    let session = core.sessions.of(mac).find(|(known, _)| **known == key);
+    let realm = match session {
+        Some((_, session)) => session.realm().cloned(),
+        None => answer_for(core, incoming, mac).and_then(|asked| core.grants.get(asked)?.realm().cloned()),
+    };
+    Some((realm?, mac))
 }
 
 /// Binds the key that a started session has proved, with the registry locked.
@@ -199,6 +221,10 @@ fn proof_of_start(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, now: N
     // hostapd goes on with the key it has: one that was rotated since proves nothing any more.
     let present = |id, serial| core.registry.get(id).is_some_and(|device| device.key_serial == serial);
     match (known, &grant.devices[..]) {
+        (None, []) if grant.vouched.is_some() => {
+            let party = grant.realm().cloned().unwrap_or_default();
+            joined(core, incoming, mac, None, Reason::Peer(PeerReason::Proved { party }), now);
+        }
         // It was registered since.
         (_, []) => {}
         (Some(id), sent) => {
@@ -347,6 +373,7 @@ fn open_session(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, now: Now
     let nas = nas_name(core, incoming.index, packet);
     let grant = answer_for(core, incoming, mac).and_then(|asked| core.grants.get(asked));
     // After a restart of the daemon there is no answer to remember: the address must do.
+    let vouched = grant.and_then(|grant| grant.vouched.clone());
     let (device, vlan, profile, proved) = match grant {
         Some(grant) => {
             let device = if let [(one, _)] = grant.devices[..] { Some(one) } else { None };
@@ -364,10 +391,12 @@ fn open_session(core: &mut Core, incoming: &Incoming<'_>, mac: MacAddr, now: Now
         bssid: called.as_ref().map(|called| called.bssid),
         ssid: configured_ssid(&core.config, ssid),
         nas,
+        multi_id: packet.find(AttributeType::ACCT_MULTI_SESSION_ID).unwrap_or_default().into(),
         nas_identifier: packet.find(AttributeType::NAS_IDENTIFIER).unwrap_or_default().into(),
         from: incoming.from.address.ip().to_canonical(),
         vlan,
         profile,
+        vouched,
         proved,
         since: crate::time::UnixTime(now.wall.0.saturating_sub(seconds)),
         updated: now.wall,

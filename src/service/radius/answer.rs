@@ -79,6 +79,34 @@ pub fn accept(
     Ok(())
 }
 
+/// Writes an Access-Accept with Wi-Fi keys that are not of the registry, as they go into Tunnel-Passwords.
+///
+/// # Errors
+/// When it does not fit, which only an extravagant number of Proxy-States can bring about.
+pub fn accept_with(
+    secret: &RadiusSecret,
+    request: &Packet<'_>,
+    grant: &Grant,
+    keys: impl Iterator<Item = Zeroizing<String>>,
+    mut salts: SaltSequence,
+    out: &mut Vec<u8>,
+) -> Result<(), BuildError> {
+    let mut builder = Builder::reply(Code::ACCESS_ACCEPT, request, secret, out);
+    if let Some(vlan) = grant.vlan {
+        builder.push_vlan(vlan)?;
+    }
+    if let Some(seconds) = grant.session_timeout {
+        builder.push_u32(AttributeType::SESSION_TIMEOUT, seconds)?;
+        builder.push_u32(AttributeType::TERMINATION_ACTION, RADIUS_REQUEST)?;
+    }
+    builder.copy_proxy_states(request)?;
+    for key in keys {
+        builder.push_tunnel_password(0, key.as_bytes(), &mut salts)?;
+    }
+    builder.finish();
+    Ok(())
+}
+
 /// What EAP puts into an Access-Accept.
 pub struct Eap<'a> {
     /// EAP-Success.

@@ -2,6 +2,7 @@
 
 use super::answer;
 use super::ask::{Ask, Credential};
+use super::proxied::Elsewhere;
 use super::{
     Exchange, Incoming, Next, Origin, admit, check_message_authenticator, is_known, nas_name, note_drop,
     note_senseless, repeated, request_key,
@@ -12,6 +13,7 @@ use crate::decision::{Evidence, Grant, KeyRef, Keys, Proof, Refusal};
 use crate::registry::device::Change;
 use crate::service::grants::Onboarding;
 use crate::service::keyring::Searched;
+use crate::service::proxy::waiting::Kind;
 use crate::service::{Core, Now, grants};
 use crate::time::UnixTime;
 use crate::wire::radius::Code;
@@ -53,6 +55,9 @@ fn receive_from(core: &mut Core, from: Origin, datagram: &[u8], now: Now, out: &
 /// Goes on with a request after its key search.
 pub fn resume(core: &mut Core, exchange: &Exchange, proof: Proof, now: Now, out: &mut Vec<u8>) -> Next {
     let now = core.time.effective(now);
+    if let Some(Elsewhere::Failed(realm, failure)) = exchange.elsewhere.as_deref() {
+        return super::proxied::resume(core, exchange, (realm, failure), proof, now, out);
+    }
     let Some(incoming) = admit(core, exchange.from, &exchange.datagram, exchange.started) else { return Next::Nothing };
     work(core, &incoming, &exchange.datagram, Some(proof), now, out)
 }
@@ -75,6 +80,10 @@ pub fn settle(core: &mut Core, exchange: Exchange, now: Now, out: &mut Vec<u8>) 
     let now = core.time.effective(now);
     if exchange.accounting {
         return super::accounting::settle(core, exchange, now, out);
+    }
+    let mut exchange = exchange;
+    if let Some(elsewhere) = exchange.elsewhere.take() {
+        return super::proxied::settle(core, exchange, *elsewhere, now, out);
     }
     if let Some(id) = exchange.eap {
         return super::eap::settle(core, exchange, id, now, out);
@@ -132,8 +141,9 @@ fn work(
         started: incoming.started,
         accounting: false,
         eap: None,
+        elsewhere: None,
     };
-    let ask = match Ask::read(&incoming.packet, &core.config) {
+    let mut ask = match Ask::read(&incoming.packet, &core.config) {
         Ok(ask) => ask,
         Err(why) => {
             note_senseless(core, incoming.index, why);
@@ -200,6 +210,16 @@ fn work(
             }
         }
     }
+    if matches!(&decided, Err(Refusal { device: None, reason: Reason::UnknownDevice })) {
+        let kind = match evidence {
+            Evidence::Address { attempt } => Kind::Address { attempt },
+            Evidence::Handshake(_) | Evidence::Eap(_) => Kind::Handshake,
+        };
+        match super::proxied::ask_elsewhere(core, incoming, ask, kind, datagram, now, out) {
+            Ok(next) => return next,
+            Err(back) => ask = back,
+        }
+    }
     conclude(core, incoming, &ask, decided, now, out);
     Next::Send
 }
@@ -253,8 +273,14 @@ fn attempt(core: &Core, ask: &Ask, now: Now) -> u32 {
     }
 }
 
+/// What a decision wants to have stored before it is told.
+pub(super) fn change_of(grant: &Grant) -> Option<Change> {
+    let bind = grant.bind.map(|(id, bound)| Change::Bind(id, bound));
+    bind.or_else(|| grant.register.as_ref().map(|device| Change::Put(vec![(**device).clone()])))
+}
+
 /// Writes the answer, and everything that is to be remembered of it.
-fn conclude(
+pub(super) fn conclude(
     core: &mut Core,
     incoming: &Incoming<'_>,
     ask: &Ask,
@@ -306,7 +332,7 @@ pub(super) fn remember_and_tell(
         mac: ask.mac,
         ssid: ask.ssid.clone(),
         nas,
-        method: ask.method,
+        method: ask.method.clone(),
         outcome,
         reason,
         vlan,
@@ -354,13 +380,15 @@ fn remember(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, grant: &Grant, 
         core.registry.count(id, true, ask.mac, now.wall);
     }
     let attempt = match grant.keys {
-        Keys::One(KeyRef::Device(_)) | Keys::None => 0,
+        Keys::One(KeyRef::Device(_)) => 0,
+        Keys::None if proved => 0,
         _ => attempt(core, ask, now),
     };
     let remembered = grants::Grant {
         devices,
         credential,
         voucher: grant.voucher.clone(),
+        vouched: None,
         vlan: grant.vlan,
         profile: grant.profile.clone(),
         client: incoming.client.name.clone(),
@@ -395,6 +423,8 @@ pub fn conclude_unproved(core: &mut Core, now: Now) {
         let known = core.registry.by_mac(mac).map(|device| (device.id, device.name.clone()));
         let reason = match (&known, grant.devices.len()) {
             (Some(_), _) => Reason::NotProved,
+            // The key that somebody else sent.
+            (None, 0) if grant.vouched.is_some() => Reason::NotProved,
             // The onboarding key.
             (None, 0) => Reason::UnknownDevice,
             (None, keys) => Reason::NoneProved { keys: u16::try_from(keys).unwrap_or(u16::MAX) },

@@ -1,7 +1,7 @@
 //! EAP in Access-Requests (RFC 3579): from one packet to the next, and to the decision.
 
 use super::ask::Ask;
-use super::auth::{Verdict, refuse, reject, remember_and_tell, within_limit};
+use super::auth::{Verdict, change_of, refuse, reject, remember_and_tell, within_limit};
 use super::{Exchange, Incoming, Next, admit, answer, is_known, nas_name, request_key};
 use crate::decision::event::{Event, Method, Outcome};
 use crate::decision::reason::Reason;
@@ -36,6 +36,10 @@ pub(super) fn work(
 ) -> Next {
     let packet = &incoming.packet;
     let response = packet.eap_message().unwrap_or_default();
+    let ask = match super::proxied::divert(core, incoming, ask, &response, datagram, now, out) {
+        Ok(next) => return next,
+        Err(ours) => ours,
+    };
     let station = Station { client: incoming.client.name.clone(), mac: ask.mac, bssid: ask.bssid };
     let state = packet.find(AttributeType::STATE);
     let known = state.and_then(|state| StateId::try_from(state).ok());
@@ -67,9 +71,7 @@ pub(super) fn work(
             if let Some(reason) = obstacle(core, incoming, &ask, now) {
                 return refuse(core, incoming, &ask, reason, now, out);
             }
-            if let Some(before) = core.eap.begin_anew(&station, now.mono) {
-                abandoned(core, before, now);
-            }
+            begin_anew(core, &station, now);
             core.eap.stats.begun += 1;
             let (conversation, step) = with_context(core, packet, now.wall, |context| {
                 Conversation::begin(&response, Hint::default(), context)
@@ -84,8 +86,24 @@ pub(super) fn work(
     proceed(core, incoming, ask, (id, open), step, Some(datagram), now, out)
 }
 
-/// What keeps a conversation from beginning.
+/// What is left of a station's conversation is over: it begins anew.
+pub(super) fn begin_anew(core: &mut Core, station: &Station, now: Now) {
+    if let Some(before) = core.eap.begin_anew(station, now.mono) {
+        abandoned(core, before, now);
+    }
+}
+
+/// What keeps a conversation of ours from beginning.
 fn obstacle(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, now: Now) -> Option<Reason> {
+    if let Some(reason) = limited(core, incoming, ask, now) {
+        return Some(reason);
+    }
+    let what = core.eap.impossible(&core.config, &core.pki)?;
+    Some(Reason::EapOff { what: what.into() })
+}
+
+/// What keeps any conversation from beginning.
+pub(super) fn limited(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, now: Now) -> Option<Reason> {
     if core.config.ssid(&ask.ssid).is_none() {
         return Some(Reason::SsidMissing);
     }
@@ -94,11 +112,10 @@ fn obstacle(core: &mut Core, incoming: &Incoming<'_>, ask: &Ask, now: Now) -> Op
     if !freely && !within_limit(core, incoming, now) {
         return Some(Reason::RateLimited);
     }
-    let what = core.eap.impossible(&core.config, &core.pki)?;
-    Some(Reason::EapOff { what: what.into() })
+    None
 }
 
-fn is_identity(response: &[u8]) -> bool {
+pub(super) fn is_identity(response: &[u8]) -> bool {
     response.is_empty() || EapPacket::parse(response).is_ok_and(|packet| packet.kind() == Some(Type::IDENTITY))
 }
 
@@ -110,6 +127,7 @@ fn exchange(incoming: &Incoming<'_>, datagram: &[u8], id: StateId) -> Exchange {
         started: incoming.started,
         accounting: false,
         eap: Some(id),
+        elsewhere: None,
     }
 }
 
@@ -221,7 +239,7 @@ fn decide(core: &Core, ask: &Ask, proved: &Proved, now: Now) -> Result<Grant, Re
         }
     };
     let evidence = Evidence::Eap(device.map_or(Identified::Newcomer, Identified::Device));
-    core.decide(&Request { mac: ask.mac, ssid: &ask.ssid, ap: Some(ask.bssid), evidence, certificate }, now)
+    core.decide(&Request { certificate, ..ask.request(evidence) }, now)
 }
 
 /// Tells the method what was decided, which it says to the device if it can.
@@ -372,19 +390,15 @@ pub(super) fn settle(core: &mut Core, exchange: Exchange, id: StateId, now: Now,
         return Verdict::Send;
     }
     let decided = decide(core, &ask, &proved, now);
-    let change = match &decided {
-        Ok(Grant { bind: Some((id, bound)), .. }) => Change::Bind(*id, *bound),
-        Ok(Grant { register: Some(device), .. }) => {
-            // It is about to be let in as what it is.
-            core.pairing.admit(Some(ask.mac));
-            Change::Put(vec![(**device).clone()])
-        }
-        _ => {
-            let step = tell_method(core, &incoming.packet, &mut open, proved, decided, now);
-            proceed(core, &incoming, ask, (id, open), step, None, now, out);
-            return Verdict::Send;
-        }
+    let Some(change) = decided.as_ref().ok().and_then(change_of) else {
+        let step = tell_method(core, &incoming.packet, &mut open, proved, decided, now);
+        proceed(core, &incoming, ask, (id, open), step, None, now, out);
+        return Verdict::Send;
     };
+    if matches!(change, Change::Put(_)) {
+        // It is about to be let in as what it is.
+        core.pairing.admit(Some(ask.mac));
+    }
     keep(core, id, open, now);
     let finish = move |core: &mut Core, stored: bool, now: Now, out: &mut Vec<u8>| {
         let now = core.time.effective(now);

@@ -5,6 +5,7 @@
 //!    │
 //!    ├── the answer ────────── Send
 //!    ├── a long key search ─── Search ── resume ─┐
+//!    ├── others to be asked ── nothing yet: see `proxied`
 //!    └── a key to be bound ─── Commit ── decide again under the registry's lock, store, answer
 //! ```
 
@@ -12,18 +13,22 @@ mod accounting;
 mod answer;
 mod ask;
 mod auth;
+mod connections;
 pub mod duplicate;
 mod eap;
 mod fuzzing;
 mod limit;
 mod origin;
+mod proxied;
 
 pub use accounting::receive as receive_accounting;
 pub use auth::{Verdict, conclude_unproved, receive as receive_auth, resume, settle};
+pub use connections::Connections;
 pub use eap::conclude_abandoned;
 #[doc(hidden)]
 pub use fuzzing::fuzz;
 pub use origin::{Origin, Via};
+pub use proxied::{Errand, Returned, errand, receive_answer};
 
 use super::eap::StateId;
 use super::keyring::SsidKeys;
@@ -43,7 +48,7 @@ use std::time::Instant;
 /// What is to be done after a datagram.
 #[derive(Debug)]
 pub enum Next {
-    /// Nothing: it was dropped, and counted.
+    /// Nothing: it was dropped, and counted; or somebody else is asked, and the answer comes by [`receive_answer`] or [`errand`].
     Nothing,
     /// The answer is in the buffer: send it where the datagram came from.
     Send,
@@ -64,6 +69,8 @@ pub struct Exchange {
     accounting: bool,
     /// The EAP conversation it goes on with.
     eap: Option<StateId>,
+    /// What came of asking somebody else.
+    elsewhere: Option<Box<proxied::Elsewhere>>,
 }
 
 impl Exchange {
@@ -120,6 +127,8 @@ pub struct Server {
     duplicates: DuplicateCache,
     attempts: Attempts,
     salt: u16,
+    /// Who is at the other end of TLS connections.
+    pub connections: Connections,
 }
 
 /// What is kept of a client, in the order of the configuration.
@@ -207,16 +216,28 @@ fn admit<'a>(core: &mut Core, from: Origin, datagram: &'a [u8], started: Instant
     }
 }
 
+/// By the address over UDP, by the connection over TLS.
 fn find_client(core: &Core, from: Origin) -> Option<(usize, Arc<Client>)> {
-    let found = core.config.client_for(from.address.ip())?;
-    let index = core.config.clients.iter().position(|client| std::ptr::eq(client, found))?;
+    let clients = &core.config.clients;
+    let index = match from.via {
+        Via::Udp(_) => {
+            let found = core.config.client_for(from.address.ip())?;
+            clients.iter().position(|client| std::ptr::eq(client, found))
+        }
+        Via::Tls(id) => {
+            let name = core.radius.connections.client(id)?;
+            clients.iter().position(|client| client.radsec.is_some() && client.name == *name)
+        }
+    }?;
     Some((index, core.radius.clients.get(index)?.settings.clone()))
 }
 
 /// Checks the Message-Authenticator against the client's rule.
 fn check_message_authenticator(core: &mut Core, incoming: &Incoming<'_>) -> bool {
     let packet = &incoming.packet;
-    let required = incoming.client.message_authenticator == config::MessageAuthenticator::Required
+    // Within TLS nobody can change an answer on its way.
+    let over_udp = incoming.client.radsec.is_none();
+    let required = (over_udp && incoming.client.message_authenticator == config::MessageAuthenticator::Required)
         || packet.code() == Code::STATUS_SERVER
         || packet.find(AttributeType::EAP_MESSAGE).is_some();
     match verify_message_authenticator(packet, &incoming.client.secret, None) {

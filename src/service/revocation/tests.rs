@@ -188,6 +188,7 @@ fn an_address_in_its_handshake_goes() {
     let grant = grants::Grant {
         credential: grants::Credential::WifiKey,
         voucher: None,
+        vouched: None,
         devices: vec![(DeviceId(1), 1), (DeviceId(2), 1)],
         vlan: Some(20),
         profile: "iot".into(),
@@ -263,6 +264,7 @@ fn what_a_certificate_rests_upon_takes_its_stations_along() {
         let grant = grants::Grant {
             credential: grants::Credential::Eap,
             voucher: Some(voucher),
+            vouched: None,
             devices: vec![(DeviceId(id), 0)],
             vlan: Some(20),
             profile: "iot".into(),

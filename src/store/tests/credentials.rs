@@ -38,6 +38,7 @@ pub fn with_everything(id: u32, name: &str) -> Device {
                 certificate(KnownBy::Fingerprint(hash)),
                 certificate(KnownBy::Serial { maker: "acme".into(), issuer: hash, serial: [0x7f, 0, 0xff, d].into() }),
                 certificate(KnownBy::SubjectSerial { maker: maker(), serial: format!("SN {id}").into() }),
+                certificate(KnownBy::Peer { realm: maker(), identity: format!("{name}@acme.example").into() }),
                 certificate(KnownBy::AltName { maker: maker(), name: format!("{name}.acme.example").into() }),
                 bare,
             ],
@@ -55,6 +56,8 @@ pub fn maker(name: &str) -> Maker {
         profile: "iot".into(),
         admit: Admit::Pending,
         crls: vec!["/etc/latchkey/acme \u{e4}.crl".into(), "/tmp/2.pem".into()],
+        lists: vec![vec![0x33; 5000].into(), [0x34][..].into()],
+        bundle_issued: Some(UnixTime(1_790_000_000)),
     }
 }
 
@@ -88,6 +91,7 @@ fn every_field() {
     devices.remove(1);
     let less =
         Maker { crls: Vec::new(), authorities: vec![[0x32][..].into()], profile: "guest".into(), ..maker("acme") };
+    let less = Maker { lists: vec![[0x35][..].into()], bundle_issued: None, ..less };
     let changes = [
         Change::Put(devices.clone()),
         Change::Remove(DeviceId(2)),
@@ -100,7 +104,9 @@ fn every_field() {
     let (store, loaded, _) = open(dir.path());
     assert_eq!((loaded.devices, loaded.makers), (devices, vec![less]));
     // Nothing is left of what went.
-    for (table, rows) in [("certificate", 4), ("device_place", 3 + 4), ("authority", 1), ("revocation_list", 0)] {
+    for (table, rows) in
+        [("certificate", 5), ("device_place", 3 + 4), ("authority", 1), ("revocation_list", 0), ("held_list", 1)]
+    {
         let count = format!("SELECT count(*) FROM {table}");
         assert_eq!(store.conn.query_row(&count, [], |row| row.get::<_, i64>(0)).unwrap(), rows, "{table}");
     }
@@ -143,7 +149,10 @@ fn a_salvaged_registry_has_all_of_it() {
     let dir = tempfile::tempdir().unwrap();
     fill(dir.path(), 300);
     let (mut store, ..) = open(dir.path());
-    store.commit(&[Change::Put(vec![with_everything(301, "cam")]), Change::PutMaker(Box::new(maker("acme")))]).unwrap();
+    let kept = Change::PutLastGood(Box::new(last_good::kept(1, "Home", 5)));
+    store
+        .commit(&[Change::Put(vec![with_everything(301, "cam")]), Change::PutMaker(Box::new(maker("acme"))), kept])
+        .unwrap();
     store.close().unwrap();
     std::fs::remove_file(dir.path().join("registry.db.good")).unwrap();
     let db = dir.path().join("registry.db");
@@ -160,7 +169,7 @@ fn a_salvaged_registry_has_all_of_it() {
         (loaded.devices.len(), loaded.devices.last(), loaded.pmks.len()),
         (301, Some(&with_everything(301, "cam")), 0)
     );
-    assert_eq!(loaded.makers, vec![maker("acme")]);
+    assert_eq!((loaded.makers, loaded.last_good), (vec![maker("acme")], vec![last_good::kept(1, "Home", 5)]));
 }
 
 #[test]
@@ -178,6 +187,7 @@ fn content_that_cannot_be() {
         "PRAGMA foreign_keys = OFF; UPDATE certificate SET device_id = 9",
         "PRAGMA foreign_keys = OFF; UPDATE device_place SET device_id = 9",
         "PRAGMA foreign_keys = OFF; DELETE FROM maker",
+        "PRAGMA foreign_keys = OFF; UPDATE held_list SET maker = 'b'",
     ] {
         let dir = tempfile::tempdir().unwrap();
         let (mut store, ..) = open(dir.path());

@@ -3,6 +3,7 @@
 mod credentials;
 mod damage;
 mod durable;
+mod last_good;
 mod model;
 mod place;
 mod roundtrip;

@@ -3,6 +3,7 @@
 use super::*;
 use crate::registry::credential::{Certificate, EapCredentials, EapPsk, KnownBy, Place};
 use crate::registry::device::Seen;
+use crate::registry::last_good::{LastGood, WifiKey};
 use crate::registry::maker::{Admit, Maker};
 use crate::secret::EapPskKey;
 use proptest::prelude::*;
@@ -24,6 +25,7 @@ struct Model {
     seen: BTreeMap<u32, Seen>,
     ignored: BTreeSet<[u8; 6]>,
     makers: BTreeMap<Arc<str>, Maker>,
+    last_good: BTreeMap<(MacAddr, Vec<u8>), LastGood>,
     next_id: u32,
 }
 
@@ -64,6 +66,12 @@ impl Model {
                         None => device.macs.push(*bound),
                     }
                 }
+                Change::PutLastGood(kept) => {
+                    next.last_good.insert((kept.mac, kept.ssid.to_vec()), (**kept).clone());
+                }
+                Change::RemoveLastGood { mac, ssid } => {
+                    next.last_good.remove(&(*mac, ssid.to_vec()));
+                }
                 Change::Ignore(mac, true) => {
                     next.ignored.insert(mac.0);
                 }
@@ -90,6 +98,7 @@ impl Model {
             seen: loaded.seen.into_iter().map(|(id, seen)| (id.0, seen)).collect(),
             ignored: loaded.ignored.into_iter().map(|mac| mac.0).collect(),
             makers: loaded.makers.into_iter().map(|maker| (maker.name.clone(), maker)).collect(),
+            last_good: loaded.last_good.into_iter().map(|kept| ((kept.mac, kept.ssid.to_vec()), kept)).collect(),
             next_id: loaded.next_id,
         }
     }
@@ -138,7 +147,7 @@ fn any_eap() -> impl Strategy<Value = Option<Box<EapCredentials>>> {
 }
 
 fn any_certificate() -> impl Strategy<Value = Certificate> {
-    let known_by = (0u8..5, 0u8..2, "[0-9a-z]{0,2}").prop_map(|(kind, n, text)| {
+    let known_by = (0u8..6, 0u8..2, "[0-9a-z]{0,2}").prop_map(|(kind, n, text)| {
         let (maker, text) = (Arc::<str>::from(format!("m{n}")), Arc::<str>::from(text));
         match kind {
             0 => KnownBy::Fingerprint([n; 32]),
@@ -149,6 +158,7 @@ fn any_certificate() -> impl Strategy<Value = Certificate> {
                 serial: text.as_bytes().into(),
             },
             3 => KnownBy::SubjectSerial { maker, serial: text },
+            4 => KnownBy::Peer { realm: maker, identity: text },
             _ => KnownBy::AltName { maker, name: text },
         }
     });
@@ -174,13 +184,33 @@ fn any_maker() -> impl Strategy<Value = Maker> {
     let admit = prop::sample::select(vec![Admit::Listed, Admit::Pending, Admit::All]);
     let octets = prop::collection::vec(prop::collection::vec(0u8..2, 0..4), 0..4);
     let paths = prop::collection::vec(prop::sample::select(vec!["/a", "/b", "/c d"]), 0..3);
-    (prop::sample::select(vec!["acme", "Acme", "globex"]), any::<bool>(), admit, octets, paths).prop_map(
-        |(name, iot, admit, authorities, crls)| Maker {
+    let bundle = (prop::option::of(0i64..3), octets.clone());
+    (prop::sample::select(vec!["acme", "Acme", "globex"]), any::<bool>(), admit, octets, paths, bundle).prop_map(
+        |(name, iot, admit, authorities, crls, (issued, lists))| Maker {
             name: name.into(),
             authorities: authorities.into_iter().map(Vec::into_boxed_slice).collect(),
             profile: if iot { "iot" } else { "guest" }.into(),
             admit,
             crls: crls.into_iter().map(Into::into).collect(),
+            lists: lists.into_iter().map(Vec::into_boxed_slice).collect(),
+            bundle_issued: issued.map(UnixTime),
+        },
+    )
+}
+
+fn any_last_good() -> impl Strategy<Value = LastGood> {
+    let key = prop::sample::select(vec!["key number 1", "key number 2", "~~~~~~~~"]).prop_map(str::to_owned);
+    let key = prop_oneof![key, (0u8..3).prop_map(|n| format!("{n:02x}").repeat(32))];
+    let keys = prop::collection::vec(key, 1..4);
+    (0u32..3, 0u8..3, keys, prop::option::of(0u16..3), 0i64..5, any::<bool>()).prop_map(
+        |(n, name, keys, vlan, at, iot)| LastGood {
+            mac: mac(n),
+            ssid: ssid(["Home", "Guest", ""][usize::from(name)]),
+            realm: if iot { "acme" } else { "online" }.into(),
+            keys: keys.iter().map(|key| WifiKey::from_tunnel_password(key.as_bytes()).unwrap()).collect(),
+            vlan,
+            profile: if iot { "iot" } else { "guest" }.into(),
+            at: UnixTime(at),
         },
     )
 }
@@ -199,6 +229,9 @@ fn any_change() -> impl Strategy<Value = Change> {
         2 => any_maker().prop_map(|maker| Change::PutMaker(Box::new(maker))),
         1 => prop::sample::select(vec!["acme", "Acme", "globex", "other"])
             .prop_map(|name| Change::RemoveMaker(name.into())),
+        2 => any_last_good().prop_map(|kept| Change::PutLastGood(Box::new(kept))),
+        1 => (0u32..3, prop::sample::select(vec!["Home", "Guest", ""]))
+            .prop_map(|(n, name)| Change::RemoveLastGood { mac: mac(n), ssid: ssid(name) }),
     ]
 }
 

@@ -70,7 +70,7 @@ fn a_directory_that_cannot_be() {
 }
 
 /// A registry as version 1 wrote it, by literal SQL: what is delivered must stay readable for ever.
-const WRITTEN_BY_VERSION_1: &str = "
+pub const WRITTEN_BY_VERSION_1: &str = "
 CREATE TABLE device (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, profile TEXT NOT NULL,
     bind TEXT NOT NULL CHECK (bind IN ('first', 'mac', 'any')), max_devices INTEGER NOT NULL, expires INTEGER,
     blocked INTEGER NOT NULL, created INTEGER NOT NULL) STRICT;
@@ -103,7 +103,7 @@ PRAGMA application_id = 0x4c63686b;
 PRAGMA user_version = 1;
 ";
 
-fn write_sql(dir: &Path, sql: &str) {
+pub fn write_sql(dir: &Path, sql: &str) {
     rusqlite::Connection::open(dir.join("registry.db")).unwrap().execute_batch(sql).unwrap();
 }
 
@@ -173,7 +173,7 @@ fn steps_are_taken_one_by_one() {
 #[test]
 fn a_newer_or_foreign_registry_is_left_alone() {
     for (sql, expected) in [
-        ("PRAGMA user_version = 77;", "written by a newer latchkey (schema 77, this one knows up to 2)"),
+        ("PRAGMA user_version = 77;", "written by a newer latchkey (schema 77, this one knows up to 3)"),
         ("PRAGMA application_id = 0x0f055112;", "a database of another program (application id 0x0f055112)"),
     ] {
         let dir = tempfile::tempdir().unwrap();
@@ -273,7 +273,7 @@ fn the_connection_is_set_up_as_it_should_be() {
             ("secure_delete", "2"),
             ("cell_size_check", "1"),
             ("application_id", "1281583211"),
-            ("user_version", "2"),
+            ("user_version", "3"),
         ] {
             assert_eq!(pragma(name), expected, "{name}");
         }

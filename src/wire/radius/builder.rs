@@ -5,7 +5,7 @@ use super::dictionary::{AttributeType, Code};
 use super::fragments::{FRAGMENT_HEADER_OCTETS, FRAGMENT_OCTETS, MORE, VENDOR_SPECIFIC};
 use super::hidden::{
     MAX_TUNNEL_PASSWORD_OCTETS, MAX_USER_PASSWORD_OCTETS, MPPE_KEY_OCTETS, MS_MPPE_RECV_KEY, MS_MPPE_SEND_KEY,
-    SaltSequence, VENDOR_MICROSOFT, hide_blocks, tunnel_password_octets, user_password_octets,
+    RevealError, SaltSequence, VENDOR_MICROSOFT, hide_blocks, tunnel_password_octets, user_password_octets,
 };
 use super::packet::{Authenticator, HEADER_OCTETS, MAX_PACKET_OCTETS, MAX_TAG, MAX_VALUE_OCTETS, Packet};
 use crate::secret::RadiusSecret;
@@ -51,6 +51,9 @@ pub enum BuildError {
     /// An attribute with a method of its own.
     #[error("{0} cannot be added as it is: there is a method of its own for it, or it comes by itself")]
     Reserved(AttributeType),
+    /// What has to be hidden anew cannot be read.
+    #[error(transparent)]
+    Hidden(#[from] RevealError),
 }
 
 /// Where the Authenticator field comes from.
@@ -68,7 +71,7 @@ enum Origin {
 #[derive(Debug)]
 #[must_use = "the packet is not valid before finish()"]
 pub struct Builder<'a> {
-    out: &'a mut Vec<u8>,
+    pub(super) out: &'a mut Vec<u8>,
     secret: &'a RadiusSecret,
     origin: Origin,
     /// Where the Message-Authenticator begins, if there is one.
@@ -136,11 +139,30 @@ impl<'a> Builder<'a> {
         Builder::start(Code::ACCOUNTING_REQUEST, identifier, Origin::Computed, secret, out)
     }
 
+    /// An Accounting-Request with Message-Authenticator (RFC 5080, 2.2.2).
+    pub fn accounting_request_with_message_authenticator(
+        identifier: u8,
+        secret: &'a RadiusSecret,
+        out: &'a mut Vec<u8>,
+    ) -> Builder<'a> {
+        let mut builder = Builder::accounting_request(identifier, secret, out);
+        builder.begin_message_authenticator();
+        builder
+    }
+
     /// A Disconnect-Request with Message-Authenticator (RFC 5176).
     pub fn disconnect_request(identifier: u8, secret: &'a RadiusSecret, out: &'a mut Vec<u8>) -> Builder<'a> {
         let mut builder = Builder::start(Code::DISCONNECT_REQUEST, identifier, Origin::Computed, secret, out);
         builder.begin_message_authenticator();
         builder
+    }
+
+    /// The secret and the authenticator by which text is hidden in this packet.
+    pub(super) fn hidden_by(&self, kind: AttributeType) -> Result<(&'a RadiusSecret, Authenticator), BuildError> {
+        match self.origin {
+            Origin::Random(authenticator) | Origin::Response(authenticator) => Ok((self.secret, authenticator)),
+            Origin::Computed => Err(BuildError::NotHideable(kind)),
+        }
     }
 
     fn start(
@@ -317,6 +339,17 @@ impl<'a> Builder<'a> {
         })
     }
 
+    /// Adds an extended attribute of type 241 to 244 that fits into one (RFC 6929, 2.1): up to 252 octets.
+    pub fn push_extended(&mut self, kind: AttributeType, extended_type: u8, value: &[u8]) -> Result<(), BuildError> {
+        if !kind.is_extended() {
+            return Err(BuildError::Reserved(kind));
+        }
+        self.header(kind, 1 + value.len())?;
+        self.out.push(extended_type);
+        self.out.extend_from_slice(value);
+        Ok(())
+    }
+
     /// Adds an Extended-Vendor-Specific attribute (RFC 6929, 2.4) of type 241 to 246; data that one attribute does
     /// not hold goes into fragments in 245 and 246.
     pub fn push_extended_vendor_specific(
@@ -363,7 +396,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Checks the room and writes Type and Length of an attribute whose value has this many octets.
-    fn header(&mut self, kind: AttributeType, octets: usize) -> Result<(), BuildError> {
+    pub(super) fn header(&mut self, kind: AttributeType, octets: usize) -> Result<(), BuildError> {
         let too_long = BuildError::ValueTooLong { kind, octets, most: MAX_VALUE_OCTETS };
         let length = octets.checked_add(2).and_then(|length| u8::try_from(length).ok()).ok_or(too_long)?;
         let total = self.out.len() + usize::from(length);
@@ -375,7 +408,10 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn all_or_none(&mut self, add: impl FnOnce(&mut Self) -> Result<(), BuildError>) -> Result<(), BuildError> {
+    pub(super) fn all_or_none(
+        &mut self,
+        add: impl FnOnce(&mut Self) -> Result<(), BuildError>,
+    ) -> Result<(), BuildError> {
         let before = self.out.len();
         let result = add(self);
         if result.is_err() {
@@ -407,7 +443,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn write(out: &mut [u8], at: usize, octets: &[u8]) {
+pub(super) fn write(out: &mut [u8], at: usize, octets: &[u8]) {
     out.iter_mut().skip(at).zip(octets).for_each(|(to, from)| *to = *from);
 }
 

@@ -77,6 +77,8 @@ numbers! {
     USER_NAME = 1, "User-Name";
     /// Hidden, 16 to 128 octets (RFC 2865, 5.2).
     USER_PASSWORD = 2, "User-Password";
+    /// Identifier and response (RFC 2865, 5.3).
+    CHAP_PASSWORD = 3, "CHAP-Password";
     /// 4 octets (RFC 2865, 5.4).
     NAS_IP_ADDRESS = 4, "NAS-IP-Address";
     /// Integer (RFC 2865, 5.5); hostapd writes the association identifier.
@@ -143,6 +145,8 @@ numbers! {
     EVENT_TIMESTAMP = 55, "Event-Timestamp";
     /// 4 octets: 0x31 tagged or 0x32 untagged, 12 bits zero, VLAN in 12 bits (RFC 4675, 2.1).
     EGRESS_VLANID = 56, "Egress-VLANID";
+    /// The challenge, where it is not the Request Authenticator (RFC 2865, 5.40).
+    CHAP_CHALLENGE = 60, "CHAP-Challenge";
     /// Integer (RFC 2865, 5.41).
     NAS_PORT_TYPE = 61, "NAS-Port-Type";
     /// Tag and 3 octets (RFC 2868, 3.1).

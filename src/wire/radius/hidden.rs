@@ -15,6 +15,8 @@ pub const MAX_TUNNEL_PASSWORD_OCTETS: usize = 239;
 
 /// Vendor-Id of Microsoft (RFC 2548).
 pub const VENDOR_MICROSOFT: u32 = 311;
+/// Vendor-Type of the keys of MS-CHAP, hidden like a User-Password (RFC 2548, 2.4.1).
+pub(super) const MS_CHAP_MPPE_KEYS: u8 = 12;
 /// Vendor-Type of the key that the NAS encrypts with (RFC 2548, 2.4.2).
 pub const MS_MPPE_SEND_KEY: u8 = 16;
 /// Vendor-Type of the key that the NAS decrypts with (RFC 2548, 2.4.3).
@@ -55,10 +57,14 @@ pub enum RevealError {
     #[error("User-Password has {0} octets, expected 16 to 128 in blocks of 16: the NAS is at fault")]
     UserPasswordLength(usize),
     /// Tunnel-Password of an impossible length.
-    #[error("Tunnel-Password has {0} octets, expected 3 and 16 to 240 in blocks of 16: the server is at fault")]
+    #[error(
+        "Tunnel-Password or MPPE key has {0} octets, expected 3 and 16 to 240 in blocks of 16: the server is at fault"
+    )]
     TunnelPasswordLength(usize),
     /// The length inside Tunnel-Password is beyond its end.
-    #[error("Tunnel-Password makes no sense once revealed: the shared secret differs, give both sides the same")]
+    #[error(
+        "Tunnel-Password or MPPE key makes no sense once revealed: the shared secret differs, give both sides the same"
+    )]
     Secret,
 }
 
@@ -160,6 +166,48 @@ fn reveal_blocks(text: &mut [u8], secret: &RadiusSecret, first: &[&[u8]]) {
         block.iter_mut().zip(&mask).for_each(|(octet, mask)| *octet ^= mask);
         mask = next;
     }
+}
+
+/// What text is hidden by on the way from one party to the next.
+#[derive(Debug, Clone, Copy)]
+pub struct Hop<'a> {
+    /// The secret the two share.
+    pub secret: &'a RadiusSecret,
+    /// The authenticator of the request.
+    pub authenticator: &'a Authenticator,
+}
+
+/// Takes a User-Password from one hop to the next, in place and without a look at it.
+pub(super) fn rehide_password(value: &mut [u8], from: Hop<'_>, to: Hop<'_>) -> Result<(), RevealError> {
+    if value.len() > MAX_USER_PASSWORD_OCTETS || value.is_empty() || !value.len().is_multiple_of(BLOCK) {
+        return Err(RevealError::UserPasswordLength(value.len()));
+    }
+    reveal_blocks(value, from.secret, &[from.authenticator]);
+    hide_blocks(value, to.secret, &[to.authenticator]);
+    Ok(())
+}
+
+/// Takes salt and hidden text of a Tunnel-Password or an MPPE key from one hop to the next, in place, with this salt.
+/// When it makes no sense nothing of it is left.
+pub(super) fn rehide_salted(
+    value: &mut [u8],
+    from: Hop<'_>,
+    to: Hop<'_>,
+    new_salt: [u8; 2],
+) -> Result<(), RevealError> {
+    let error = RevealError::TunnelPasswordLength(value.len() + 1);
+    let Some((salt, text)) = value.split_first_chunk_mut::<2>() else { return Err(error) };
+    if text.len() > MAX_TUNNEL_PASSWORD_OCTETS + 1 || text.is_empty() || !text.len().is_multiple_of(BLOCK) {
+        return Err(error);
+    }
+    reveal_blocks(text, from.secret, &[from.authenticator, salt]);
+    if text.first().is_none_or(|length| usize::from(*length) >= text.len()) {
+        text.zeroize();
+        return Err(RevealError::Secret);
+    }
+    *salt = new_salt;
+    hide_blocks(text, to.secret, &[to.authenticator, salt]);
+    Ok(())
 }
 
 /// The salts of one packet: each is given once, its most significant bit set (RFC 2868, 3.5).

@@ -15,6 +15,7 @@ mod authenticator;
 mod builder;
 #[cfg(test)]
 mod builder_tests;
+mod copy;
 mod dictionary;
 mod extended;
 mod fragments;
@@ -22,13 +23,15 @@ mod fuzzing;
 mod hidden;
 mod packet;
 mod station_id;
+mod stream;
 #[cfg(test)]
-mod vectors;
+pub(crate) mod vectors;
 
 pub use authenticator::{
     MessageAuthenticator, verify_message_authenticator, verify_request_authenticator, verify_response_authenticator,
 };
 pub use builder::{BuildError, Builder};
+pub use copy::readdress;
 pub use dictionary::{
     AttributeType, Code, NAS_PORT_TYPE_IEEE_802_11, SERVICE_TYPE_FRAMED, TUNNEL_MEDIUM_TYPE_IEEE_802, TUNNEL_TYPE_VLAN,
     acct_status_type, error_cause,
@@ -40,7 +43,7 @@ pub use extended::{
 #[doc(hidden)]
 pub use fuzzing::fuzz;
 pub use hidden::{
-    MAX_TUNNEL_PASSWORD_OCTETS, MAX_USER_PASSWORD_OCTETS, MPPE_KEY_OCTETS, MS_MPPE_RECV_KEY, MS_MPPE_SEND_KEY,
+    Hop, MAX_TUNNEL_PASSWORD_OCTETS, MAX_USER_PASSWORD_OCTETS, MPPE_KEY_OCTETS, MS_MPPE_RECV_KEY, MS_MPPE_SEND_KEY,
     RevealError, Revealed, SaltSequence, reveal_mppe_key, reveal_tunnel_password, reveal_user_password,
 };
 pub use packet::{
@@ -48,3 +51,6 @@ pub use packet::{
     PacketError,
 };
 pub use station_id::{CalledStationId, MAX_SSID_OCTETS, unescape};
+#[doc(hidden)]
+pub use stream::fuzz_stream;
+pub use stream::{Stream, StreamError};

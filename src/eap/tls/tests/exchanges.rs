@@ -293,6 +293,8 @@ fn makers_come_and_go() {
             profile: "iot".into(),
             admit: Admit::All,
             crls: Vec::new(),
+            lists: Vec::new(),
+            bundle_issued: None,
         };
         registry.apply(&Change::PutMaker(Box::new(maker)));
         rig.server.set_trust(Arc::new(Trust::new(None, &registry, &Crls::default())));

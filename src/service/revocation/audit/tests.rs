@@ -103,6 +103,7 @@ impl Scene {
         let grant = grants::Grant {
             credential: grants::Credential::WifiKey,
             voucher: None,
+            vouched: None,
             devices: devices.iter().map(|(id, serial)| (DeviceId(*id), *serial)).collect(),
             vlan: None,
             profile: profile.into(),

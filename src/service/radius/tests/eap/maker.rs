@@ -31,6 +31,8 @@ impl Factory {
             profile: "media".into(),
             admit,
             crls: Vec::new(),
+            lists: Vec::new(),
+            bundle_issued: None,
         };
         rig.core.apply(&[Change::PutMaker(Box::new(maker))]);
     }

@@ -1,0 +1,253 @@
+//! The ways to the servers of realms: UDP sockets and TLS connections, opened, used and closed as [`crate::proxy::Engine`] says.
+//!
+//! What it wants to be sent is collected while a batch of datagrams is worked on, and leaves with one system call per socket.
+
+mod connect;
+mod links;
+mod resolve;
+pub mod test;
+
+use super::batch::{Courier, DATAGRAM, Incoming};
+use super::radsec::Kept;
+use super::radsec::pipe::Pipe;
+use super::{Daemon, now};
+use crate::proxy::{LinkId, ServerId};
+use crate::radsec::settings::Connecting;
+use crate::radsec::trust::Expected;
+use crate::service::Core;
+use crate::service::radius::{self, Errand, Next};
+use resolve::Names;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::UdpSocket;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+/// How often files and names are looked at.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// A way to a server.
+struct Link {
+    server: ServerId,
+    way: Way,
+    /// Takes what comes.
+    task: JoinHandle<()>,
+}
+
+enum Way {
+    Udp { socket: Rc<UdpSocket>, to: SocketAddr, pending: Vec<Vec<u8>> },
+    Tls { pipe: Rc<Pipe>, party: Party },
+}
+
+/// What TLS settings are kept for: a `config realm`, and for whom the server's certificate has to be.
+type Party = (Arc<str>, Expected);
+
+/// The ways that are open.
+#[derive(Default)]
+pub struct Upstream {
+    links: RefCell<HashMap<LinkId, Link>>,
+    /// Links with something to be sent.
+    dirty: RefCell<Vec<LinkId>>,
+    courier: RefCell<Option<Courier>>,
+    /// One for all UDP sockets: what came is done with before anything else is.
+    incoming: RefCell<Option<Incoming<DATAGRAM>>>,
+    /// When the engine is to be told that time has passed.
+    armed: Cell<Option<Instant>>,
+    /// That is earlier now.
+    wake: Notify,
+    names: Rc<Names>,
+    /// Which address of a server's name is used.
+    turns: RefCell<HashMap<ServerId, usize>>,
+    settings: RefCell<HashMap<Party, Kept<Connecting>>>,
+}
+
+impl Upstream {
+    /// Does what the engine wants done, and sends what waits. To be called after anything that the engine was told.
+    pub fn pump(&self, daemon: &Rc<Daemon>) {
+        let now = now();
+        let mut out = daemon.answer.take();
+        let mut answered = false;
+        loop {
+            let errand = radius::errand(&mut daemon.core.borrow_mut(), now, &mut out);
+            match errand {
+                None => break,
+                Some(Errand::Send(link, packet)) => self.queue(daemon, link, packet),
+                Some(Errand::Open(server)) => links::open(daemon, server),
+                Some(Errand::Close(link)) => self.close(link),
+                Some(Errand::Answer(_, Next::Nothing)) => {}
+                Some(Errand::Answer(to, Next::Send)) => {
+                    daemon.answer(to, &mut out);
+                    answered = true;
+                }
+                Some(Errand::Answer(_, next)) => daemon.exchanges.go_on(daemon, next),
+                // The tests of servers have connections of their own.
+                Some(Errand::Probed(..)) => {}
+            }
+        }
+        daemon.answer.set(out);
+        self.flush(&mut daemon.core.borrow_mut());
+        if answered {
+            daemon.flush_answers();
+        }
+        let next = daemon.core.borrow().proxy.engine.next_timeout();
+        if next.is_some_and(|next| self.armed.get().is_none_or(|armed| next < armed)) {
+            self.wake.notify_one();
+        }
+    }
+
+    fn queue(&self, daemon: &Daemon, id: LinkId, packet: Vec<u8>) {
+        let mut links = self.links.borrow_mut();
+        let dirty = || {
+            let mut dirty = self.dirty.borrow_mut();
+            if !dirty.contains(&id) {
+                dirty.push(id);
+            }
+        };
+        match links.get_mut(&id).map(|link| &mut link.way) {
+            Some(Way::Udp { pending, .. }) => {
+                dirty();
+                pending.push(packet);
+            }
+            way => {
+                if let Some(Way::Tls { pipe, .. }) = way {
+                    dirty();
+                    pipe.send(&packet);
+                }
+                daemon.core.borrow_mut().proxy.engine.reuse(packet);
+            }
+        }
+    }
+
+    fn flush(&self, core: &mut Core) {
+        let mut dirty = self.dirty.borrow_mut();
+        if dirty.is_empty() {
+            return;
+        }
+        let mut links = self.links.borrow_mut();
+        for id in dirty.drain(..) {
+            match links.get_mut(&id).map(|link| &mut link.way) {
+                Some(Way::Udp { socket, pending, .. }) => {
+                    self.courier.borrow_mut().get_or_insert_with(Courier::new).send(socket, pending);
+                    pending.drain(..).for_each(|packet| core.proxy.engine.reuse(packet));
+                }
+                Some(Way::Tls { pipe, .. }) => pipe.flush(),
+                None => {}
+            }
+        }
+    }
+
+    /// The engine has done with a link.
+    fn close(&self, id: LinkId) {
+        let Some(link) = self.links.borrow_mut().remove(&id) else { return };
+        match link.way {
+            Way::Udp { .. } => link.task.abort(),
+            // Its task ends by itself.
+            Way::Tls { pipe, .. } => pipe.close("it was not needed any more"),
+        }
+    }
+
+    /// Sends a packet over a link now; false when it is closed.
+    pub fn send(&self, link: LinkId, packet: &[u8]) -> bool {
+        match self.links.borrow().get(&link).map(|link| &link.way) {
+            Some(Way::Tls { pipe, .. }) => {
+                let sent = pipe.send(packet);
+                pipe.flush();
+                sent
+            }
+            Some(Way::Udp { socket, .. }) => socket.try_send(packet).is_ok(),
+            None => false,
+        }
+    }
+
+    /// The TLS settings for a server of a realm, with their files as they are now.
+    fn settings(
+        &self,
+        core: &Core,
+        party: &Party,
+        clock: &Arc<crate::radsec::settings::Clock>,
+    ) -> Result<Connecting, Arc<str>> {
+        let realm = core.config.realms.iter().find(|realm| realm.name == party.0);
+        let realm = realm.ok_or_else(|| -> Arc<str> { "it is not in the configuration any more".into() })?;
+        let mut settings = self.settings.borrow_mut();
+        let kept = settings.entry(party.clone()).or_default();
+        super::radsec::follow_realm(kept, core, realm, &party.1, clock);
+        kept.get()
+    }
+
+    /// Follows the files of TLS, and the configuration. Connections to servers whose certificates do not count any more are closed, the
+    /// others stay.
+    pub fn follow(&self, core: &Core, clock: &Arc<crate::radsec::settings::Clock>) {
+        let mut settings = self.settings.borrow_mut();
+        settings.retain(|(realm, _), _| core.config.realms.iter().any(|other| other.name == *realm));
+        if settings.is_empty() {
+            return;
+        }
+        clock.set(core.time.effective(now()).wall);
+        for (party, kept) in settings.iter_mut() {
+            let Some(realm) = core.config.realms.iter().find(|realm| realm.name == party.0) else { continue };
+            if !super::radsec::follow_realm(kept, core, realm, &party.1, clock) {
+                continue;
+            }
+            tracing::info!("the certificates for RadSec to {}'s servers were read again", realm.name);
+            let Ok(current) = kept.get() else { continue };
+            for link in self.links.borrow().values() {
+                let Way::Tls { pipe, party: of } = &link.way else { continue };
+                if of == party
+                    && let Err(why) = current.judge.asked.check(&pipe.peer_chain(), clock.get())
+                {
+                    pipe.close(&why.words);
+                }
+            }
+        }
+    }
+}
+
+/// Tells the engine that time has passed, for ever.
+pub async fn run(daemon: Rc<Daemon>) {
+    let upstream = &daemon.upstream;
+    // What the configuration brought about at the start.
+    upstream.pump(&daemon);
+    loop {
+        let next = daemon.core.borrow().proxy.engine.next_timeout();
+        upstream.armed.set(next);
+        let due = async {
+            match next {
+                Some(next) => tokio::time::sleep_until(next.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = due => {}
+            () = upstream.wake.notified() => {}
+        }
+        if next.is_some_and(|next| next <= Instant::now()) || upstream.is_overdue(&daemon) {
+            daemon.core.borrow_mut().proxy_timeout(Instant::now());
+            upstream.pump(&daemon);
+        }
+    }
+}
+
+impl Upstream {
+    fn is_overdue(&self, daemon: &Daemon) -> bool {
+        daemon.core.borrow().proxy.engine.next_timeout().is_some_and(|next| next <= Instant::now())
+    }
+}
+
+/// Looks after files and names, for ever.
+pub async fn watch(daemon: Rc<Daemon>) {
+    let mut look = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        look.tick().await;
+        {
+            let core = daemon.core.borrow();
+            daemon.radsec.follow(&core);
+            daemon.upstream.follow(&core, &daemon.radsec.clock);
+        }
+        links::follow_names(&daemon).await;
+    }
+}

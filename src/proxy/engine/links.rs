@@ -1,0 +1,113 @@
+//! The ways to servers that are open, and which identifiers are in use on each (RFC 2865, 2.5).
+
+use super::super::{LinkId, ServerId};
+use crate::config::Transport;
+use crate::wire::radius::Authenticator;
+use std::time::Instant;
+
+/// No slot.
+const NONE: u16 = u16::MAX;
+/// Identifiers that requests can have on one link: 1 to 255. 0 is that of Status-Server.
+pub const IDENTIFIERS: u16 = 255;
+
+/// The most links to one server.
+pub fn most_links(transport: Transport) -> usize {
+    match transport {
+        Transport::Udp => 8,
+        Transport::Radsec => 2,
+    }
+}
+
+/// The most requests under way to one server.
+pub fn most_requests(transport: Transport) -> u16 {
+    match transport {
+        Transport::Udp => 256,
+        Transport::Radsec => 2 * IDENTIFIERS,
+    }
+}
+
+/// Where a request was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Way {
+    pub link: LinkId,
+    pub identifier: u8,
+}
+
+/// A Status-Server that waits for its answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Probe {
+    pub authenticator: Authenticator,
+    pub sent: Instant,
+}
+
+/// A way to a server.
+#[derive(Debug)]
+pub struct Link {
+    pub id: LinkId,
+    pub server: ServerId,
+    /// The slot of the request that has an identifier.
+    slots: Box<[u16; 256]>,
+    in_use: u16,
+    last: u8,
+    pub opened: Instant,
+    /// When the last request was sent over it.
+    pub used: Instant,
+    /// When anything came over it that was from the server.
+    pub heard: Instant,
+    pub probe: Option<Probe>,
+}
+
+impl Link {
+    pub fn new(id: LinkId, server: ServerId, now: Instant) -> Link {
+        Link {
+            id,
+            server,
+            slots: Box::new([NONE; 256]),
+            in_use: 0,
+            last: 0,
+            opened: now,
+            used: now,
+            heard: now,
+            probe: None,
+        }
+    }
+
+    /// Takes the identifier that was free for the longest time or nearly so: what comes too late meets nobody.
+    pub fn take(&mut self, slot: u16) -> Option<u8> {
+        if self.in_use >= IDENTIFIERS {
+            return None;
+        }
+        for _ in 0..=IDENTIFIERS {
+            self.last = self.last.checked_add(1).unwrap_or(1);
+            if let Some(place) = self.slots.get_mut(usize::from(self.last)).filter(|place| **place == NONE) {
+                *place = slot;
+                self.in_use += 1;
+                return Some(self.last);
+            }
+        }
+        None
+    }
+
+    /// Who has an identifier.
+    pub fn slot(&self, identifier: u8) -> Option<u16> {
+        self.slots.get(usize::from(identifier)).copied().filter(|slot| *slot != NONE)
+    }
+
+    /// Gives an identifier back.
+    pub fn free(&mut self, identifier: u8) {
+        if let Some(place) = self.slots.get_mut(usize::from(identifier)).filter(|place| **place != NONE) {
+            *place = NONE;
+            self.in_use -= 1;
+        }
+    }
+
+    /// How many identifiers are in use.
+    pub fn in_use(&self) -> u16 {
+        self.in_use
+    }
+
+    /// The slots of all requests on it.
+    pub fn requests(&self) -> impl Iterator<Item = u16> {
+        self.slots.iter().copied().filter(|slot| *slot != NONE)
+    }
+}

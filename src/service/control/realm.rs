@@ -1,0 +1,298 @@
+//! The methods on realms: who else says who a device is, whether they answer, and moving a realm elsewhere.
+
+use super::params::Params;
+use super::{ApiError, Done};
+use crate::config::{Plan, Realm, Repoint, RepointError, Server, Target, Tls, To, Transport};
+use crate::proxy::{Health, ServerId, Status};
+use crate::registry::credential::KnownBy;
+use crate::registry::device::Device;
+use crate::secret::RadiusSecret;
+use crate::service::{Core, Now};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The longest path, in octets.
+const MAX_PATH: usize = 1024;
+
+/// `realm_list`: all realms with their servers.
+pub fn list(core: &mut Core, _: &Params, _: Now) -> Result<Done, ApiError> {
+    let servers = statuses(core);
+    let realms: Value = core.config.realms.iter().map(|realm| shown(core, realm, &servers)).collect();
+    Ok(Done::Value(json!({ "realms": realms })))
+}
+
+/// `realm_show`: one of them.
+pub fn show(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> {
+    let realm = find(core, params.need("name")?)?;
+    Ok(Done::Value(json!({ "realm": shown(core, realm, &statuses(core)) })))
+}
+
+/// `realm_test`: tries its servers out. The shell does it.
+pub fn test(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> {
+    let realm = find(core, params.need("name")?)?;
+    let servers = match &realm.target {
+        Target::Local => return Ok(Done::Value(tested(&realm.name, &realm.target, Vec::new()))),
+        Target::Servers(servers) => servers.clone(),
+        Target::Discover => statuses(core).into_iter().filter(|(name, ..)| *name == realm.name).map(|(_, _, s)| s.server).collect(),
+    };
+    Ok(Done::RealmTest { realm: realm.name.clone(), target: realm.target.clone(), servers })
+}
+
+/// `realm_repoint`: moves it. The shell reads and writes the configuration file.
+pub fn repoint(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> {
+    let realm = find(core, params.need("name")?)?;
+    let to = To::parse(params.texts("to").filter(|word| !word.is_empty()))
+        .map_err(|why| ApiError::field("to", "to", why))?;
+    let certificate = match (path(params, "certificate")?, path(params, "private_key")?) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        (Some(_), None) => return Err(ApiError::field("missing", "private_key", "private_key is missing: the file of the certificate's key")),
+        (None, Some(_)) => return Err(ApiError::field("missing", "certificate", "certificate is missing: the file of the key's certificate")),
+    };
+    let given = |field| params.text(field).filter(|text| !text.is_empty());
+    let repoint = Repoint {
+        realm: (&*realm.name).into(),
+        to,
+        secret: given("secret").map(|secret| RadiusSecret::new(secret.as_bytes())),
+        ca: path(params, "ca")?,
+        certificate,
+        server_name: given("server_name").map(Into::into),
+    };
+    Ok(Done::Repoint { repoint: Box::new(repoint), dry_run: params.flag("dry_run") })
+}
+
+/// `config_reload`: reads the configuration file again. The shell does it.
+pub fn reload(_: &mut Core, _: &Params, _: Now) -> Result<Done, ApiError> {
+    Ok(Done::Reload)
+}
+
+/// What came of moving a realm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moved<'a> {
+    /// Nothing was to be done: this is what would be.
+    DryRun,
+    /// The file says so already.
+    Already,
+    /// The file was changed, and what it says is in force.
+    InForce,
+    /// The file could not be changed, and why.
+    NotWritten(&'a str),
+}
+
+/// The reply of `realm_repoint`.
+pub fn moved(core: &Core, plan: &Plan, how: Moved<'_>) -> Value {
+    let line = |line: &crate::config::DiffLine| json!({ "sign": line.sign.to_string(), "line": line.line, "text": line.text });
+    let devices: Vec<&Device> = devices(core, &plan.before).collect();
+    let why = match how {
+        Moved::NotWritten(why) => Some(why),
+        _ => None,
+    };
+    json!({
+        "name": &*plan.before.name,
+        "file": core.config_state.file.display().to_string(),
+        "from": target(&plan.before),
+        "to": target(&plan.after),
+        "diff": plan.diff.iter().map(line).collect::<Value>(),
+        "devices": devices.len(),
+        // Nobody else says who they are any more, and here nothing does.
+        "without_credentials": match plan.after.target {
+            Target::Local => devices.iter().filter(|device| !has_own(device)).count(),
+            _ => 0,
+        },
+        "notes": plan.notes,
+        "warnings": plan.warnings,
+        "dry_run": how == Moved::DryRun,
+        "written": how == Moved::InForce,
+        "in_force": matches!(how, Moved::InForce | Moved::Already),
+        "why": why,
+    })
+}
+
+/// A refused plan, for the one who asked.
+pub fn not_planned(why: RepointError) -> ApiError {
+    match why.field {
+        Some(field) => ApiError::field("repoint", field, why.message),
+        None => ApiError::new("config", why.message),
+    }
+}
+
+/// A step on the way to a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// `resolve`, `connect`, `tls`, `certificate` or `status-server`.
+    pub stage: &'static str,
+    /// It went well; else it was the last.
+    pub ok: bool,
+    /// What was found, or why it went wrong.
+    pub text: String,
+    /// How long it took, in microseconds.
+    pub micros: Option<u64>,
+}
+
+/// The reply of `realm_test`.
+pub fn tested(realm: &str, target: &Target, servers: Vec<(Server, Vec<Step>)>) -> Value {
+    let works = |steps: &[Step]| steps.last().is_some_and(|step| step.ok && step.stage == "status-server");
+    let (all, good) = (servers.len(), servers.iter().filter(|(_, steps)| works(steps)).count());
+    let verdict = match (target, all, good) {
+        (Target::Local, ..) => "its devices are authenticated here: there is no server to test".into(),
+        (Target::Discover, 0, _) => {
+            "no servers are known: DNS is asked when a device of the realm comes, and lately none came".into()
+        }
+        (_, 1, 1) => "its server answers".into(),
+        (_, 1, 0) => "its server does not answer: its devices are refused".into(),
+        (_, all, 0) => format!("none of its {all} servers answers: its devices are refused"),
+        (_, all, good) if all == good => format!("all of its {all} servers answer"),
+        (_, all, good) => format!("{good} of its {all} servers answer: devices get in, and it takes longer while one does not"),
+    };
+    let step = |step: &Step| json!({ "stage": step.stage, "ok": step.ok, "text": step.text, "micros": step.micros });
+    let server = |(server, steps): &(Server, Vec<Step>)| {
+        json!({
+            "server": server.to_string(),
+            "ok": works(steps),
+            "steps": steps.iter().map(step).collect::<Value>(),
+            "mend": steps.last().filter(|step| !step.ok).map(|step| mend(realm, server, step.stage)),
+        })
+    };
+    json!({
+        "name": realm,
+        "ok": *target == Target::Local || (all > 0 && good == all),
+        "verdict": verdict,
+        "servers": servers.iter().map(server).collect::<Value>(),
+    })
+}
+
+/// What to do when a step went wrong.
+fn mend(realm: &str, server: &Server, stage: &str) -> String {
+    let (host, port) = (&server.host, server.port);
+    match (stage, server.transport) {
+        ("resolve", _) => format!("see whether the name is right and this box can ask DNS (nslookup {host}), or give the server's IP address"),
+        ("connect", _) => format!("see that the server runs and listens on TCP port {port}, and that no firewall on the way drops it"),
+        ("tls", _) => format!(
+            "see that port {port} is that of RadSec, and that the server accepts our certificate: it has to know the CA that \
+             signed it (latchkey ca export, or options certificate and private_key of config realm '{realm}')"
+        ),
+        ("certificate", _) => format!(
+            "see that config realm '{realm}' has the CA of the server's certificate (option ca) and the name that is in it \
+             (option server_name)"
+        ),
+        (_, Transport::Udp) => format!(
+            "see that the server runs and listens on UDP port {port}, that it knows this box as a client, and that the secret is \
+             the same on both sides; some servers answer no Status-Server, then only a device can tell"
+        ),
+        (_, Transport::Radsec) => "the connection is there but the server behind it is silent: its log may say why it does not take \
+                                   this box for a client".into(),
+    }
+}
+
+fn path(params: &Params, field: &'static str) -> Result<Option<PathBuf>, ApiError> {
+    let Some(text) = params.text(field).filter(|text| !text.is_empty()) else { return Ok(None) };
+    if !text.starts_with('/') || text.len() > MAX_PATH || text.contains(char::is_control) {
+        let word: String = text.chars().take(40).collect();
+        let message = format!("{field} '{word}' must be an absolute path on the box, since the daemon reads it");
+        return Err(ApiError::field("path", field, message));
+    }
+    Ok(Some(text.into()))
+}
+
+fn find<'c>(core: &'c Core, name: &str) -> Result<&'c Realm, ApiError> {
+    core.config.realm(name).ok_or_else(|| ApiError::field("not_found", "name", crate::config::no_realm(&core.config, name)))
+}
+
+/// The devices that servers of a realm vouch for.
+fn devices<'c>(core: &'c Core, realm: &'c Realm) -> impl Iterator<Item = &'c Device> {
+    let of_realm = |known_by: &KnownBy| matches!(known_by, KnownBy::Peer { realm: r, .. } if r.eq_ignore_ascii_case(&realm.name));
+    core.registry.devices().filter(move |device| {
+        device.eap.as_ref().is_some_and(|eap| eap.certificates.iter().any(|c| of_realm(&c.known_by)))
+    })
+}
+
+/// True when a device can prove who it is without anybody else.
+fn has_own(device: &Device) -> bool {
+    let own = |known_by: &KnownBy| !matches!(known_by, KnownBy::Peer { .. });
+    device.key.is_some()
+        || device.eap.as_ref().is_some_and(|eap| eap.psk.is_some() || eap.certificates.iter().any(|c| own(&c.known_by)))
+}
+
+/// `local`, `discover`, or the servers.
+fn target(realm: &Realm) -> Value {
+    match &realm.target {
+        Target::Local => json!(["local"]),
+        Target::Discover => json!(["discover"]),
+        Target::Servers(servers) => servers.iter().map(Server::to_string).collect(),
+    }
+}
+
+/// What is known of the servers.
+fn statuses(_: &Core) -> Vec<(Arc<str>, ServerId, Status)> {
+    Vec::new()
+}
+
+fn shown(core: &Core, realm: &Realm, servers: &[(Arc<str>, ServerId, Status)]) -> Value {
+    let known: Vec<&Status> = servers.iter().filter(|(name, ..)| *name == realm.name).map(|(.., status)| status).collect();
+    // Those in the configuration in its order, asked or not; then those that DNS told.
+    let configured = match &realm.target {
+        Target::Servers(servers) => servers.as_slice(),
+        Target::Local | Target::Discover => &[],
+    };
+    let mut list: Vec<Value> = configured
+        .iter()
+        .map(|server| match known.iter().find(|status| status.server == *server) {
+            Some(status) => server_shown(status),
+            None => json!({ "server": server.to_string(), "health": health(Health::Unknown) }),
+        })
+        .collect();
+    list.extend(known.iter().filter(|status| !configured.contains(&status.server)).map(|status| server_shown(status)));
+    let profile = realm.profile.as_deref().and_then(|profile| core.config.profile(profile));
+    json!({
+        "name": &*realm.name,
+        "realms": realm.patterns.iter().map(ToString::to_string).collect::<Value>(),
+        "target": match realm.target {
+            Target::Local => "local",
+            Target::Discover => "discover",
+            Target::Servers(_) => "servers",
+        },
+        "servers": list,
+        "tls": tls(&realm.tls),
+        "profile": realm.profile.as_deref(),
+        "vlan": profile.and_then(|profile| profile.vlan),
+        "admit": realm.admit.as_str(),
+        "register": realm.register == crate::config::Register::Yes,
+        "session_timeout": realm.session_timeout,
+        "share": realm.share.as_str(),
+        "mac": realm.mac.as_str(),
+        "placement": realm.placement.as_str(),
+        "last_good": realm.last_good.as_ref().map(|last| json!({ "seconds": last.seconds, "profiles": last.profiles.iter().map(|p| &**p).collect::<Value>() })),
+        "devices": devices(core, realm).count(),
+    })
+}
+
+fn tls(tls: &Tls) -> Value {
+    json!({
+        "ca": tls.ca.as_ref().map(|path| path.display().to_string()),
+        "certificate": tls.certificate.as_ref().map(|(path, _)| path.display().to_string()),
+        "server_name": tls.name.as_deref(),
+    })
+}
+
+fn health(health: Health) -> &'static str {
+    match health {
+        Health::Unknown => "unknown",
+        Health::Up => "up",
+        Health::Suspect => "suspect",
+        Health::Down => "down",
+    }
+}
+
+fn server_shown(status: &Status) -> Value {
+    json!({
+        "server": status.server.to_string(),
+        "health": health(status.health),
+        "in_flight": status.in_flight,
+        "round_trip_us": status.round_trip,
+        "trouble": status.trouble.as_deref(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

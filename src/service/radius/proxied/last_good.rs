@@ -1,0 +1,198 @@
+//! Devices with Wi-Fi keys that a server let in before, when it does not answer: what it said then is said again, for as long
+//! as the realm has it. Of those that come with EAP nothing is here that could be said.
+
+use super::super::ask::{Ask, Credential};
+use super::super::auth::{refuse, remember_and_tell};
+use super::super::{Exchange, Incoming, Next, admit, answer as write};
+use super::verdict::{Got, vouch};
+use super::{Elsewhere, exchange, reason_of};
+use crate::config::{LastGood as Limits, Realm};
+use crate::decision::reason::{PeerReason, Reason, Without};
+use crate::decision::{Evidence, Grant, Identified, Peer, Proof, Refusal, Request};
+use crate::proxy::Failure;
+use crate::registry::device::{Change, DeviceId};
+use crate::registry::last_good::{LastGood, MAX_KEYS, WifiKey};
+use crate::service::grants::Vouched;
+use crate::service::keyring::SsidKeys;
+use crate::service::proxy::waiting::Kind;
+use crate::service::proxy::{self, identity};
+use crate::service::{Core, Now};
+use crate::wire::radius::{AttributeType, reveal_tunnel_password};
+use crate::wpa::Candidate;
+use std::sync::Arc;
+
+/// An answer that says the same as the one before is written to flash again after this time, in seconds.
+const STALE: i64 = 86_400;
+/// The shortest stay that is granted so, in seconds: the end of the time must not be asked for in a circle.
+const SHORTEST: u32 = 60;
+
+/// What of an Access-Accept is to be kept, if it is not kept already.
+pub(super) fn to_keep(
+    core: &Core,
+    ask: &Ask,
+    got: &Got,
+    name: &Arc<str>,
+    kind: Kind,
+    grant: &Grant,
+    now: Now,
+) -> Option<Change> {
+    let realm = proxy::realm(&core.config, name)?;
+    let limits = realm.last_good.as_ref().filter(|_| kind != Kind::Eap)?;
+    if !is_for(limits, &grant.profile) {
+        return None;
+    }
+    let (accept, (secret, authenticator)) = (got.packet()?, got.hidden_by());
+    let keys = accept.find_all(AttributeType::TUNNEL_PASSWORD).take(MAX_KEYS).filter_map(|attribute| {
+        let (_, key) = reveal_tunnel_password(attribute.value, secret, authenticator).ok()?;
+        WifiKey::from_tunnel_password(key.expose()).ok()
+    });
+    let keys: Vec<WifiKey> = keys.collect();
+    if keys.is_empty() {
+        return None;
+    }
+    let (mac, ssid, profile) = (ask.mac, ask.ssid.clone(), grant.profile.clone());
+    let new = LastGood { mac, ssid, realm: name.clone(), keys, vlan: identity::vlan(&accept), profile, at: now.wall };
+    let same = |old: &LastGood| {
+        let age = now.wall.0.saturating_sub(old.at.0);
+        (0..STALE).contains(&age) && LastGood { at: now.wall, ..old.clone() } == new
+    };
+    let kept = core.registry.last_good(ask.mac, &ask.ssid).is_some_and(same);
+    (!kept).then(|| Change::PutLastGood(Box::new(new)))
+}
+
+/// What they said last is not true any more: they said no.
+pub(super) fn to_forget(core: &Core, ask: &Ask, name: &Arc<str>, kind: Kind) -> Option<Change> {
+    let kept = core.registry.last_good(ask.mac, &ask.ssid).filter(|_| kind != Kind::Eap)?;
+    (kept.realm == *name).then(|| Change::RemoveLastGood { mac: ask.mac, ssid: ask.ssid.clone() })
+}
+
+fn is_for(limits: &Limits, profile: &Arc<str>) -> bool {
+    limits.profiles.is_empty() || limits.profiles.contains(profile)
+}
+
+/// Says again what was said last. In the handshake the key is verified first; when that takes long, elsewhere.
+///
+/// # Errors
+/// The question, and why it cannot be.
+#[allow(clippy::too_many_arguments)]
+pub(super) fn answer(
+    core: &mut Core,
+    incoming: &Incoming<'_>,
+    datagram: &[u8],
+    ask: Ask,
+    (realm, limits): (&Realm, &Limits),
+    failure: &Failure,
+    now: Now,
+    out: &mut Vec<u8>,
+) -> Result<Next, (Ask, Without)> {
+    let Some(kept) = usable(core, &ask, realm, limits, now) else { return Err((ask, Without::Never)) };
+    let Credential::Handshake(handshake) = &ask.credential else {
+        return Ok(say(core, incoming, &ask, realm, limits, &kept, kept.keys.iter(), now, out));
+    };
+    let verifies = |key: &&WifiKey| match key {
+        WifiKey::Pmk(pmk) => handshake.verify(&Candidate::new(pmk.clone())),
+        WifiKey::Passphrase(_) => false,
+    };
+    if let Some(key) = kept.keys.iter().find(verifies) {
+        return Ok(say(core, incoming, &ask, realm, limits, &kept, std::iter::once(key), now, out));
+    }
+    let passphrases: Vec<_> = kept
+        .keys
+        .iter()
+        .map(|key| match key {
+            WifiKey::Passphrase(passphrase) => Some(passphrase.clone()),
+            WifiKey::Pmk(_) => None,
+        })
+        .collect();
+    if passphrases.iter().all(Option::is_none) {
+        return Err((ask, Without::WrongKey));
+    }
+    // Computing a PMK takes a router 10 ms and more: not in the event loop.
+    let keys = Arc::new(SsidKeys::to_derive(ask.ssid.clone(), passphrases));
+    let exchange = exchange(incoming, datagram, Elsewhere::Failed(realm.name.clone(), failure.clone()));
+    match ask.credential {
+        Credential::Handshake(handshake) => Ok(Next::Search(exchange, keys, handshake)),
+        _ => Ok(Next::Nothing),
+    }
+}
+
+/// Goes on when the keys were tried.
+pub(in crate::service::radius) fn resume(
+    core: &mut Core,
+    exchange: &Exchange,
+    (name, failure): (&Arc<str>, &Failure),
+    proof: Proof,
+    now: Now,
+    out: &mut Vec<u8>,
+) -> Next {
+    let Some(incoming) = admit(core, exchange.from, &exchange.datagram, exchange.started) else { return Next::Nothing };
+    let Ok(ask) = Ask::read(&incoming.packet, &core.config) else { return Next::Nothing };
+    let config = core.config.clone();
+    let realm = proxy::realm(&config, name);
+    let found = realm.and_then(|realm| Some((realm, realm.last_good.as_ref()?)));
+    let kept = found.and_then(|(realm, limits)| usable(core, &ask, realm, limits, now));
+    if let (Some((realm, limits)), Some(kept), Proof::Device(DeviceId(place))) = (found, &kept, proof)
+        && let Some(key) = usize::try_from(place).ok().and_then(|place| kept.keys.get(place))
+    {
+        return say(core, &incoming, &ask, realm, limits, kept, std::iter::once(key), now, out);
+    }
+    let without = if kept.is_some() { Without::WrongKey } else { Without::Never };
+    refuse(core, &incoming, &ask, reason_of(failure, name, without), now, out)
+}
+
+/// The answer that is kept, if it may be said again.
+fn usable(core: &Core, ask: &Ask, realm: &Realm, limits: &Limits, now: Now) -> Option<LastGood> {
+    let kept = core.registry.last_good(ask.mac, &ask.ssid)?;
+    let good = kept.realm == realm.name && age(kept, now) <= limits.seconds && is_for(limits, &kept.profile);
+    good.then(|| kept.clone())
+}
+
+/// How old it is, in seconds. A clock that is not set yet makes nothing older.
+fn age(kept: &LastGood, now: Now) -> u32 {
+    u32::try_from(now.wall.0.saturating_sub(kept.at.0).max(0)).unwrap_or(u32::MAX)
+}
+
+#[allow(clippy::too_many_arguments)]
+fn say<'a>(
+    core: &mut Core,
+    incoming: &Incoming<'_>,
+    ask: &Ask,
+    realm: &Realm,
+    limits: &Limits,
+    kept: &LastGood,
+    keys: impl Iterator<Item = &'a WifiKey>,
+    now: Now,
+    out: &mut Vec<u8>,
+) -> Next {
+    let age = age(kept, now);
+    let peer = Peer {
+        realm,
+        identity: ask.mac.to_string().into(),
+        vlan: kept.vlan,
+        session_timeout: Some(limits.seconds.saturating_sub(age).max(SHORTEST)),
+        wifi_key: true,
+    };
+    let request = Request { peer: Some(&peer), ..ask.request(Evidence::Eap(Identified::Newcomer)) };
+    let decided = core.decide(&request, now).and_then(|grant| {
+        let grant =
+            Grant { reason: Reason::Peer(PeerReason::LastKnownGood { party: realm.name.clone(), age }), ..grant };
+        let salts = core.radius.salts();
+        let keys = keys.map(WifiKey::expose);
+        write::accept_with(&incoming.client.secret, &incoming.packet, &grant, keys, salts, out).map_err(|why| {
+            let what = format!("the answer does not fit into a packet: {why}").into();
+            Refusal { device: None, reason: Reason::BadRequest { what } }
+        })?;
+        Ok(grant)
+    });
+    if decided.is_err() {
+        super::super::auth::reject(core, incoming, out);
+    }
+    let admitted = decided.is_ok();
+    remember_and_tell(core, incoming, ask, decided, now, out);
+    if admitted {
+        let user_name = incoming.packet.find(AttributeType::USER_NAME).unwrap_or_default().into();
+        let vouched = Vouched { realm: realm.name.clone(), user_name, accepted_name: None, cui: None, class: None };
+        vouch(core, ask, vouched);
+    }
+    Next::Send
+}
