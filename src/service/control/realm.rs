@@ -312,7 +312,8 @@ fn health(health: Health) -> &'static str {
     }
 }
 
-fn server_shown(status: &Status) -> Value {
+/// A server and how it is.
+pub(super) fn server_shown(status: &Status) -> Value {
     json!({
         "server": status.server.to_string(),
         "health": health(status.health),

@@ -20,10 +20,10 @@ use crate::config::{Host, MacShare, Realm, Server, Share, Target};
 use crate::decision::event::Method;
 use crate::decision::reason::{PeerReason, Reason, Without};
 use crate::decision::{Evidence, Grant, Identified};
+use crate::discovery::Want;
 use crate::mac::MacAddr;
 use crate::proxy::rewrite::{self, Terms};
 use crate::proxy::{Answer, Failure, LinkId, Order, Output, Received, ServerId, Ticket};
-use crate::discovery::Want;
 use crate::service::eap::Station;
 use crate::service::proxy::route::{self, Route};
 use crate::service::proxy::waiting::{Kind, Waiting};
@@ -127,15 +127,16 @@ pub(super) fn divert(
     core: &mut Core,
     incoming: &Incoming<'_>,
     ask: Ask,
-    response: &[u8],
     datagram: &[u8],
     now: Now,
     out: &mut Vec<u8>,
 ) -> Result<Next, Ask> {
+    let packet = &incoming.packet;
+    // An identity that takes more than one attribute is too long for User-Name, which has to be the same.
+    let response = packet.find(AttributeType::EAP_MESSAGE).unwrap_or_default();
     if core.config.realms.is_empty() || response.is_empty() {
         return Err(ask);
     }
-    let packet = &incoming.packet;
     let station = Station { client: incoming.client.name.clone(), mac: ask.mac, bssid: ask.bssid };
     let state = packet.find(AttributeType::STATE);
     let begins = eap::is_identity(response);
