@@ -90,7 +90,7 @@ pub fn status(core: &mut Core, _: &Params, now: Now) -> Result<Done, ApiError> {
             },
         },
         "eap": eap(core, now),
-        "realms": realms(core),
+        "realms": realms(core, now),
         "proxy": {
             "forwarded": core.proxy.stats.forwarded,
             "accepted": core.proxy.stats.accepted,
@@ -121,10 +121,10 @@ fn troubles(core: &Core, now: Now) -> Value {
 }
 
 /// Who else says who devices are, and whether their servers answer.
-fn realms(core: &Core) -> Value {
+fn realms(core: &Core, now: Now) -> Value {
     let servers = core.proxy.engine.status();
     let shown = |name: &str| -> Value {
-        servers.iter().filter(|(of, ..)| **of == *name).map(|(.., status)| realm::server_shown(status)).collect()
+        servers.iter().filter(|(of, ..)| **of == *name).map(|(.., status)| realm::server_shown(status, now)).collect()
     };
     core.config.realms.iter().map(|realm| json!({ "name": &*realm.name, "servers": shown(&realm.name) })).collect()
 }
