@@ -83,7 +83,8 @@ pub async fn repoint(daemon: &Rc<Daemon>, repoint: Box<Repoint>, dry_run: bool) 
 
 /// True when a file says something else than the configuration in force.
 fn differs(text: &[u8], running: &Config) -> bool {
-    let same = |file: Config| Config { warnings: Vec::new(), ..file } == Config { warnings: Vec::new(), ..running.clone() };
+    let same =
+        |file: Config| Config { warnings: Vec::new(), ..file } == Config { warnings: Vec::new(), ..running.clone() };
     Config::parse(text).is_ok_and(|file| !same(file))
 }
 
@@ -122,6 +123,7 @@ pub async fn test(daemon: &Rc<Daemon>, realm: Arc<str>, target: Target, servers:
     tested(&realm, &target, results)
 }
 
-async fn steps(_: &Rc<Daemon>, _: &str, _: &Server) -> Vec<Step> {
-    Vec::new()
+async fn steps(daemon: &Rc<Daemon>, realm: &str, server: &Server) -> Vec<Step> {
+    let steps = super::upstream::test::run(daemon, realm, server).await.into_iter();
+    steps.map(|step| Step { stage: step.stage.as_str(), ok: step.ok, text: step.text, micros: step.micros }).collect()
 }

@@ -9,6 +9,7 @@
 
 mod configure;
 mod conversations;
+mod fuzzing;
 mod links;
 mod peer;
 mod receive;
@@ -21,6 +22,8 @@ use crate::config::{Server, Tls};
 use crate::secret::RadiusSecret;
 use crate::wire::radius::{AttributeType, Authenticator, Code, Packet, readdress};
 use conversations::Conversations;
+#[doc(hidden)]
+pub use fuzzing::fuzz;
 use links::{Link, Way};
 use peer::{PATIENCE, Peer};
 use requests::{New, Requests, Stage, Tried, Wait};
@@ -583,5 +586,7 @@ fn counts(code: Code) -> bool {
     code == Code::ACCESS_REQUEST
 }
 
+#[cfg(test)]
+pub(super) mod testing;
 #[cfg(test)]
 mod tests;

@@ -36,7 +36,7 @@ const HANDSHAKES: usize = 64;
 /// Of them from one address.
 const HANDSHAKES_OF_ONE: usize = 16;
 /// How long a handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+const HANDSHAKE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 /// A client that sends nothing for so long is disconnected.
 const IDLE: Duration = Duration::from_secs(900);
 
@@ -266,3 +266,6 @@ async fn open(
     core.radius.connections.connected(id, client.clone());
     Ok((id, client))
 }
+
+#[cfg(test)]
+mod tests;
