@@ -3,10 +3,12 @@
 use super::Context;
 use super::args::{Stop, Words};
 use super::client::Failure;
+use super::device::keyfiles;
 use super::reply::Part;
 use super::table::Facts;
 use super::text::{Look, Paint, count};
 use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// What to do.
@@ -18,6 +20,13 @@ pub enum Command {
     Export {
         /// Into this file; without it to standard output.
         out: Option<PathBuf>,
+    },
+    /// Issue a certificate for an access point that comes over RadSec.
+    Issue {
+        /// Its DNS name.
+        name: String,
+        /// The directory for its files.
+        out: OsString,
     },
 }
 
@@ -37,8 +46,22 @@ pub fn parse(words: &mut Words) -> Result<Command, Stop> {
             })?;
             Ok(Command::Export { out })
         }
+        Some("issue") => {
+            words.about("ca issue");
+            let mut out = None;
+            let [name] = words.rest(["NAME"], |words, option| {
+                if option == "--out" {
+                    out = Some(words.path()?);
+                }
+                Ok(option == "--out")
+            })?;
+            match out {
+                Some(out) => Ok(Command::Issue { name, out }),
+                None => Err(words.usage("say where its files go: --out DIR")),
+            }
+        }
         Some(other) => Err(words.unknown_command(other)),
-        None => Err(words.usage("say what to do: show or export")),
+        None => Err(words.usage("say what to do: show, export or issue")),
     })
 }
 
@@ -48,6 +71,15 @@ pub fn run(context: &mut Context<'_>, command: &Command) -> Result<(), Failure> 
         Command::Show => {
             let reply = context.call("ca_show", json!({}))?;
             context.finish(&reply, render)
+        }
+        Command::Issue { name, out } => {
+            keyfiles::check_free(out, name)?;
+            let reply = context.call("ca_issue", json!({ "name": name }))?;
+            let name = reply.get("name").and_then(Value::as_str).unwrap_or_default();
+            let files = keyfiles::write(out, name, &reply).map_err(|why| Failure::refused("file", "out", why))?;
+            let shown = json!({ "name": name, "subject": reply["subject"], "ends": reply["ends"],
+                                "files": files.iter().map(|(path, _)| path.display().to_string()).collect::<Value>() });
+            context.finish(&shown, |shown, _| issued(shown))
         }
         Command::Export { out } => {
             let reply = context.call("ca_export", json!({}))?;
@@ -67,6 +99,20 @@ pub fn run(context: &mut Context<'_>, command: &Command) -> Result<(), Failure> 
             }
         }
     }
+}
+
+fn issued(shown: Part<'_>) -> String {
+    let mut text = format!("{} may be shown until {}. Its files:\n", shown.text("subject"), shown.text("ends"));
+    for file in shown.at("files").0.as_array().into_iter().flatten().filter_map(name) {
+        text.push_str(&format!("  {file}\n"));
+    }
+    let name = shown.text("name");
+    text.push_str(&format!(
+        "Put them on the access point and name them there in config radsec or config realm (certificate, private_key, ca).\n\
+         Here, let it in:\n\n  config client '{}'\n  \toption radsec '{name}'\n",
+        name.split('.').next().unwrap_or_default().replace('-', "_")
+    ));
+    text
 }
 
 fn render(reply: Part<'_>, look: &Look) -> String {

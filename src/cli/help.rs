@@ -299,6 +299,17 @@ the folder pki of state_dir.
 ",
     ),
     topic(
+        "ca issue",
+        "NAME --out DIR",
+        "A certificate for an access point that comes over RadSec",
+        "\
+\x20 NAME               its DNS name, as in option radsec of its config client
+\x20 --out DIR          where NAME.crt, NAME.key and NAME.ca.crt go; the key is kept nowhere else
+It counts for that client only, as long as the section is there: to throw the access point out, remove the section
+and reload.
+",
+    ),
+    topic(
         "serve",
         "[--config FILE]",
         "Run the daemon in the foreground",

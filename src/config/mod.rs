@@ -483,5 +483,11 @@ pub fn fuzz(data: &[u8]) {
     }
 }
 
+/// True for a domain name: labels of letters, digits and hyphens between dots, 253 octets at most (RFC 1034,
+/// 3.5).
+pub fn is_host_name(text: &str) -> bool {
+    server::is_domain(text, 253)
+}
+
 #[cfg(test)]
 mod tests;

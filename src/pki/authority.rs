@@ -255,6 +255,20 @@ impl Authority {
         let key = Key::generate()?;
         let until = until.unwrap_or(NO_END);
         let certificate = self.sign(device, &key.public_key(), &key.id(), until, Purpose::Device, random)?;
+        self.issued(device, key, certificate, random)
+    }
+
+    /// Makes key and certificate for an access point or server of this DNS name.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
+    pub fn issue_for_peer(&self, dns_name: &str, now: UnixTime, random: Random<'_>) -> Result<Issued, String> {
+        let key = Key::generate()?;
+        let certificate = self.server(dns_name, &key, now, random)?;
+        self.issued(dns_name, key, certificate, random)
+    }
+
+    fn issued(&self, name: &str, key: Key, certificate: Vec<u8>, random: Random<'_>) -> Result<Issued, String> {
         let info = CertificateInfo::parse(&certificate).map_err(|why| format!("the certificate made {why}"))?;
         Ok(Issued {
             key_pem: key.to_pem(),
@@ -262,7 +276,7 @@ impl Authority {
             ca_pem: certificate_pem(&self.certificate),
             certificate,
             info,
-            name: device.to_owned(),
+            name: name.to_owned(),
             key,
             ca: self.certificate.clone(),
             salts: pkcs12::Salts::new(random),

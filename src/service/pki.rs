@@ -133,10 +133,23 @@ impl Pki {
     /// # Errors
     /// When there is no CA that could sign it, in words with the mend.
     pub fn issue(&self, device_name: &str, now: UnixTime, random: Random<'_>) -> Result<Issued, String> {
+        self.authority(now)?.issue(device_name, None, random)
+    }
+
+    /// Makes a certificate for an access point of this name that comes over RadSec, or for a server.
+    ///
+    /// # Errors
+    /// When there is no CA that could sign it, in words with the mend.
+    pub fn issue_for_peer(&self, name: &str, now: UnixTime, random: Random<'_>) -> Result<Issued, String> {
+        self.authority(now)?.issue_for_peer(name, now, random)
+    }
+
+    /// Our own CA with its key.
+    fn authority(&self, now: UnixTime) -> Result<&Authority, String> {
         match &self.files.own {
             OwnCa::Whole(authority) => {
                 authority.info().check_dates(now).map_err(|why| format!("the certificate of latchkey's CA {why}"))?;
-                authority.issue(device_name, None, random)
+                Ok(authority)
             }
             OwnCa::Certificate(..) => {
                 Err("the key of latchkey's CA (ca.key) is missing or damaged, so nothing can be issued: \

@@ -107,7 +107,7 @@ pub fn check_free(dir: &OsStr, name: &str) -> Result<(), Failure> {
     }
 }
 
-/// Writes the files, with mode 0600, and says which.
+/// Writes the files of what the reply has, with mode 0600, and says which.
 ///
 /// # Errors
 /// What could not be written and why; nothing is left then.
@@ -115,7 +115,7 @@ pub fn write(dir: &OsStr, name: &str, issued: &Value) -> Result<Vec<(PathBuf, &'
     let files = names(Path::new(dir), name);
     let mut done: Vec<(PathBuf, &'static str)> = Vec::new();
     for (path, part) in files {
-        let text = issued.get(part).and_then(Value::as_str).unwrap_or_default();
+        let Some(text) = issued.get(part).and_then(Value::as_str) else { continue };
         let octets = if part == "p12" { unhex(text) } else { Zeroizing::new(text.as_bytes().to_vec()) };
         let failed = format!("{}: cannot be written", path.display());
         // Only what was made here is removed when something fails.

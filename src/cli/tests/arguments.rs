@@ -87,6 +87,10 @@ fn good_arguments() {
         ("firewall show --rules", Command::Firewall(firewall::Command::Show { rules: true })),
         ("firewall remove", Command::Firewall(firewall::Command::Remove)),
         ("ca show", Command::Ca(ca::Command::Show)),
+        (
+            "ca issue ap2.home.arpa --out /tmp",
+            Command::Ca(ca::Command::Issue { name: "ap2.home.arpa".into(), out: "/tmp".into() }),
+        ),
         ("ca export", Command::Ca(ca::Command::Export { out: None })),
         ("ca export --out ca.pem", Command::Ca(ca::Command::Export { out: Some("ca.pem".into()) })),
         ("qr tv --ssid Home", Command::Qr(qr::Query { name: name(), ssid: "Home".into() })),

@@ -2,6 +2,7 @@
 
 use super::params::Params;
 use super::{ApiError, Done};
+use crate::config;
 use crate::pki::CertificateInfo;
 use crate::pki::authority::certificate_pem;
 use crate::registry::credential::KnownBy;
@@ -51,6 +52,26 @@ pub fn export(core: &mut Core, _: &Params, _: Now) -> Result<Done, ApiError> {
     Ok(Done::Value(value))
 }
 
+/// `ca_issue`: a certificate for an access point that comes over RadSec, with its private key, which is kept nowhere. It counts for
+/// `config client` with its name in option radsec, and for nothing else.
+pub fn issue(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError> {
+    let name = params.need("name")?.to_ascii_lowercase();
+    if !config::is_host_name(&name) {
+        let message = format!("'{name}' is no domain name: write for example ap2.home.arpa, as in option radsec");
+        return Err(ApiError::field("invalid", "name", message));
+    }
+    let issued = core.pki.issue_for_peer(&name, now.wall, &mut core.random);
+    let issued = issued.map_err(|why| ApiError::new("no_ca", why))?;
+    Ok(Done::Value(json!({
+        "name": name,
+        "subject": &*issued.info.subject,
+        "ends": issued.info.not_after.map(|at| at.to_string()),
+        "certificate": issued.certificate_pem,
+        "private_key": &**issued.key_pem,
+        "ca": issued.ca_pem,
+    })))
+}
+
 fn certificate(info: &CertificateInfo) -> Value {
     let fingerprint: Vec<String> = info.fingerprint.iter().map(|octet| format!("{octet:02X}")).collect();
     json!({
@@ -98,12 +119,32 @@ mod tests {
         assert_eq!(crate::pki::certificate::read_pem_or_der(pem.as_bytes()), Ok(vec![der]));
         let line = secret.lines().nth(1).expect("a line of the key");
         assert!(!shown.to_string().contains(line) && !exported.to_string().contains(line));
+
+        for (name, field) in [("", "name"), ("ap 2.example", "name"), ("-ap.example", "name")] {
+            let error = call(&mut core, "ca_issue", json!({ "name": name }));
+            assert_eq!(error["error"]["field"], field, "{name}: {error}");
+        }
+        let issued = call(&mut core, "ca_issue", json!({ "name": "AP2.home.arpa" }));
+        let pem = issued["certificate"].as_str().expect("PEM");
+        let [der] = &crate::pki::certificate::read_pem_or_der(pem.as_bytes()).expect("a certificate")[..] else {
+            panic!()
+        };
+        let info = CertificateInfo::parse(der).expect("a certificate");
+        assert_eq!(info.alt_names, ["ap2.home.arpa".into()]);
+        assert_eq!(issued["ca"], exported["pem"]);
+        let key = Key::from_pem(issued["private_key"].as_str().expect("PEM").as_bytes()).expect("a key");
+        assert_eq!(info.public_key, crate::pki::certificate::sha256(&key.public_key()));
+        // Devices cannot come with it.
+        let (chain, wall) = ([der.as_slice().into()], now().wall);
+        let refused = core.pki.trust().verify(&chain, wall).map(|_| ()).unwrap_err();
+        assert_eq!(refused, crate::pki::CertificateProblem::Revoked);
     }
 
     #[test]
     fn only_what_needs_a_ca_has_one_made() {
         for (line, needs) in [
             (r#"{"method":"ca_export"}"#, true),
+            (r#"{"method":"ca_issue","params":{"name":"ap2.home.arpa"}}"#, true),
             (r#"{"method":"ca_show"}"#, false),
             (r#"{"method":"status"}"#, false),
             (r#"{"method":"device_add","params":{"name":"x","generate":true}}"#, false),

@@ -138,6 +138,7 @@ const FIREWALL_SHOW: &str = "firewall_show";
 
 /// The method before which the shell makes a CA, if there is none.
 const CA_EXPORT: &str = "ca_export";
+const CA_ISSUE: &str = "ca_issue";
 
 /// All methods.
 pub static METHODS: &[Method] = &[
@@ -279,6 +280,7 @@ pub static METHODS: &[Method] = &[
     read("ca_show", &[], ca::show),
     // Takes the lock although it changes nothing: a CA may be made before it.
     write(CA_EXPORT, &[], ca::export),
+    write(CA_ISSUE, &[("name", Kind::Text)], ca::issue),
     read("qr", &[("name", Kind::Text), ("ssid", Kind::Text)], device::qr),
 ];
 
@@ -340,7 +342,7 @@ impl Call {
 
     /// True when there has to be a CA of our own before the call is run: it exports it, or issues a certificate.
     pub fn needs_ca(&self) -> bool {
-        self.method.name == CA_EXPORT || self.params.flag("certificate")
+        matches!(self.method.name, CA_EXPORT | CA_ISSUE) || self.params.flag("certificate")
     }
 
     /// True when the call may change the registry: the caller runs one such call at a time, from here until the
