@@ -190,7 +190,8 @@ fn dns_tells_who_the_manufacturer_is() {
 
     // DNS is back, and tells of both; the second one's server is not meant for it.
     let srv = |port: u16, host: &str| [&[0, 10, 0, 5][..], &port.to_be_bytes(), &name(host)].concat();
-    let naptr = [&[0, 50, 0, 50][..], &text("s"), &text("aaa+auth:radius.tls.tcp"), &text(""), &name("tls.acme.example")];
+    let naptr =
+        [&[0, 50, 0, 50][..], &text("s"), &text("aaa+auth:radius.tls.tcp"), &text(""), &name("tls.acme.example")];
     let dns = Dns::start(vec![
         ("acme.example", NAPTR, naptr.concat()),
         ("tls.acme.example", SRV, srv(port, "aaa.acme.example")),
