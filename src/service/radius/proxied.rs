@@ -197,6 +197,20 @@ pub(super) fn ask_elsewhere(
     if core.registry.knows(ask.mac) || core.registry.is_ignored(ask.mac) {
         return Err(ask);
     }
+    let (mac, mut ask) = (ask.mac, ask);
+    if let Some(limits) = &realm.last_good
+        && let Some(failure) = last_good::failing(core, realm, kind)
+    {
+        match last_good::answer(core, incoming, datagram, ask, (realm, limits), &failure, now, out) {
+            Ok(next) => {
+                // Its answer is not waited for, but tells that the server is there again.
+                let ticket = core.proxy.waiting.unattended();
+                let _ = submit(core, incoming, realm, ticket, Some(mac), now);
+                return Ok(next);
+            }
+            Err((back, _)) => ask = back,
+        }
+    }
     Ok(forward(core, incoming, ask, realm, kind, datagram, now, out))
 }
 
