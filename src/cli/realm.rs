@@ -89,7 +89,9 @@ fn parse_move(words: &mut Words) -> Result<Move, Stop> {
         return Err(words.usage("--to SERVER is missing: radsec://HOST, udp://HOST, discover, or local"));
     }
     if wanted.to.len() > 1 && !more.is_empty() {
-        return Err(words.usage("too many arguments: write --to once with all servers after it, or before each of them"));
+        return Err(
+            words.usage("too many arguments: write --to once with all servers after it, or before each of them")
+        );
     }
     wanted.to.extend(more);
     if let Err(why) = To::parse(wanted.to.iter().map(String::as_str)) {
@@ -197,7 +199,10 @@ fn list(reply: Part<'_>, look: &Look) -> String {
         let rows = match realm.text("target").as_str() {
             "local" => vec![(Cell::from("here"), Cell::default(), String::new())],
             _ if realm.list("servers").len() == 0 => vec![("by DNS".into(), Cell::default(), String::new())],
-            _ => realm.list("servers").map(|server| (server.text("server").into(), health(server), answer(server))).collect(),
+            _ => realm
+                .list("servers")
+                .map(|server| (server.text("server").into(), health(server), answer(server)))
+                .collect(),
         };
         for (index, (server, health, answer)) in rows.into_iter().enumerate() {
             // A blank, since empty cells are shown as a dash.
@@ -267,7 +272,8 @@ fn facts(realm: Part<'_>, look: &Look) -> String {
     }
     if let Some(profile) = realm.maybe("profile") {
         let vlan = realm.maybe("vlan").map_or("no VLAN".into(), |vlan| format!("VLAN {vlan}"));
-        let by = if realm.text("placement") == "server" { ", unless the server names that of another profile" } else { "" };
+        let by =
+            if realm.text("placement") == "server" { ", unless the server names that of another profile" } else { "" };
         facts.add("Profile", format!("{profile} ({vlan}){by}"));
     }
     let admits = match realm.text("admit").as_str() {
@@ -276,7 +282,11 @@ fn facts(realm: Part<'_>, look: &Look) -> String {
         _ => "listed: registered devices only",
     };
     facts.add("Admits", admits);
-    let register = if realm.flag("register") { "when they are let in for the first time" } else { "not: its servers keep the list" };
+    let register = if realm.flag("register") {
+        "when they are let in for the first time"
+    } else {
+        "not: its servers keep the list"
+    };
     facts.add("Registers", register);
     facts.add("Asks anew", format!("after {} at the latest", duration(realm.number("session_timeout"))));
     let told = match (realm.text("share").as_str(), realm.text("mac").as_str()) {
@@ -290,7 +300,10 @@ fn facts(realm: Part<'_>, look: &Look) -> String {
     if last.is_some() {
         let profiles = words(last, "profiles");
         let only = if profiles.is_empty() { String::new() } else { format!(", in {profiles}") };
-        facts.add("Without them", format!("lets in whom they let in {} ago or later{only}", duration(last.number("seconds"))));
+        facts.add(
+            "Without them",
+            format!("lets in whom they let in {} ago or later{only}", duration(last.number("seconds"))),
+        );
     }
     facts.add("Devices", format!("{} registered under it", realm.number("devices")));
     facts.render(look)
@@ -366,7 +379,11 @@ fn remarks(reply: Part<'_>, look: &Look) -> String {
     let devices = reply.number("devices");
     let mut text = match devices {
         0 => "No device is registered under it.\n".to_owned(),
-        n => format!("{} registered under it: {} names, VLANs and limits stay.\n", count(n, "device"), if n == 1 { "its" } else { "their" }),
+        n => format!(
+            "{} registered under it: {} names, VLANs and limits stay.\n",
+            count(n, "device"),
+            if n == 1 { "its" } else { "their" }
+        ),
     };
     let without = reply.number("without_credentials");
     if without > 0 {

@@ -83,7 +83,8 @@ pub async fn repoint(daemon: &Rc<Daemon>, repoint: Box<Repoint>, dry_run: bool) 
 
 /// True when a file says something else than the configuration in force.
 fn differs(text: &[u8], running: &Config) -> bool {
-    let same = |file: Config| Config { warnings: Vec::new(), ..file } == Config { warnings: Vec::new(), ..running.clone() };
+    let same =
+        |file: Config| Config { warnings: Vec::new(), ..file } == Config { warnings: Vec::new(), ..running.clone() };
     Config::parse(text).is_ok_and(|file| !same(file))
 }
 

@@ -34,7 +34,9 @@ pub fn test(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> 
     let servers = match &realm.target {
         Target::Local => return Ok(Done::Value(tested(&realm.name, &realm.target, Vec::new()))),
         Target::Servers(servers) => servers.clone(),
-        Target::Discover => statuses(core).into_iter().filter(|(name, ..)| *name == realm.name).map(|(_, _, s)| s.server).collect(),
+        Target::Discover => {
+            statuses(core).into_iter().filter(|(name, ..)| *name == realm.name).map(|(_, _, s)| s.server).collect()
+        }
     };
     Ok(Done::RealmTest { realm: realm.name.clone(), target: realm.target.clone(), servers })
 }
@@ -47,8 +49,20 @@ pub fn repoint(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiErro
     let certificate = match (path(params, "certificate")?, path(params, "private_key")?) {
         (Some(certificate), Some(key)) => Some((certificate, key)),
         (None, None) => None,
-        (Some(_), None) => return Err(ApiError::field("missing", "private_key", "private_key is missing: the file of the certificate's key")),
-        (None, Some(_)) => return Err(ApiError::field("missing", "certificate", "certificate is missing: the file of the key's certificate")),
+        (Some(_), None) => {
+            return Err(ApiError::field(
+                "missing",
+                "private_key",
+                "private_key is missing: the file of the certificate's key",
+            ));
+        }
+        (None, Some(_)) => {
+            return Err(ApiError::field(
+                "missing",
+                "certificate",
+                "certificate is missing: the file of the key's certificate",
+            ));
+        }
     };
     let given = |field| params.text(field).filter(|text| !text.is_empty());
     let repoint = Repoint {
@@ -82,7 +96,8 @@ pub enum Moved<'a> {
 
 /// The reply of `realm_repoint`.
 pub fn moved(core: &Core, plan: &Plan, how: Moved<'_>) -> Value {
-    let line = |line: &crate::config::DiffLine| json!({ "sign": line.sign.to_string(), "line": line.line, "text": line.text });
+    let line =
+        |line: &crate::config::DiffLine| json!({ "sign": line.sign.to_string(), "line": line.line, "text": line.text });
     let devices: Vec<&Device> = devices(core, &plan.before).collect();
     let why = match how {
         Moved::NotWritten(why) => Some(why),
@@ -143,7 +158,9 @@ pub fn tested(realm: &str, target: &Target, servers: Vec<(Server, Vec<Step>)>) -
         (_, 1, 0) => "its server does not answer: its devices are refused".into(),
         (_, all, 0) => format!("none of its {all} servers answers: its devices are refused"),
         (_, all, good) if all == good => format!("all of its {all} servers answer"),
-        (_, all, good) => format!("{good} of its {all} servers answer: devices get in, and it takes longer while one does not"),
+        (_, all, good) => {
+            format!("{good} of its {all} servers answer: devices get in, and it takes longer while one does not")
+        }
     };
     let step = |step: &Step| json!({ "stage": step.stage, "ok": step.ok, "text": step.text, "micros": step.micros });
     let server = |(server, steps): &(Server, Vec<Step>)| {
@@ -166,8 +183,12 @@ pub fn tested(realm: &str, target: &Target, servers: Vec<(Server, Vec<Step>)>) -
 fn mend(realm: &str, server: &Server, stage: &str) -> String {
     let (host, port) = (&server.host, server.port);
     match (stage, server.transport) {
-        ("resolve", _) => format!("see whether the name is right and this box can ask DNS (nslookup {host}), or give the server's IP address"),
-        ("connect", _) => format!("see that the server runs and listens on TCP port {port}, and that no firewall on the way drops it"),
+        ("resolve", _) => format!(
+            "see whether the name is right and this box can ask DNS (nslookup {host}), or give the server's IP address"
+        ),
+        ("connect", _) => {
+            format!("see that the server runs and listens on TCP port {port}, and that no firewall on the way drops it")
+        }
         ("tls", _) => format!(
             "see that port {port} is that of RadSec, and that the server accepts our certificate: it has to know the CA that \
              signed it (latchkey ca export, or options certificate and private_key of config realm '{realm}')"
@@ -180,8 +201,11 @@ fn mend(realm: &str, server: &Server, stage: &str) -> String {
             "see that the server runs and listens on UDP port {port}, that it knows this box as a client, and that the secret is \
              the same on both sides; some servers answer no Status-Server, then only a device can tell"
         ),
-        (_, Transport::Radsec) => "the connection is there but the server behind it is silent: its log may say why it does not take \
-                                   this box for a client".into(),
+        (_, Transport::Radsec) => {
+            "the connection is there but the server behind it is silent: its log may say why it does not take \
+                                   this box for a client"
+                .into()
+        }
     }
 }
 
@@ -196,12 +220,15 @@ fn path(params: &Params, field: &'static str) -> Result<Option<PathBuf>, ApiErro
 }
 
 fn find<'c>(core: &'c Core, name: &str) -> Result<&'c Realm, ApiError> {
-    core.config.realm(name).ok_or_else(|| ApiError::field("not_found", "name", crate::config::no_realm(&core.config, name)))
+    core.config
+        .realm(name)
+        .ok_or_else(|| ApiError::field("not_found", "name", crate::config::no_realm(&core.config, name)))
 }
 
 /// The devices that servers of a realm vouch for.
 fn devices<'c>(core: &'c Core, realm: &'c Realm) -> impl Iterator<Item = &'c Device> {
-    let of_realm = |known_by: &KnownBy| matches!(known_by, KnownBy::Peer { realm: r, .. } if r.eq_ignore_ascii_case(&realm.name));
+    let of_realm =
+        |known_by: &KnownBy| matches!(known_by, KnownBy::Peer { realm: r, .. } if r.eq_ignore_ascii_case(&realm.name));
     core.registry.devices().filter(move |device| {
         device.eap.as_ref().is_some_and(|eap| eap.certificates.iter().any(|c| of_realm(&c.known_by)))
     })
@@ -229,7 +256,8 @@ fn statuses(_: &Core) -> Vec<(Arc<str>, ServerId, Status)> {
 }
 
 fn shown(core: &Core, realm: &Realm, servers: &[(Arc<str>, ServerId, Status)]) -> Value {
-    let known: Vec<&Status> = servers.iter().filter(|(name, ..)| *name == realm.name).map(|(.., status)| status).collect();
+    let known: Vec<&Status> =
+        servers.iter().filter(|(name, ..)| *name == realm.name).map(|(.., status)| status).collect();
     // Those in the configuration in its order, asked or not; then those that DNS told.
     let configured = match &realm.target {
         Target::Servers(servers) => servers.as_slice(),
