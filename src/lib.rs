@@ -6,8 +6,10 @@
 //! wire, wpa          what stands on the wire, and the key search: no I/O, no clock
 //! config, registry   what the administrator said: settings and devices
 //! firewall           what profiles may reach, as an nftables ruleset: text in, text out
+//! proxy, discovery   which server is asked for somebody else, and where DNS says it is: no I/O
 //! eap, pki           EAP conversations and methods; certificates: no I/O
 //! radsec             RADIUS over TLS: whose certificates count, settings of TLS: no I/O
+//! bundle             what a manufacturer hands over of its devices: JSON, signatures
 //! decision           one pure function: may this device in, and on what terms
 //! store              the registry on flash (SQLite)
 //! network            what the kernel has of the network, and what is to be done about it: no I/O
@@ -15,10 +17,12 @@
 //! daemon, cli        the thin shell: sockets, threads, signals, the terminal
 //! ```
 
+pub mod bundle;
 pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod decision;
+pub mod discovery;
 pub mod eap;
 pub mod firewall;
 pub mod mac;

@@ -216,7 +216,9 @@ impl Context<'_> {
                 let field = line.text("field");
                 text.push_str(&format!("line {}: {field}: {}\n", line.number("line"), line.text("message")));
             }
-            let message = error.maybe("message").unwrap_or_else(|| "refused, without a reason".into());
+            // What is wrong with a configuration has a line for each mistake.
+            let lines = error.at("message").0.as_str().unwrap_or("refused, without a reason").split('\n');
+            let message = lines.map(clean).collect::<Vec<_>>().join("\n");
             self.note(&format!("{text}latchkey: {message}\n"));
         }
         code.into()

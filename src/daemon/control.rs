@@ -199,9 +199,7 @@ impl Client {
             Done::Follow { value, mac } => return Ok(Reply::Follow(value, mac)),
             Done::Commit { changes, then } => (changes, then),
             Done::Import(import) => return self.import(call, *import).await,
-            Done::RealmTest { realm, target, servers } => {
-                return Ok(Reply::Value(super::realm::test(daemon, realm, target, servers).await));
-            }
+            Done::RealmTest(realm) => return Ok(Reply::Value(super::realm::test(daemon, realm).await)),
             Done::Repoint { repoint, dry_run } => {
                 return super::realm::repoint(daemon, repoint, dry_run).await.map(Reply::Value);
             }

@@ -1,9 +1,12 @@
-//! The sockets that Disconnect-Requests go out of: one for each address family, open while there is something to ask.
+//! The sockets that Disconnect-Requests go out of: one for each address family, open while there is something to ask. To clients
+//! that come over RadSec they go over the connections those have made.
 
 use super::{Daemon, now};
+use crate::service::disconnect::To;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use tokio::net::UdpSocket;
 
 /// Octets of the largest RADIUS packet (RFC 2865, 3), and one more to notice a larger one.
@@ -16,8 +19,8 @@ struct Sockets {
 }
 
 impl Sockets {
-    /// Sends a request. One that the network does not take is sent again in its time.
-    fn send(&mut self, to: SocketAddr, packet: &[u8]) {
+    /// Sends a request; true when the network took it. One that it does not take is sent again in its time.
+    fn send(&mut self, to: SocketAddr, packet: &[u8]) -> bool {
         let (socket, any): (_, SocketAddr) = match to {
             SocketAddr::V4(_) => (&mut self.v4, (Ipv4Addr::UNSPECIFIED, 0).into()),
             SocketAddr::V6(_) => (&mut self.v6, (Ipv6Addr::UNSPECIFIED, 0).into()),
@@ -26,9 +29,10 @@ impl Sockets {
             Some(socket) => socket.try_send_to(packet, to),
             None => open(any).and_then(|opened| socket.insert(opened).try_send_to(packet, to)),
         };
-        if let Err(why) = sent {
+        if let Err(why) = &sent {
             tracing::debug!("a Disconnect-Request to {to} was not sent: {why}");
         }
+        sent.is_ok()
     }
 }
 
@@ -51,7 +55,20 @@ pub async fn run(daemon: Rc<Daemon>) {
     let mut sockets = Sockets::default();
     let mut datagram = vec![0; DATAGRAM];
     loop {
-        let next = daemon.core.borrow_mut().send_disconnects(now(), |to, packet| sockets.send(to, packet));
+        let mut to_clients: Vec<(Arc<str>, Vec<u8>)> = Vec::new();
+        let next = daemon.core.borrow_mut().send_disconnects(now(), |to, packet| match to {
+            To::Udp(to) => sockets.send(*to, packet),
+            To::Client(name) => {
+                to_clients.push((name.clone(), packet.to_vec()));
+                true
+            }
+        });
+        for (client, packet) in to_clients {
+            if !daemon.send_to_client(&client, &packet) {
+                tracing::debug!("client '{client}' has no connection for a Disconnect-Request");
+                daemon.core.borrow_mut().disconnect_closed(&client);
+            }
+        }
         let Some(next) = next else {
             sockets = Sockets::default();
             daemon.disconnect.notified().await;
@@ -71,6 +88,6 @@ fn take(daemon: &Daemon, socket: Option<&UdpSocket>, datagram: &mut [u8]) {
     if let Some(Ok((length, from))) = socket.map(|socket| socket.try_recv_from(datagram))
         && let Some(received) = datagram.get(..length)
     {
-        daemon.core.borrow_mut().receive_disconnect(from, received, now());
+        daemon.core.borrow_mut().receive_disconnect(&To::Udp(from), received, now());
     }
 }

@@ -5,6 +5,8 @@
 mod batch;
 mod control;
 mod disconnect;
+mod dns;
+mod dynauth;
 mod exchange;
 mod firewall;
 mod hostapd;
@@ -12,10 +14,13 @@ mod keyfile;
 mod logging;
 mod network;
 mod pki;
+mod pseudonym;
 mod radsec;
 mod random;
 mod realm;
 mod reload;
+#[cfg(test)]
+mod testing;
 mod udp;
 mod upstream;
 mod work;
@@ -61,6 +66,8 @@ struct Daemon {
     hostapd: hostapd::Hostapd,
     /// Other boxes are to be asked to end sessions.
     disconnect: Notify,
+    /// Where the servers of realms ask us to.
+    dynauth: dynauth::Sockets,
     /// The default routes have changed.
     network_changed: Notify,
     firewall: firewall::Firewall,
@@ -85,6 +92,42 @@ struct Daemon {
 }
 
 impl Daemon {
+    /// A daemon that has opened nothing yet but its store.
+    fn new(
+        core: Core,
+        store: Store,
+        events: broadcast::Sender<Arc<Event>>,
+        path: &Path,
+        config_file: realm::ConfigFile,
+        logging: Logging,
+    ) -> Result<Daemon, Box<dyn Error>> {
+        Ok(Daemon {
+            core: RefCell::new(core),
+            store: StoreHandle::start(store)?,
+            writer: Mutex::new(()),
+            keys_missing: Notify::new(),
+            events,
+            searcher: work::Searcher::start()?,
+            hostapd: hostapd::Hostapd::default(),
+            disconnect: Notify::new(),
+            dynauth: dynauth::Sockets::default(),
+            network_changed: Notify::new(),
+            firewall: firewall::Firewall::default(),
+            network: network::Network::start()?,
+            keyfiles: keyfile::KeyFiles::default(),
+            pki: pki::Files::default(),
+            sockets: udp::Sockets::default(),
+            exchanges: exchange::Exchanges::default(),
+            radsec: radsec::Radsec::default(),
+            upstream: upstream::Upstream::default(),
+            answer: Cell::default(),
+            plaintext: Cell::default(),
+            config_path: path.to_owned(),
+            config_file,
+            logging,
+        })
+    }
+
     /// Makes a change durable, and applies it. Only with `writer` held.
     async fn commit(&self, changes: Vec<Change>) -> Result<(), crate::store::StoreError> {
         self.store.commit(changes.clone()).await?;
@@ -209,30 +252,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
 
     runtime.block_on(LocalSet::new().run_until(async move {
         let (config_file, reloads) = realm::ConfigFile::new();
-        let daemon = Rc::new(Daemon {
-            core: RefCell::new(core),
-            store: StoreHandle::start(store)?,
-            writer: Mutex::new(()),
-            keys_missing: Notify::new(),
-            events,
-            searcher: work::Searcher::start()?,
-            hostapd: hostapd::Hostapd::default(),
-            disconnect: Notify::new(),
-            network_changed: Notify::new(),
-            firewall: firewall::Firewall::default(),
-            network: network::Network::start()?,
-            keyfiles: keyfile::KeyFiles::default(),
-            pki: pki::Files::default(),
-            sockets: udp::Sockets::default(),
-            exchanges: exchange::Exchanges::default(),
-            radsec: radsec::Radsec::default(),
-            upstream: upstream::Upstream::default(),
-            answer: Cell::default(),
-            plaintext: Cell::default(),
-            config_path: path.to_owned(),
-            config_file,
-            logging,
-        });
+        let daemon = Rc::new(Daemon::new(core, store, events, path, config_file, logging)?);
         daemon.pki.load(&mut daemon.core.borrow_mut());
         // Before anybody is told that the daemon is there: hostapd may be started next.
         daemon.keyfiles.write(&daemon, &mut daemon.core.borrow_mut());
@@ -241,12 +261,15 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
         firewall::start(&daemon).await;
         let mut listeners = udp::Listeners::default();
         listeners.follow(&daemon, &config)?;
+        daemon.dynauth.follow(&daemon, &config)?;
         daemon.radsec.follow(&daemon.core.borrow());
         daemon.radsec.listen(&daemon, &config)?;
         let control = control::Listener::bind(&config.main.control_socket)?;
         tokio::task::spawn_local(control.serve(daemon.clone()));
         tokio::task::spawn_local(work::derive_keys(daemon.clone()));
         tokio::task::spawn_local(disconnect::run(daemon.clone()));
+        tokio::task::spawn_local(dynauth::run(daemon.clone()));
+        tokio::task::spawn_local(dns::run(daemon.clone()));
         tokio::task::spawn_local(pki::watch(daemon.clone()));
         tokio::task::spawn_local(upstream::run(daemon.clone()));
         tokio::task::spawn_local(upstream::watch(daemon.clone()));
@@ -299,6 +322,7 @@ fn build_core(
     let mut core = Core::new(config.clone(), registry, now(), random, Instant::now, sink);
     zone::know(&mut core);
     zone::follow(&mut core, &config);
+    pseudonym::follow(&mut core, &config);
     core.config_state.file = path.to_owned();
     for (device, key_serial, ssid, pmk) in loaded.pmks {
         core.keyring.insert(Derived { ssid, device, key_serial, pmk }, &core.registry);

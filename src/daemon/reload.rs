@@ -24,6 +24,7 @@ async fn try_reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<()
     let _writer = daemon.writer.lock().await;
     let config = Arc::new(Config::load(&daemon.config_path).map_err(|errors| errors.to_string())?);
     listeners.follow(daemon, &config).map_err(|why| why.to_string())?;
+    daemon.dynauth.follow(daemon, &config)?;
     daemon.radsec.listen(daemon, &config).map_err(|why| why.to_string())?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -34,6 +35,7 @@ async fn try_reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<()
     }
     daemon.logging.set(config.main.log_level);
     super::zone::follow(&mut daemon.core.borrow_mut(), &config);
+    super::pseudonym::follow(&mut daemon.core.borrow_mut(), &config);
     daemon.core.borrow_mut().reconfigure(config.clone(), now());
     daemon.pki.load(&mut daemon.core.borrow_mut());
     daemon.radsec.follow(&daemon.core.borrow());

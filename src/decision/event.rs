@@ -173,7 +173,8 @@ impl EventRing {
         event.first_at = event.at;
         event.count = 1;
         let recent = self.events.len().saturating_sub(COLLAPSE_WITHIN);
-        let same = (event.outcome == Outcome::Refused)
+        let in_vain = matches!(event.reason, Reason::Asked { cause, .. } if cause != 0);
+        let same = (event.outcome == Outcome::Refused || in_vain)
             .then(|| self.events.iter().enumerate().skip(recent).rev().find(|(_, old)| old.repeats(&event)))
             .flatten()
             .map(|(index, _)| index);

@@ -67,6 +67,17 @@ pub enum Reason {
 
     /// Somebody else was asked who it is, or would have had to be.
     Peer(PeerReason),
+    /// Somebody else asked to have its session ended or changed (RFC 5176).
+    Asked {
+        /// Who: the name of a `config realm`.
+        party: Arc<str>,
+        /// It was to be changed (CoA-Request), not ended.
+        change: bool,
+        /// Error-Cause of the answer (RFC 5176, 3.5); 0 when it was done.
+        cause: u32,
+        /// Milliseconds from the request to the answer.
+        ms: u32,
+    },
 
     /// EAP failed.
     Eap(Arc<Problem>),
@@ -299,6 +310,9 @@ impl Reason {
             Reason::FirstCertificate => "first_certificate",
             Reason::MakerAdmitted { .. } => "maker_admitted",
             Reason::Peer(reason) => reason.code(),
+            Reason::Asked { cause: 0, change: false, .. } => "asked_to_disconnect",
+            Reason::Asked { cause: 0 | error_cause::REQUEST_INITIATED, .. } => "asked_to_change",
+            Reason::Asked { .. } => "asked_in_vain",
             Reason::Eap(problem) => eap_code(problem),
             Reason::EapOff { .. } => "eap_off",
             Reason::ConversationGone => "eap_conversation_gone",
@@ -355,6 +369,7 @@ impl Reason {
     pub fn party(&self) -> Option<&str> {
         match self {
             Reason::Peer(reason) => reason.party().map(|party| &**party),
+            Reason::Asked { party, .. } => Some(party),
             _ => None,
         }
     }
@@ -366,6 +381,10 @@ impl Reason {
                 (profile, hours) == (p, h)
             }
             (Reason::Peer(reason), Reason::Peer(other)) => reason.repeats(other),
+            (
+                Reason::Asked { party, change, cause, .. },
+                Reason::Asked { party: other, change: changed, cause: other_cause, .. },
+            ) => (party, change, cause) == (other, changed, other_cause),
             _ => self == other,
         }
     }
@@ -395,6 +414,10 @@ impl Reason {
             | Reason::Expired(_)
             | Reason::OutsideHours { .. } => Fault::None,
             Reason::Peer(reason) => reason.fault(),
+            Reason::Asked { cause: 0 | error_cause::REQUEST_INITIATED, .. } => Fault::None,
+            Reason::Asked { cause: error_cause::REQUEST_NOT_ROUTABLE, .. } => Fault::Configuration,
+            Reason::Asked { cause: error_cause::RESOURCES_UNAVAILABLE, .. } => Fault::Nas,
+            Reason::Asked { .. } => Fault::Manufacturer,
             Reason::Eap(problem) => fault_of(problem),
             Reason::UnknownDevice
             | Reason::OtherAddress { .. }
@@ -433,6 +456,13 @@ impl fmt::Display for Reason {
                 write!(f, "registered as {name}: the maker {maker} vouches for it, and all its devices are let in")
             }
             Reason::Peer(reason) => write!(f, "{reason}"),
+            Reason::Asked { party, change, cause, ms } => {
+                let what = if *change { "to change its session" } else { "to disconnect it" };
+                match *cause {
+                    0 => write!(f, "{party} asked {what}: done in {ms} ms"),
+                    cause => write!(f, "{party} asked {what}: {}", to_asker(cause)),
+                }
+            }
             Reason::Eap(problem) => write!(f, "{problem}"),
             Reason::EapOff { what } => f.write_str(what),
             Reason::ConversationGone => f.write_str(
@@ -554,6 +584,32 @@ impl fmt::Display for Reason {
             Reason::BadRequest { what } => f.write_str(what),
         }
     }
+}
+
+/// What was answered to somebody who asked for a session, in words: an Error-Cause (RFC 5176, 3.5) of ours.
+fn to_asker(cause: u32) -> String {
+    let words = match cause {
+        error_cause::UNSUPPORTED_ATTRIBUTE => {
+            "refused, since it would change what is ours (VLAN, filter), or is not known"
+        }
+        error_cause::MISSING_ATTRIBUTE => "refused, since the request does not say which session, or what to change",
+        error_cause::NAS_IDENTIFICATION_MISMATCH => "refused, since it means another access point",
+        error_cause::INVALID_REQUEST => "refused, since the request has an attribute twice",
+        error_cause::UNSUPPORTED_SERVICE => "refused, since that Service-Type is not known",
+        error_cause::INVALID_ATTRIBUTE_VALUE => "refused, since the request has a value that makes no sense",
+        error_cause::ADMINISTRATIVELY_PROHIBITED => {
+            "refused, since the stay may not be longer than option session_timeout"
+        }
+        error_cause::REQUEST_NOT_ROUTABLE => {
+            "not possible, since its access point takes no Disconnect-Requests: set option disconnect_port of the client"
+        }
+        error_cause::SESSION_CONTEXT_NOT_FOUND => "there is no such session that it let in",
+        error_cause::RESOURCES_UNAVAILABLE => "its access point did not do it within a second",
+        error_cause::REQUEST_INITIATED => "it is authenticated anew",
+        error_cause::MULTIPLE_SESSION_SELECTION_UNSUPPORTED => "refused, since that fits too many sessions",
+        cause => return format!("its access point refuses: {}", in_words(cause)),
+    };
+    format!("{words} (Error-Cause {cause})")
 }
 
 /// An Error-Cause (RFC 5176, 3.5) in words, with the mend where there is one.

@@ -88,22 +88,26 @@ fn parse(content: &[u8]) -> Result<Vec<Arc<Crl>>, String> {
         return Err(format!("it has {} octets, at most {LARGEST_FILE} are read", content.len()));
     }
     let ders = file::revocation_lists(content).map_err(|why| why.to_string())?;
-    ders.into_iter().map(|der| Crl::new(der).map(Arc::new)).collect()
+    ders.iter().map(|der| Crl::new(der).map(Arc::new)).collect()
 }
 
 impl Crl {
-    fn new(der: Vec<u8>) -> Result<Crl, String> {
+    /// Takes a list (DER) whose entries can all be read.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a sentence that begins with "it".
+    pub fn new(der: &[u8]) -> Result<Crl, String> {
         let damaged = |why: webpki::Error| match why {
             webpki::Error::UnsupportedDeltaCrl => "it is a delta list: give the complete one".into(),
             webpki::Error::UnsupportedCrlVersion => "it is not of version 2: have the CA make one".into(),
             why => format!("it is damaged, or of a form that is not read ({why})"),
         };
-        let list = BorrowedCertRevocationList::from_der(&der).map_err(damaged)?;
+        let list = BorrowedCertRevocationList::from_der(der).map_err(damaged)?;
         // Now, rather than when a device comes.
         for entry in &list {
             entry.map_err(damaged)?;
         }
-        let head = RevocationList::parse(&der).ok_or("its head cannot be read")?;
+        let head = RevocationList::parse(der).ok_or("its head cannot be read")?;
         let next_update = head.next_update.ok_or("it does not say when the next one comes (nextUpdate)")?;
         let this_update = head.this_update;
         let says = Sha256::new().chain_update(head.issuer).chain_update(head.revoked).finalize().into();

@@ -66,7 +66,7 @@ fn received(alert: AlertDescription) -> Arc<str> {
         }
         A::ProtocolVersion => "it has no TLS version in common with us: 1.2 and 1.3 are spoken here",
         A::NoApplicationProtocol => "it does not speak radius/1.0 (ALPN)",
-        A::UnrecognisedName => "it does not know the name we call it by: set option tls_name as it is known there",
+        A::UnrecognisedName => "it does not know the name we call it by: set option server_name as it is known there",
         A::InternalError => "something within it failed: see its log",
         alert => return format!("it ended TLS with the alert {alert:?}").into(),
     };

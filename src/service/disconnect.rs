@@ -38,6 +38,28 @@ const REMEMBERED: usize = 1024;
 /// drops a request whose Event-Timestamp is more than 300 s from its own clock.
 const CLOCK_IS_SET: UnixTime = UnixTime(1_600_000_000);
 
+/// Where a request goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum To {
+    /// To the port for dynamic authorization of a NAS.
+    Udp(SocketAddr),
+    /// Over the connection that this client has made (RADIUS/TLS).
+    Client(Arc<str>),
+}
+
+/// What came of the wish to have a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// Its NAS is asked.
+    Asked,
+    /// Its NAS takes no such requests, as far as is known.
+    Deaf,
+    /// Too much is under way.
+    Busy,
+    /// There is no such session, or it is at this box.
+    Gone,
+}
+
 /// The requests under way.
 #[derive(Debug, Default)]
 pub struct Disconnects {
@@ -60,7 +82,7 @@ struct Asked {
     nas: Arc<str>,
     nas_identifier: Box<[u8]>,
     ssid: Arc<[u8]>,
-    to: SocketAddr,
+    to: To,
     secret: RadiusSecret,
     /// Answers without Message-Authenticator are not believed.
     strict: bool,
@@ -70,6 +92,8 @@ struct Asked {
     started: Instant,
     tries: usize,
     next: Instant,
+    /// It is on its way over a connection, which loses nothing: it is not sent again (RFC 5080, 2.2.1; RFC 6614, 2.2).
+    delivered: bool,
 }
 
 impl Asked {
@@ -131,11 +155,13 @@ impl Disconnects {
     }
 
     /// An identifier that no other request to this address has.
-    fn free_identifier(&mut self, to: SocketAddr) -> u8 {
+    fn free_identifier(&mut self, to: &To) -> u8 {
         for _ in 0..=u8::MAX {
             self.identifier = self.identifier.wrapping_add(1);
-            let (id, taken) = (self.identifier, |asked: &Asked| !asked.packet.is_empty() && asked.to == to);
-            if !self.asked.iter().any(|asked| taken(asked) && asked.identifier == id) {
+            let (id, taken) = (self.identifier, |asked: &Asked| !asked.packet.is_empty() && asked.to == *to);
+            // On connections that one is for Status-Server.
+            let free = id != 0 || matches!(to, To::Udp(_));
+            if free && !self.asked.iter().any(|asked| taken(asked) && asked.identifier == id) {
                 break;
             }
         }
@@ -163,21 +189,31 @@ impl Core {
     }
 
     /// Has a session ended, if it is at another box.
-    fn disconnect(&mut self, key: &SessionKey, device: Option<Arc<str>>, why: Arc<str>) {
+    pub(super) fn disconnect(&mut self, key: &SessionKey, device: Option<Arc<str>>, why: Arc<str>) -> Told {
         let Some(session) = self.sessions.of(key.mac).find(|(known, _)| *known == key).map(|(_, session)| session)
         else {
-            return;
+            return Told::Gone;
         };
-        let Some(client) = self.config.clients.iter().find(|client| client.name == key.client) else { return };
-        if self.is_here(session) || self.disconnects.asked.iter().any(|asked| asked.key == *key) {
-            return;
+        let Some(client) = self.config.clients.iter().find(|client| client.name == key.client) else {
+            return Told::Deaf;
+        };
+        if self.is_here(session) {
+            return Told::Gone;
         }
-        let Some(port) = client.disconnect_port else {
-            let client = client.clone();
-            return self.say_deaf(&client, key.mac, device.as_deref());
+        if self.disconnects.asked.iter().any(|asked| asked.key == *key) {
+            return Told::Asked;
+        }
+        let to = match client.disconnect_port {
+            _ if client.radsec.is_some() => To::Client(client.name.clone()),
+            Some(port) => To::Udp(SocketAddr::new(session.from, port)),
+            None => {
+                let client = client.clone();
+                self.say_deaf(&client, key.mac, device.as_deref());
+                return Told::Deaf;
+            }
         };
         if self.disconnects.asked.len() >= IN_FLIGHT {
-            return;
+            return Told::Busy;
         }
         let now = (self.clock)();
         let asked = Asked {
@@ -187,7 +223,7 @@ impl Core {
             nas: session.nas.clone(),
             nas_identifier: session.nas_identifier.clone(),
             ssid: session.ssid.clone(),
-            to: SocketAddr::new(session.from, port),
+            to,
             secret: client.secret.clone(),
             strict: client.message_authenticator == Rule::Required,
             packet: Vec::new(),
@@ -195,13 +231,15 @@ impl Core {
             started: now,
             tries: 0,
             next: now,
+            delivered: false,
         };
         self.disconnects.asked.push(asked);
         self.disconnects.remember(key.clone(), now);
+        Told::Asked
     }
 
     /// True when a session is at a BSS of this box, whose hostapd is told by other means.
-    fn is_here(&self, session: &Session) -> bool {
+    pub(super) fn is_here(&self, session: &Session) -> bool {
         session.bssid.is_some() && self.stations.bsses().any(|(_, bss)| bss.bssid == session.bssid)
     }
 
@@ -273,10 +311,11 @@ impl Core {
         }
     }
 
-    /// Sends what is due, and gives up what was sent three times. Returns when to be called again at the latest.
-    pub fn send_disconnects(&mut self, now: Now, mut send: impl FnMut(SocketAddr, &[u8])) -> Option<Instant> {
+    /// Sends what is due, and gives up what was sent three times, or once over a connection. `send` says whether the network
+    /// took it. Returns when to be called again at the latest.
+    pub fn send_disconnects(&mut self, now: Now, mut send: impl FnMut(&To, &[u8]) -> bool) -> Option<Instant> {
         let mut at = 0;
-        while let Some((next, tries, to)) = self.disconnects.asked.get(at).map(|a| (a.next, a.tries, a.to)) {
+        while let Some((next, tries, to)) = self.disconnects.asked.get(at).map(|a| (a.next, a.tries, a.to.clone())) {
             if next > now.mono {
                 at += 1;
                 continue;
@@ -286,7 +325,7 @@ impl Core {
                 self.disconnected(&asked, Disconnect::Silent, now);
                 continue;
             };
-            let identifier = if tries == 0 { Some(self.disconnects.free_identifier(to)) } else { None };
+            let identifier = if tries == 0 { Some(self.disconnects.free_identifier(&to)) } else { None };
             let Some(asked) = self.disconnects.asked.get_mut(at) else { break };
             if let Some(identifier) = identifier {
                 asked.identifier = identifier;
@@ -296,7 +335,9 @@ impl Core {
                     continue;
                 }
             }
-            send(asked.to, &asked.packet);
+            if !asked.delivered {
+                asked.delivered = send(&to, &asked.packet) && matches!(to, To::Client(_));
+            }
             asked.tries += 1;
             asked.next = now.mono + *wait;
             at += 1;
@@ -304,9 +345,22 @@ impl Core {
         self.disconnects.asked.iter().map(|asked| asked.next).min()
     }
 
-    /// Takes a datagram that came to where the requests go out. What is no answer to one of them is dropped.
-    pub fn receive_disconnect(&mut self, from: SocketAddr, datagram: &[u8], now: Now) {
-        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+    /// The connection of a client is gone, and its answers with it: what it was asked goes out again over its next one.
+    pub fn disconnect_closed(&mut self, client: &str) {
+        for asked in &mut self.disconnects.asked {
+            if matches!(&asked.to, To::Client(name) if **name == *client) {
+                asked.delivered = false;
+            }
+        }
+    }
+
+    /// Takes a datagram that came to where the requests go out, or a packet that came over a client's connection. What is no
+    /// answer to one of them is dropped.
+    pub fn receive_disconnect(&mut self, from: &To, datagram: &[u8], now: Now) {
+        let from = match from {
+            To::Udp(from) => To::Udp(SocketAddr::new(from.ip().to_canonical(), from.port())),
+            To::Client(_) => from.clone(),
+        };
         let Ok(packet) = Packet::parse(datagram) else { return };
         let mut asked = self.disconnects.asked.iter().enumerate();
         let answered = asked.find(|(_, asked)| asked.to == from && asked.identifier == packet.identifier());
@@ -322,6 +376,7 @@ impl Core {
     fn disconnected(&mut self, asked: &Asked, result: Disconnect, now: Now) {
         let ms = now.mono.saturating_duration_since(asked.started).as_millis();
         let (why, ms) = (asked.why.clone(), u32::try_from(ms).unwrap_or(u32::MAX));
+        self.note_disconnected(&asked.key, result);
         self.record(Event {
             id: 0,
             at: now.wall,

@@ -5,6 +5,8 @@ pub mod arrivals;
 pub mod clock;
 pub mod control;
 pub mod disconnect;
+pub mod discover;
+pub mod dynauth;
 pub mod eap;
 pub mod grants;
 pub mod keyfile;
@@ -19,6 +21,7 @@ pub mod radius;
 pub mod revocation;
 pub mod sessions;
 pub mod stations;
+pub mod wake;
 
 use crate::config::{Config, Realm, Target};
 use crate::decision::event::{Event, EventRing};
@@ -114,6 +117,10 @@ pub struct Core {
     pub revocation: revocation::Revocation,
     /// Sessions that other boxes are asked to end.
     pub disconnects: disconnect::Disconnects,
+    /// What the servers of realms ask us to do with their sessions.
+    pub dynauth: dynauth::DynAuth,
+    /// Looking up the servers of realms.
+    pub discovery: discover::Discover,
     /// Who is kept off although hostapd would let him in.
     pub arrivals: arrivals::Arrivals,
     /// Who is on the air of this box.
@@ -164,6 +171,8 @@ impl Core {
             pairing: pairing::Pairing::default(),
             revocation: revocation::Revocation::default(),
             disconnects: disconnect::Disconnects::default(),
+            dynauth: dynauth::DynAuth::default(),
+            discovery: discover::Discover::default(),
             arrivals: arrivals::Arrivals::default(),
             stations: stations::Stations::default(),
             present: present::Present::default(),
@@ -181,6 +190,7 @@ impl Core {
         };
         core.radius.configure(&core.config, now.mono);
         core.proxy.engine.configure(&core.config.realms, now.mono);
+        core.discovery.configure(&core.config.realms);
         core.refresh_pki();
         core
     }
@@ -199,6 +209,8 @@ impl Core {
         self.keyring.configure(&self.config.ssids, &self.registry);
         self.radius.configure(&self.config, now.mono);
         self.proxy.engine.configure(&self.config.realms, now.mono);
+        self.discovery.configure(&self.config.realms);
+        self.dynauth.configure(&self.config);
         self.refresh_pki();
         self.config_state.loaded_at = now.wall;
         self.config_state.error = None;
@@ -284,6 +296,7 @@ impl Core {
         self.tick_pairing(now);
         self.tick_revocation(now.wall, now.mono);
         self.tick_disconnects(now);
+        self.tick_stays(now);
         self.tick_arrivals(now);
     }
 

@@ -358,14 +358,19 @@ impl Core {
     /// Takes addresses off the air that are there, or that hostapd would let in without asking.
     pub(super) fn take_off(&mut self, addresses: &BTreeSet<MacAddr>, name: &Arc<str>, why: Why, now: Instant) {
         for mac in addresses {
-            let remembered = self.remembered_until(*mac).filter(|until| *until > now);
-            // One that was just let in may be in its handshake, and not in the list yet.
-            let just_let_in = self.revocation.accepted.contains_key(mac);
-            if remembered.is_some() || just_let_in || self.on_air(*mac) {
-                self.revocation.off(*mac, name, why, remembered);
-                self.revocation.taken.insert(*mac, Taken { at: now, why, times: 1, gone: false });
-            }
+            self.take_off_here(*mac, name, why, now);
             self.disconnect_all(*mac, name, why);
+        }
+    }
+
+    /// Takes an address off the air of this box, and leaves its sessions at others alone.
+    pub(super) fn take_off_here(&mut self, mac: MacAddr, name: &Arc<str>, why: Why, now: Instant) {
+        let remembered = self.remembered_until(mac).filter(|until| *until > now);
+        // One that was just let in may be in its handshake, and not in the list yet.
+        let just_let_in = self.revocation.accepted.contains_key(&mac);
+        if remembered.is_some() || just_let_in || self.on_air(mac) {
+            self.revocation.off(mac, name, why, remembered);
+            self.revocation.taken.insert(mac, Taken { at: now, why, times: 1, gone: false });
         }
     }
 

@@ -6,6 +6,7 @@ use super::IDLE;
 use super::pipe::Pipe;
 use crate::config::Client;
 use crate::service::Core;
+use crate::service::disconnect::To;
 use crate::service::radius::{self, Next, Origin, Via};
 use crate::wire::radius::{AttributeType, Builder, Code, Packet, error_cause};
 use std::net::SocketAddr;
@@ -77,6 +78,8 @@ pub fn protocol_error(secret: &crate::secret::RadiusSecret, request: &Packet<'_>
 
 /// Takes the answer to a request of ours.
 fn answered(daemon: &Rc<Daemon>, origin: Origin, client: &Arc<str>, packet: &Packet<'_>) {
-    let _ = daemon;
-    tracing::debug!("client '{client}' at {} answers what it was not asked: {}", origin.address, packet.code());
+    tracing::debug!("client '{client}' at {} answers with {}", origin.address, packet.code());
+    let from = To::Client(client.clone());
+    daemon.core.borrow_mut().receive_disconnect(&from, packet.octets(), now());
+    daemon.disconnect.notify_one();
 }

@@ -36,7 +36,7 @@ const HANDSHAKES: usize = 64;
 /// Of them from one address.
 const HANDSHAKES_OF_ONE: usize = 16;
 /// How long a handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+const HANDSHAKE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 /// A client that sends nothing for so long is disconnected.
 const IDLE: Duration = Duration::from_secs(900);
 
@@ -231,7 +231,11 @@ async fn serve(daemon: Rc<Daemon>, accepting: Accepting, pipe: Rc<Pipe>, from: S
     tracing::info!("client '{client}' is connected over RadSec from {from}");
     let why = connection::run(&daemon, id, &client, from, &pipe).await;
     daemon.radsec.open.borrow_mut().remove(&id);
-    daemon.core.borrow_mut().radius.connections.disconnected(id);
+    {
+        let core = &mut *daemon.core.borrow_mut();
+        core.radius.connections.disconnected(id);
+        core.disconnect_closed(&client);
+    }
     tracing::info!("the RadSec connection of client '{client}' from {from} is over: {why}");
 }
 
@@ -262,3 +266,6 @@ async fn open(
     core.radius.connections.connected(id, client.clone());
     Ok((id, client))
 }
+
+#[cfg(test)]
+mod tests;

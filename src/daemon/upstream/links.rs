@@ -7,7 +7,9 @@ use super::{Link, Party, Way, connect};
 use crate::config::{Host, Server, Transport};
 use crate::proxy::{Health, LinkId, ServerId};
 use crate::radsec::words;
+use crate::service::dynauth;
 use crate::service::radius::{self, Next, Returned};
+use crate::wire::radius::{Code, Packet};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
@@ -155,13 +157,26 @@ fn take(daemon: &Rc<Daemon>, link: LinkId, packet: &[u8]) -> Result<(), Arc<str>
 
 /// A request of a server on our own connection (RFC 5176 in reverse direction); it is verified.
 fn reverse_request(daemon: &Rc<Daemon>, link: LinkId, server: ServerId, packet: &[u8], out: &mut Vec<u8>) {
-    {
-        let core = daemon.core.borrow();
-        let Some(secret) = core.proxy.engine.secret(server) else { return };
-        let Ok(packet) = crate::wire::radius::Packet::parse(packet) else { return };
-        super::super::radsec::protocol_error(secret, &packet, out);
+    let answered = {
+        let core = &mut *daemon.core.borrow_mut();
+        let realm = core.proxy.engine.server(server).map(|(realm, _)| realm.clone());
+        let secret = core.proxy.engine.secret(server).cloned();
+        let Some((realm, secret)) = realm.zip(secret) else { return };
+        match Packet::parse(packet) {
+            Ok(packet) if !matches!(packet.code(), Code::DISCONNECT_REQUEST | Code::COA_REQUEST) => {
+                super::super::radsec::protocol_error(&secret, &packet, out);
+                true
+            }
+            _ => {
+                let who = dynauth::Upstream { realm, reply: dynauth::Reply::Link(link) };
+                dynauth::receive(core, &who, &secret, packet, now(), out)
+            }
+        }
+    };
+    // What takes longer is answered when it is done (daemon/dynauth.rs).
+    if answered {
+        daemon.upstream.send(link, out);
     }
-    daemon.upstream.send(link, out);
 }
 
 async fn open_tls(

@@ -11,6 +11,7 @@ use super::batch::{Courier, DATAGRAM, Incoming};
 use super::radsec::Kept;
 use super::radsec::pipe::Pipe;
 use super::{Daemon, now};
+use crate::config::Server;
 use crate::proxy::{LinkId, ServerId};
 use crate::radsec::settings::Connecting;
 use crate::radsec::trust::Expected;
@@ -63,6 +64,11 @@ pub struct Upstream {
     /// Which address of a server's name is used.
     turns: RefCell<HashMap<ServerId, usize>>,
     settings: RefCell<HashMap<Party, Kept<Connecting>>>,
+}
+
+/// Where a server is, and at which port; or why nobody knows, in words.
+pub async fn addresses(daemon: &Daemon, server: &Server) -> Result<Vec<SocketAddr>, Arc<str>> {
+    connect::addresses(daemon, server).await
 }
 
 impl Upstream {

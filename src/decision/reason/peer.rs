@@ -257,6 +257,10 @@ impl fmt::Display for PeerReason {
             PeerReason::Silent { party, seconds, servers, without } => {
                 write!(f, "{party}'s server did not answer in {seconds} s (tried {}){without}", Servers(*servers))
             }
+            // DNS names none.
+            PeerReason::Unreachable { party, servers: 0, why, without } => {
+                write!(f, "{party} cannot be reached: {why}{without}")
+            }
             PeerReason::Unreachable { party, servers, why, without } => {
                 write!(f, "{party} cannot be reached ({}): {why}{without}", Servers(*servers))
             }

@@ -22,7 +22,7 @@ pub use import::Import;
 pub use params::Kind;
 
 use super::{Core, Now};
-use crate::config::{Repoint, Server, Target};
+use crate::config::Repoint;
 use crate::mac::MacAddr;
 use crate::registry::device::Change;
 use params::Params;
@@ -88,15 +88,8 @@ pub enum Done {
     },
     /// An import, to be worked off in steps so that nobody else waits for it.
     Import(Box<Import>),
-    /// Servers of a realm to be tried out; [`realm::tested`] makes the result.
-    RealmTest {
-        /// The name of its section.
-        realm: Arc<str>,
-        /// Where its devices are authenticated.
-        target: Target,
-        /// The servers.
-        servers: Vec<Server>,
-    },
+    /// The servers of the realm of this name are to be tried out; [`realm::tested`] makes the result.
+    RealmTest(Arc<str>),
     /// A realm to be moved in the configuration file; [`realm::moved`] makes the result.
     Repoint {
         /// Which, and where to.
@@ -401,7 +394,7 @@ pub fn fuzz(data: &[u8]) {
             }
             Ok(Done::Import(mut import)) => while !import.step(&mut core, now, 64) {},
             Ok(Done::Repoint { repoint, .. }) => drop(repoint.plan(std::path::Path::new("/"), text.as_bytes())),
-            Ok(Done::Value(_) | Done::Follow { .. } | Done::RealmTest { .. } | Done::Reload) | Err(_) => {}
+            Ok(Done::Value(_) | Done::Follow { .. } | Done::RealmTest(_) | Done::Reload) | Err(_) => {}
         }
     }
 }

@@ -96,7 +96,13 @@ impl Scene {
         // The orders carry the time of the real clock.
         self.now.mono = self.now.mono.max(Instant::now());
         let mut sent = Vec::new();
-        self.core.send_disconnects(self.now, |to, packet| sent.push((to, packet.to_vec())));
+        self.core.send_disconnects(self.now, |to, packet| match to {
+            To::Udp(to) => {
+                sent.push((*to, packet.to_vec()));
+                true
+            }
+            To::Client(_) => false,
+        });
         sent
     }
 
@@ -106,7 +112,7 @@ impl Scene {
     }
 
     fn receive(&mut self, from: SocketAddr, datagram: &[u8]) {
-        self.core.receive_disconnect(from, datagram, self.now);
+        self.core.receive_disconnect(&To::Udp(from), datagram, self.now);
     }
 
     /// The latest event: code of the reason, and the words.

@@ -9,8 +9,9 @@ pub mod waiting;
 
 use super::eap::Station;
 use crate::config::{Config, Realm};
-use crate::proxy::{Engine, Health, ServerId, Ticket};
+use crate::proxy::{Engine, Failure, Health, ServerId, Ticket};
 use crate::secret::PseudonymKey;
+use std::collections::VecDeque;
 use waiting::Table;
 
 /// Counters since the start.
@@ -37,6 +38,8 @@ pub struct Proxy {
     pub stats: Stats,
     /// The requests of NASes that wait.
     pub(super) waiting: Table,
+    /// Those for which no servers were found.
+    pub(super) given_up: VecDeque<(Ticket, Failure)>,
 }
 
 impl Proxy {

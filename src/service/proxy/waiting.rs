@@ -112,6 +112,13 @@ impl Table {
         Ok(ticket)
     }
 
+    /// A request that waits.
+    pub fn get(&self, ticket: Ticket) -> Option<&Waiting> {
+        // The low 16 bits are the place.
+        let slot = self.slots.get(usize::from(ticket.0 as u16))?;
+        slot.waiting.as_ref().filter(|_| u64::from(slot.generation) == ticket.0 >> 16)
+    }
+
     /// Takes a request out: its answer is there, or nobody waits for it any more.
     pub fn take(&mut self, ticket: Ticket) -> Option<Waiting> {
         // The low 16 bits are the place.

@@ -17,7 +17,7 @@ mod connections;
 pub mod duplicate;
 mod eap;
 mod fuzzing;
-mod limit;
+pub(super) mod limit;
 mod origin;
 mod proxied;
 
@@ -28,6 +28,7 @@ pub use eap::conclude_abandoned;
 #[doc(hidden)]
 pub use fuzzing::fuzz;
 pub use origin::{Origin, Via};
+pub(super) use proxied::servers_found;
 pub use proxied::{Errand, Returned, errand, receive_answer};
 
 use super::eap::StateId;

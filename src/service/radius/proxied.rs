@@ -20,6 +20,7 @@ use crate::config::{Host, MacShare, Realm, Server, Share, Target};
 use crate::decision::event::Method;
 use crate::decision::reason::{PeerReason, Reason, Without};
 use crate::decision::{Evidence, Grant, Identified};
+use crate::discovery::Want;
 use crate::mac::MacAddr;
 use crate::proxy::rewrite::{self, Terms};
 use crate::proxy::{Answer, Failure, LinkId, Order, Output, Received, ServerId, Ticket};
@@ -93,7 +94,11 @@ pub fn receive_answer(core: &mut Core, link: LinkId, packet: &[u8], now: Now, ou
 /// happened to links, and [`Core::proxy_timeout`]. An answer for a client is left in `out`.
 pub fn errand(core: &mut Core, now: Now, out: &mut Vec<u8>) -> Option<Errand> {
     loop {
-        match core.proxy.engine.poll()? {
+        let output = match core.proxy.given_up.pop_front() {
+            Some((ticket, failure)) => Output::Failed(ticket, failure),
+            None => core.proxy.engine.poll()?,
+        };
+        match output {
             Output::Send(link, packet) => return Some(Errand::Send(link, packet)),
             Output::Open(server) => return Some(Errand::Open(server)),
             Output::Close(link) => return Some(Errand::Close(link)),
@@ -122,15 +127,16 @@ pub(super) fn divert(
     core: &mut Core,
     incoming: &Incoming<'_>,
     ask: Ask,
-    response: &[u8],
     datagram: &[u8],
     now: Now,
     out: &mut Vec<u8>,
 ) -> Result<Next, Ask> {
+    let packet = &incoming.packet;
+    // An identity that takes more than one attribute is too long for User-Name, which has to be the same.
+    let response = packet.find(AttributeType::EAP_MESSAGE).unwrap_or_default();
     if core.config.realms.is_empty() || response.is_empty() {
         return Err(ask);
     }
-    let packet = &incoming.packet;
     let station = Station { client: incoming.client.name.clone(), mac: ask.mac, bssid: ask.bssid };
     let state = packet.find(AttributeType::STATE);
     let begins = eap::is_identity(response);
@@ -220,7 +226,7 @@ fn forward(
             kind,
         };
         match core.proxy.waiting.put(waiting) {
-            Ok(ticket) => submit(core, incoming, realm, ticket, Some(ask.mac), now).inspect_err(|_| {
+            Ok(ticket) => find_and_submit(core, incoming, realm, ticket, ask.mac, now).inspect_err(|_| {
                 if let Some(waiting) = core.proxy.waiting.take(ticket) {
                     core.proxy.waiting.reuse(waiting.datagram);
                 }
@@ -237,6 +243,48 @@ fn forward(
     }
 }
 
+/// Sends a request on, once it is known to which servers.
+fn find_and_submit(
+    core: &mut Core,
+    incoming: &Incoming<'_>,
+    realm: &Realm,
+    ticket: Ticket,
+    mac: MacAddr,
+    now: Now,
+) -> Result<(), Failure> {
+    if realm.target == Target::Discover {
+        match core.find_servers(realm, nai_realm(incoming), ticket, now) {
+            Want::Ready => {}
+            Want::Wait => return Ok(()),
+            Want::Failed(why) => return Err(Failure::Unreachable { servers: 0, why }),
+        }
+    }
+    submit(core, incoming, realm, ticket, Some(mac), now)
+}
+
+/// A lookup is over: sends on what waits for it, or gives it up with the next errand.
+pub(in crate::service) fn servers_found(core: &mut Core, ticket: Ticket, found: &Result<(), Arc<str>>, now: Now) {
+    let Some(waiting) = core.proxy.waiting.get(ticket) else { return };
+    let (from, started, mac) = (waiting.from, waiting.started, waiting.station.mac);
+    let (name, datagram) = (waiting.realm.clone(), waiting.datagram.clone());
+    let config = core.config.clone();
+    let sent = match (found, admit(core, from, &datagram, started), proxy::realm(&config, &name)) {
+        (Ok(()), Some(incoming), Some(realm)) => submit(core, &incoming, realm, ticket, Some(mac), now),
+        (Err(why), ..) => Err(Failure::Unreachable { servers: 0, why: why.clone() }),
+        // Whoever gives it up says what is missing.
+        (Ok(()), ..) => Err(Failure::Busy),
+    };
+    if let Err(failure) = sent {
+        core.proxy.given_up.push_back((ticket, failure));
+    }
+}
+
+/// The realm of the identity that a request names.
+fn nai_realm<'a>(incoming: &Incoming<'a>) -> &'a str {
+    let user_name = incoming.packet.find(AttributeType::USER_NAME).unwrap_or_default();
+    nai::realm(user_name).and_then(|realm| std::str::from_utf8(realm).ok()).unwrap_or_default()
+}
+
 fn submit(
     core: &mut Core,
     incoming: &Incoming<'_>,
@@ -245,13 +293,11 @@ fn submit(
     mac: Option<MacAddr>,
     now: Now,
 ) -> Result<(), Failure> {
-    let user_name = incoming.packet.find(AttributeType::USER_NAME).unwrap_or_default();
-    let nai_realm = nai::realm(user_name).and_then(|realm| std::str::from_utf8(realm).ok()).unwrap_or_default();
     let masked = realm.mac == MacShare::Pseudonym;
     let pseudonym = mac.filter(|_| masked).map(|mac| core.pseudonym(&realm.name, mac));
     let order = Order {
         realm: &realm.name,
-        nai_realm,
+        nai_realm: nai_realm(incoming),
         request: incoming.packet,
         secret: &incoming.client.secret,
         share: realm.share,

@@ -165,6 +165,13 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// A CoA-Request with Message-Authenticator (RFC 5176).
+    pub fn coa_request(identifier: u8, secret: &'a RadiusSecret, out: &'a mut Vec<u8>) -> Builder<'a> {
+        let mut builder = Builder::start(Code::COA_REQUEST, identifier, Origin::Computed, secret, out);
+        builder.begin_message_authenticator();
+        builder
+    }
+
     fn start(
         code: Code,
         identifier: u8,

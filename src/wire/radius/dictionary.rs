@@ -279,6 +279,10 @@ pub mod error_cause {
     pub const REQUEST_NOT_ROUTABLE: u32 = 502;
     /// There is no such session.
     pub const SESSION_CONTEXT_NOT_FOUND: u32 = 503;
+    /// It could not be done now.
+    pub const RESOURCES_UNAVAILABLE: u32 = 506;
+    /// Not done by this request, but by an Access-Request that follows.
+    pub const REQUEST_INITIATED: u32 = 507;
     /// More than one session matches, and the receiver ends only one at a time.
     pub const MULTIPLE_SESSION_SELECTION_UNSUPPORTED: u32 = 508;
 }
@@ -287,6 +291,8 @@ pub mod error_cause {
 pub const NAS_PORT_TYPE_IEEE_802_11: u32 = 19;
 /// Service-Type of 802.1X and hostapd's accounting (RFC 2865, 5.6).
 pub const SERVICE_TYPE_FRAMED: u32 = 2;
+/// Service-Type of a CoA-Request that has a session authorized anew (RFC 5176, 3.2).
+pub const SERVICE_TYPE_AUTHORIZE_ONLY: u32 = 17;
 /// Tunnel-Type of a VLAN (RFC 3580, 3.31).
 pub const TUNNEL_TYPE_VLAN: u32 = 13;
 /// Tunnel-Medium-Type of a VLAN (RFC 2868, 3.2: all 802 media).

@@ -82,11 +82,11 @@ fn unusual_layouts() {
         ("config realm acme # x\r\n", "config realm acme # x\r\n\tlist server 'local'\r\n\toption share 'all'\r\n"),
         (
             "c realm acme;l server a;o secret b; o profile c; config realm b; l server a",
-            "c realm acme;list server 'local'; o profile c; option share 'all'; config realm b; l server a",
+            "c realm acme;list server 'local'; option share 'all'; o profile c; config realm b; l server a",
         ),
         (
             "config realm acme\n  list server \\\n   a\n  option secret \"a\\\nb\" ; option profile 'x'\n",
-            "config realm acme\n  list server 'local'\n   option profile 'x'\n   option share 'all'\n",
+            "config realm acme\n  list server 'local'\n  option share 'all'\n   option profile 'x'\n",
         ),
         (
             "config realm 'acme'\r\n  option server a\r\n",

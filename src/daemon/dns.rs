@@ -1,0 +1,239 @@
+//! Asking name servers: those of /etc/resolv.conf, as they are when a question goes out. Each question has sockets of its own, on
+//! ports that the kernel draws; what does not fit into a datagram is asked for over TCP.
+
+use super::{Daemon, now};
+use crate::discovery::{Ask, Own, Taken};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// How much of it is read, octets.
+const FILE: usize = 64 * 1024;
+/// How many name servers are asked (resolv.conf(5): MAXNS).
+const SERVERS: usize = 3;
+/// How often one is asked: each time the next.
+const TURNS: usize = 3;
+/// How long one is waited for before the next is asked, too.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Octets of a datagram: without EDNS, 512 is the most.
+const DATAGRAM: usize = 4096;
+const PORT: u16 = 53;
+
+/// Asks what is to be asked, for ever.
+pub async fn run(daemon: Rc<Daemon>) {
+    let work = Rc::new(Notify::new());
+    let waker = work.clone();
+    daemon.core.borrow_mut().discovery.wake.by(move || waker.notify_one());
+    // What was wanted before somebody listened.
+    work.notify_one();
+    loop {
+        let next = daemon.core.borrow().discovery.next_timeout();
+        match next {
+            Some(next) => {
+                tokio::select! {
+                    () = work.notified() => {}
+                    () = sleep_until(next.into()) => {}
+                }
+            }
+            None => work.notified().await,
+        }
+        let asks: Vec<Ask> = {
+            let core = &mut *daemon.core.borrow_mut();
+            core.discovery_timeout(now());
+            std::iter::from_fn(|| core.discovery_poll(now())).collect()
+        };
+        if !asks.is_empty() {
+            let listen = daemon.core.borrow().config.radsec.listen.clone();
+            let own = Own { addresses: own_addresses(), listen };
+            daemon.core.borrow_mut().discovery.set_own(own);
+            let servers = name_servers(&read());
+            for ask in asks {
+                tokio::task::spawn_local(answer(daemon.clone(), ask, servers.clone()));
+            }
+        }
+        daemon.upstream.pump(&daemon);
+    }
+}
+
+/// The addresses of this box.
+pub fn own_addresses() -> Vec<IpAddr> {
+    let all = nix::ifaddrs::getifaddrs().into_iter().flatten().filter_map(|interface| interface.address);
+    all.filter_map(|address| {
+        let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
+    })
+    .collect()
+}
+
+fn read() -> String {
+    match std::fs::read(RESOLV_CONF) {
+        Ok(mut octets) => {
+            octets.truncate(FILE);
+            String::from_utf8_lossy(&octets).into_owned()
+        }
+        Err(why) => {
+            tracing::debug!("{RESOLV_CONF}: {why}: the name server of this box is asked");
+            String::new()
+        }
+    }
+}
+
+/// The name servers that a resolv.conf(5) names; without any, that of this box.
+fn name_servers(text: &str) -> Vec<SocketAddr> {
+    let lines = text.lines().filter_map(|line| {
+        let mut words = line.split_ascii_whitespace();
+        (words.next() == Some("nameserver")).then(|| words.next()).flatten()
+    });
+    let mut servers: Vec<SocketAddr> = lines.filter_map(server).take(SERVERS).collect();
+    if servers.is_empty() {
+        servers.push((Ipv4Addr::LOCALHOST, PORT).into());
+    }
+    servers
+}
+
+fn server(text: &str) -> Option<SocketAddr> {
+    let Some((address, interface)) = text.split_once('%') else {
+        return text.parse().ok().map(|address: IpAddr| SocketAddr::new(address, PORT));
+    };
+    let address: Ipv6Addr = address.parse().ok()?;
+    let scope = interface.parse().ok().or_else(|| nix::net::if_::if_nametoindex(interface).ok())?;
+    Some(SocketAddrV6::new(address, PORT, 0, scope).into())
+}
+
+/// Asks name servers one after the other, and takes the first answer of any of them.
+async fn answer(daemon: Rc<Daemon>, ask: Ask, servers: Vec<SocketAddr>) {
+    let until = Instant::from_std(ask.until);
+    let mut sockets: [Option<UdpSocket>; SERVERS] = Default::default();
+    let mut datagram = vec![0; DATAGRAM];
+    for turn in 0..TURNS {
+        let at = turn % servers.len().max(1);
+        let Some((server, socket)) = servers.get(at).zip(sockets.get_mut(at)) else { break };
+        if let Err(why) = send(socket, *server, &ask.octets).await {
+            // Not there: the next one.
+            tracing::debug!("the name server {server} was not asked: {why}");
+            *socket = None;
+            continue;
+        }
+        let turn_ends = if turn + 1 == TURNS { until } else { until.min(Instant::now() + PATIENCE) };
+        while let Some((at, received)) = receive(&sockets, &mut datagram, turn_ends).await {
+            let Ok(length) = received else {
+                if let Some(socket) = sockets.get_mut(at) {
+                    *socket = None;
+                }
+                break;
+            };
+            let octets = datagram.get(..length).unwrap_or_default();
+            let taken = daemon.core.borrow_mut().discovery_answered(ask.serial, octets, false, now());
+            match taken {
+                Taken::Answer => return,
+                Taken::No => {}
+                Taken::Truncated => {
+                    let Some(server) = servers.get(at) else { break };
+                    let whole = timeout_at(until, over_tcp(*server, &ask.octets)).await;
+                    let taken = whole
+                        .ok()
+                        .and_then(Result::ok)
+                        .map(|octets| daemon.core.borrow_mut().discovery_answered(ask.serial, &octets, true, now()));
+                    if taken == Some(Taken::Answer) {
+                        return;
+                    }
+                    break;
+                }
+            }
+        }
+    }
+    daemon.core.borrow_mut().discovery_silent(ask.serial, now());
+}
+
+/// Asks, over a socket that takes datagrams of this server only.
+async fn send(socket: &mut Option<UdpSocket>, server: SocketAddr, query: &[u8]) -> io::Result<()> {
+    let socket = match socket {
+        Some(socket) => socket,
+        None => {
+            let any: SocketAddr = match server {
+                SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+                SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+            };
+            let opened = UdpSocket::bind(any).await?;
+            opened.connect(server).await?;
+            socket.insert(opened)
+        }
+    };
+    socket.send(query).await.map(|_| ())
+}
+
+/// The next datagram: on which socket, and how long it is, or that its server is not there. `None` when time is up.
+async fn receive(
+    sockets: &[Option<UdpSocket>; SERVERS],
+    datagram: &mut [u8],
+    until: Instant,
+) -> Option<(usize, io::Result<usize>)> {
+    let [first, second, third] = sockets;
+    loop {
+        let at = tokio::select! {
+            () = sleep_until(until) => return None,
+            () = came(first.as_ref()) => 0,
+            () = came(second.as_ref()) => 1,
+            () = came(third.as_ref()) => 2,
+        };
+        match sockets.get(at)?.as_ref()?.try_recv(datagram) {
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
+            received => return Some((at, received)),
+        }
+    }
+}
+
+async fn came(socket: Option<&UdpSocket>) {
+    match socket {
+        Some(socket) if socket.readable().await.is_ok() => {}
+        _ => std::future::pending().await,
+    }
+}
+
+/// The same question over TCP (RFC 7766): each message after its length.
+async fn over_tcp(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(server).await?;
+    let length = u16::try_from(query.len()).map_err(io::Error::other)?;
+    stream.write_all(&[&length.to_be_bytes(), query].concat()).await?;
+    let length = stream.read_u16().await?;
+    let mut answer = vec![0; length.into()];
+    stream.read_exact(&mut answer).await?;
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_servers_of_a_file() {
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        for (text, expected) in [
+            ("", vec![at("127.0.0.1:53")]),
+            ("search lan\nnameserver 127.0.0.1\nnameserver ::1\n", vec![at("127.0.0.1:53"), at("[::1]:53")]),
+            (
+                "# nameserver 192.0.2.1\n;nameserver 192.0.2.2\n nameserver\t192.0.2.3 # ours\n",
+                vec![at("192.0.2.3:53")],
+            ),
+            ("nameserver\nnameserver x\nnameserverx 192.0.2.1\n", vec![at("127.0.0.1:53")]),
+            ("nameserver fe80::1%1\nnameserver fe80::1%lo\n", vec![at("[fe80::1%1]:53"), at("[fe80::1%1]:53")]),
+            (
+                "nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver 192.0.2.3\nnameserver 192.0.2.4\n",
+                vec![at("192.0.2.1:53"), at("192.0.2.2:53"), at("192.0.2.3:53")],
+            ),
+        ] {
+            assert_eq!(name_servers(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn own_addresses_are_those_of_the_interfaces() {
+        assert!(own_addresses().contains(&IpAddr::from([127, 0, 0, 1])));
+    }
+}
