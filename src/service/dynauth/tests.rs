@@ -90,14 +90,19 @@ impl Scene {
         let of_acme = |id: u32, name: &str, station| {
             let mut device: Device = device(id, name, "iot", &format!("key number {id}"));
             let known_by = KnownBy::Peer { realm: "acme".into(), identity: format!("{name}@acme.example").into() };
-            let certificate =
-                Certificate { known_by, subject: "".into(), not_after: None, mud_url: None, issued: false, since: UnixTime(1) };
+            let certificate = Certificate {
+                known_by,
+                subject: "".into(),
+                not_after: None,
+                mud_url: None,
+                issued: false,
+                since: UnixTime(1),
+            };
             device.eap = Some(Box::new(EapCredentials { psk: None, certificates: vec![certificate], serial: 1 }));
             device.macs = vec![BoundMac { mac: mac(station), proved: true, since: UnixTime(1) }];
             device
         };
-        let registry =
-            Registry::load(vec![of_acme(1, "lamp", 1), of_acme(2, "cam", 8)], vec![], vec![], DeviceId(3));
+        let registry = Registry::load(vec![of_acme(1, "lamp", 1), of_acme(2, "cam", 8)], vec![], vec![], DeviceId(3));
         let now = Now { wall: UnixTime(1_800_000_000), mono: Instant::now() };
         let mut core = Core::new(config.into(), registry, now, Box::new(|_| ()), Instant::now, Box::new(|_| ()));
         core.proxy.pseudonyms = Some(PseudonymKey::new([7; 32]));
@@ -336,7 +341,10 @@ fn all_that_is_named_must_fit() {
     let (class, cui) = (AttributeType::CLASS, AttributeType::CHARGEABLE_USER_IDENTITY);
     let (nas, nas_ip) = (AttributeType::NAS_IDENTIFIER, AttributeType::NAS_IP_ADDRESS);
     for (attributes, expected) in [
-        (&[LAMP, (name, b"d1@acme.example"), (session, b"s1"), (multi, b"m1"), (class, b"k\x01"), (cui, b"c\x01")][..], None),
+        (
+            &[LAMP, (name, b"d1@acme.example"), (session, b"s1"), (multi, b"m1"), (class, b"k\x01"), (cui, b"c\x01")][..],
+            None,
+        ),
         (&[(name, b"d1@acme.example")], None),
         (&[(session, b"s\x01")], None),
         (&[(multi, b"m\x01")], None),

@@ -308,6 +308,9 @@ fn submit(
     now: Now,
 ) -> Result<(), Failure> {
     let masked = realm.mac == MacShare::Pseudonym;
+    if masked {
+        core.ensure_pseudonyms();
+    }
     let pseudonym = mac.filter(|_| masked).map(|mac| core.pseudonym(&realm.name, mac));
     let order = Order {
         realm: &realm.name,
