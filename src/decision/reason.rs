@@ -589,13 +589,17 @@ impl fmt::Display for Reason {
 /// What was answered to somebody who asked for a session, in words: an Error-Cause (RFC 5176, 3.5) of ours.
 fn to_asker(cause: u32) -> String {
     let words = match cause {
-        error_cause::UNSUPPORTED_ATTRIBUTE => "refused, since it would change what is ours (VLAN, filter), or is not known",
+        error_cause::UNSUPPORTED_ATTRIBUTE => {
+            "refused, since it would change what is ours (VLAN, filter), or is not known"
+        }
         error_cause::MISSING_ATTRIBUTE => "refused, since the request does not say which session, or what to change",
         error_cause::NAS_IDENTIFICATION_MISMATCH => "refused, since it means another access point",
         error_cause::INVALID_REQUEST => "refused, since the request has an attribute twice",
         error_cause::UNSUPPORTED_SERVICE => "refused, since that Service-Type is not known",
         error_cause::INVALID_ATTRIBUTE_VALUE => "refused, since the request has a value that makes no sense",
-        error_cause::ADMINISTRATIVELY_PROHIBITED => "refused, since the stay may not be longer than option session_timeout",
+        error_cause::ADMINISTRATIVELY_PROHIBITED => {
+            "refused, since the stay may not be longer than option session_timeout"
+        }
         error_cause::REQUEST_NOT_ROUTABLE => {
             "not possible, since its access point takes no Disconnect-Requests: set option disconnect_port of the client"
         }
