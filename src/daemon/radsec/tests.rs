@@ -539,3 +539,16 @@ fn a_request_of_ours_goes_to_the_client_over_its_connection() {
         assert_eq!(octets[..length], out);
     });
 }
+
+#[test]
+fn handshakes_begin_at_a_limited_rate() {
+    let (radsec, start) = (super::Radsec::default(), tokio::time::Instant::now());
+    let (rate, most) = super::RATE;
+    let begun = |at: Duration| (0..1000).filter(|_| radsec.allow(start + at)).count();
+    assert_eq!(begun(Duration::ZERO), most as usize);
+    assert_eq!(begun(Duration::from_millis(1)), 0);
+    assert_eq!(begun(Duration::from_millis(500)), rate as usize / 2);
+    assert_eq!(begun(Duration::from_secs(3600)), most as usize);
+    let in_two_seconds: usize = (0..2000).map(|ms| begun(Duration::from_millis(3_600_001 + ms))).sum();
+    assert!((2 * rate as usize - 4..=2 * rate as usize).contains(&in_two_seconds), "{in_two_seconds}");
+}
