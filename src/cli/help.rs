@@ -272,11 +272,12 @@ credentials that this box knows: latchkey maker import brings what the manufactu
     ),
     topic(
         "pending approve",
-        "MAC NAME [--profile P] [--certificate FINGERPRINT]",
+        "MAC NAME [--profile P] [--certificate FINGERPRINT-OR-IDENTITY]",
         "Register an unknown device",
         "\
 \x20 --profile P        its profile in the configuration (VLAN and access); without it the first one
-  --certificate F    only if it has the certificate whose fingerprint begins like that (latchkey pending list)
+  --certificate F    only if it has the certificate whose fingerprint, or is what its manufacturer calls by a name that,
+                     begins like that (latchkey pending list)
 ",
     ),
     topic("pending ignore", "MAC", "Take an unknown device off the list", ""),
