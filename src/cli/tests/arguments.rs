@@ -239,7 +239,7 @@ fn help_is_complete() {
 Unknown devices that tried to join.
 
 usage: latchkey pending list [--ignored]
-       latchkey pending approve MAC NAME [--profile P] [--certificate FINGERPRINT]
+       latchkey pending approve MAC NAME [--profile P] [--certificate FINGERPRINT-OR-IDENTITY]
        latchkey pending ignore MAC
        latchkey pending unignore MAC
 
