@@ -177,7 +177,7 @@ pub(super) fn divert(
             return Ok(Next::Send);
         }
     }
-    Ok(forward(core, incoming, ask, realm, Kind::Eap, datagram, now, out))
+    Ok(forward(core, incoming, (ask, station), realm, Kind::Eap, datagram, now, out))
 }
 
 /// Sends a request for a Wi-Fi key on that nobody knows here, if there is somebody to ask; gives the question back if not.
@@ -211,21 +211,21 @@ pub(super) fn ask_elsewhere(
             Err((back, _)) => ask = back,
         }
     }
-    Ok(forward(core, incoming, ask, realm, kind, datagram, now, out))
+    let station = Station { client: incoming.client.name.clone(), mac, bssid: ask.bssid };
+    Ok(forward(core, incoming, (ask, station), realm, kind, datagram, now, out))
 }
 
 #[allow(clippy::too_many_arguments)]
 fn forward(
     core: &mut Core,
     incoming: &Incoming<'_>,
-    ask: Ask,
+    (ask, station): (Ask, Station),
     realm: &Realm,
     kind: Kind,
     datagram: &[u8],
     now: Now,
     out: &mut Vec<u8>,
 ) -> Next {
-    let station = Station { client: incoming.client.name.clone(), mac: ask.mac, bssid: ask.bssid };
     core.proxy.begin_anew(&station);
     let sent = if would_return(realm, incoming.from) {
         Err(Failure::Loop)
