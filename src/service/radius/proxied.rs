@@ -69,7 +69,7 @@ pub(super) enum Elsewhere {
     /// What a server answered to it.
     Got(Got),
     /// None did, and the last known good answer is to be given to this realm's device, if that proves its key.
-    Failed(Arc<str>, Failure),
+    Failed(last_good::Failed),
 }
 
 /// Takes a packet that came over a link. The answer for the client, if there is one at once, is left in `out`.
@@ -201,13 +201,9 @@ pub(super) fn ask_elsewhere(
     if let Some(limits) = &realm.last_good
         && let Some(failure) = last_good::failing(core, realm, kind)
     {
-        match last_good::answer(core, incoming, datagram, ask, (realm, limits), &failure, now, out) {
-            Ok(next) => {
-                // Its answer is not waited for, but tells that the server is there again.
-                let ticket = core.proxy.waiting.unattended();
-                let _ = submit(core, incoming, realm, ticket, Some(mac), now);
-                return Ok(next);
-            }
+        let failed = last_good::Failed { realm: realm.name.clone(), failure, asked: false };
+        match last_good::answer(core, incoming, datagram, ask, (realm, limits), failed, now, out) {
+            Ok(next) => return Ok(next),
             Err((back, _)) => ask = back,
         }
     }
@@ -333,6 +329,12 @@ fn would_return(realm: &Realm, from: Origin) -> bool {
     !from.is_loopback() && servers.iter().any(is_there)
 }
 
+/// Asks a server without waiting for the answer, which tells that it is there again.
+fn ask_unattended(core: &mut Core, incoming: &Incoming<'_>, realm: &Realm, mac: MacAddr, now: Now) {
+    let ticket = core.proxy.waiting.unattended();
+    let _ = submit(core, incoming, realm, ticket, Some(mac), now);
+}
+
 /// Sends a report of a session on to the server that let it in, if it is to know all; it is acknowledged here.
 pub(super) fn account(core: &mut Core, incoming: &Incoming<'_>, name: &str, mac: Option<MacAddr>, now: Now) {
     let config = core.config.clone();
@@ -454,10 +456,13 @@ fn unanswered(
     let (ask, without) = match realm.last_good.as_ref().filter(|_| nobody) {
         None => (ask, Without::NotWanted),
         Some(_) if kind == Kind::Eap => (ask, Without::Eap),
-        Some(limits) => match last_good::answer(core, incoming, datagram, ask, (realm, limits), &failure, now, out) {
-            Ok(next) => return next,
-            Err(without) => without,
-        },
+        Some(limits) => {
+            let failed = last_good::Failed { realm: realm.name.clone(), failure: failure.clone(), asked: true };
+            match last_good::answer(core, incoming, datagram, ask, (realm, limits), failed, now, out) {
+                Ok(next) => return next,
+                Err(without) => without,
+            }
+        }
     };
     if let Some(grant) = offer_here(core, &ask, kind, now) {
         conclude(core, incoming, &ask, Ok(grant), now, out);
