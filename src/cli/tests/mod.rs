@@ -21,13 +21,13 @@ pub const PLAIN: Look = Look { terminal: false, colour: false, now: UnixTime(1_8
 pub const COLOUR: Look = Look { terminal: true, colour: true, ..PLAIN };
 
 /// What came of a command.
-struct Done {
-    code: ExitCode,
-    out: String,
-    err: String,
+pub struct Done {
+    pub code: ExitCode,
+    pub out: String,
+    pub err: String,
 }
 
-fn latchkey(line: &str, socket: PathBuf, input: &str) -> Done {
+pub fn latchkey(line: &str, socket: PathBuf, input: &str) -> Done {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let mut context = Context {
         socket: PathBuf::new(),
@@ -44,13 +44,13 @@ fn latchkey(line: &str, socket: PathBuf, input: &str) -> Done {
 
 /// Plays the daemon for one connection: answers one request with each of `replies` and hangs up. Ends with the
 /// requests.
-struct Daemon {
+pub struct Daemon {
     dir: TempDir,
     thread: JoinHandle<Vec<Value>>,
 }
 
 impl Daemon {
-    fn new(replies: impl IntoIterator<Item = impl Into<Vec<u8>>>) -> Daemon {
+    pub fn new(replies: impl IntoIterator<Item = impl Into<Vec<u8>>>) -> Daemon {
         let dir = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(dir.path().join("s")).unwrap();
         let replies: Vec<Vec<u8>> = replies.into_iter().map(Into::into).collect();
@@ -70,15 +70,15 @@ impl Daemon {
         Daemon { dir, thread }
     }
 
-    fn ok(result: Value) -> Daemon {
+    pub fn ok(result: Value) -> Daemon {
         Daemon::new([format!("{}\n", json!({ "result": result }))])
     }
 
-    fn socket(&self) -> PathBuf {
+    pub fn socket(&self) -> PathBuf {
         self.dir.path().join("s")
     }
 
-    fn requests(self) -> Vec<Value> {
+    pub fn requests(self) -> Vec<Value> {
         self.thread.join().unwrap()
     }
 
