@@ -182,9 +182,9 @@ fn told(reply: Part<'_>, wants_local: bool, look: &Look) -> String {
         text.push_str(&table.render(look));
     }
     let left_out = reply.list("left_out").len() as u64;
-    let will = if dry { "would be" } else { "are" };
+    let (change, register) = if dry { ("Would change", "register") } else { ("Changed", "registered") };
     text.push_str(&format!(
-        "\n{} {will} changed, {} {will} registered, {} as in the bundle already.\n",
+        "\n{change} {}, {register} {}; as in the bundle already: {}.\n",
         count(changed, "device"),
         count(new, "device"),
         reply.number("unchanged"),
