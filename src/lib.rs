@@ -9,6 +9,7 @@
 //! proxy, discovery   which server is asked for somebody else, and where DNS says it is: no I/O
 //! eap, pki           EAP conversations and methods; certificates: no I/O
 //! radsec             RADIUS over TLS: whose certificates count, settings of TLS: no I/O
+//! bundle             what a manufacturer hands over of its devices: JSON, signatures
 //! decision           one pure function: may this device in, and on what terms
 //! store              the registry on flash (SQLite)
 //! network            what the kernel has of the network, and what is to be done about it: no I/O
@@ -16,6 +17,7 @@
 //! daemon, cli        the thin shell: sockets, threads, signals, the terminal
 //! ```
 
+pub mod bundle;
 pub mod cli;
 pub mod config;
 pub mod daemon;

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use std::fs;
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 use std::time::Duration;
+use support::radius::wifi_key;
 use support::{Control, Home, SECRET, eventually};
 
 fn stdout(output: &Output) -> String {
@@ -19,23 +20,9 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A MAC authentication as a NAS sends it, by a real RADIUS client. True for an Accept.
+/// A MAC authentication as a NAS sends it, by a real RADIUS client.
 fn radclient(home: &Home, mac: &str, secret: &str) -> String {
-    let bare = mac.replace(':', "");
-    let request = format!(
-        "User-Name = \"{bare}\"\nUser-Password = \"{bare}\"\nCalled-Station-Id = \"02-00-00-00-00-01:Home\"\n\
-         Calling-Station-Id = \"{mac}\"\nNAS-Identifier = \"ap-1\"\nMessage-Authenticator = 0x00\n"
-    );
-    let mut child = Command::new("radclient")
-        .args(["-x", "-r", "1", "-t", "2", &format!("127.0.0.1:{}", home.auth_port), "auth", secret])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("radclient (package freeradius-utils) is installed by make test");
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), request.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    stdout(&output) + &stderr(&output)
+    wifi_key(home.auth_port, secret, mac)
 }
 
 #[test]

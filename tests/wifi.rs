@@ -216,3 +216,44 @@ fn devices_join_with_eap() {
         ],
     );
 }
+
+/// The same, with devices whose makers vouch for them: FreeRADIUS over UDP, and over RADIUS/TLS through radsecproxy.
+#[test]
+fn devices_join_by_the_word_of_their_maker() {
+    let rows = run("maker");
+    assert_rows(
+        &rows,
+        &[
+            ("kettle registered itself", "yes"),
+            ("cam registered itself", "yes"),
+            ("kettle is known by its identity", "kettle@acme.example"),
+            ("kettle's TLS", "TLSv1.3"),
+            ("cam's method", "21 (EAP-TTLS)"),
+            ("cam's key management", "WPA2-EAP-SHA256"),
+            // In the realm's VLAN, with traffic; the maker said another.
+            ("kettle among the stations", "kettle on wlan0 in VLAN 20"),
+            ("cam among the stations", "cam on wlan1 in VLAN 20"),
+            ("kettle is in bridge", "brvlan20"),
+            ("kettle reaches the gateway of VLAN 20", "yes"),
+            ("kettle reaches the gateway of VLAN 30", "no"),
+            ("cam reaches the gateway of VLAN 20", "yes"),
+            ("cam reaches the gateway of VLAN 30", "no"),
+            ("lamp reaches the gateway of VLAN 30", "yes"),
+            ("stray is refused, and its realm", "named"),
+            ("stray is in", "never"),
+            // Off the air.
+            ("kettle is off the air at once: blocked", "yes"),
+            ("kettle stays off the air: blocked", "off"),
+            ("umbrella's Disconnect-Request", "acknowledged"),
+            ("scale is off the air at once: its maker's word", "yes"),
+            ("scale is back: its maker lets it in again", "scale on wlan0 in VLAN 20"),
+            // The maker dies.
+            ("cam is refused, and whose fault it is", "umbrella's server"),
+            ("lamp is where it was", "lamp on wlan1 in VLAN 30"),
+            ("cam is back: its realm was moved to another service", "cam on wlan1 in VLAN 20"),
+            ("cam reaches the gateway", "yes"),
+            ("devices at the end", "4"),
+            ("latchkey at the end", "running"),
+        ],
+    );
+}

@@ -1,12 +1,11 @@
-//! FreeRADIUS from a configuration of its own: nothing but what answers a MAC authentication with key and VLAN.
+//! FreeRADIUS as a server under load.
 
 use crate::fleet::{Device, hex, plain};
 use crate::process::{self, Server};
+use crate::radiusd::{self, Config};
 use std::fmt::Write as _;
-use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::Duration;
 
 /// The shared secret.
@@ -19,95 +18,35 @@ pub struct FreeRadius {
     pub version: String,
 }
 
-/// The program, under Debian's and everybody else's name.
-pub fn program() -> Result<PathBuf, String> {
-    ["/usr/sbin/freeradius", "/usr/sbin/radiusd", "/usr/local/sbin/radiusd"]
-        .map(PathBuf::from)
-        .into_iter()
-        .find(|path| path.exists())
-        .ok_or_else(|| "FreeRADIUS is not installed: apt-get install freeradius (make bench does)".into())
+impl FreeRadius {
+    /// Writes a configuration to `dir` and starts the server, on a port of its own; it is ready when it says so in its log.
+    pub fn start(dir: &Path, config: Config) -> Result<FreeRadius, String> {
+        let program = radiusd::program();
+        let program = program.ok_or("FreeRADIUS is not installed: apt-get install freeradius (make bench does)")?;
+        let (port, _) = process::free_ports()?;
+        let config = Config { port, ..config };
+        let arguments = config.write(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut server = Server::start("FreeRADIUS", &program, &arguments, &dir.join("output"))?;
+        server
+            .wait(Duration::from_secs(30), Duration::from_millis(20), || radiusd::is_ready(dir))
+            .map_err(|e| format!("{e}\n{}", radiusd::log(dir)))?;
+        let version = radiusd::version(&program).map_err(|e| format!("{}: {e}", program.display()))?;
+        Ok(FreeRadius { server, address: (Ipv4Addr::LOCALHOST, port).into(), version })
+    }
 }
 
-/// What it says its version is.
-pub fn version(program: &Path) -> Result<String, String> {
-    let output = Command::new(program).arg("-v").output().map_err(|e| format!("{}: {e}", program.display()))?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let word = text.split_whitespace().skip_while(|word| *word != "Version").nth(1);
-    Ok(word.unwrap_or("?").trim_end_matches(',').to_owned())
-}
-
-/// Where its modules are.
-pub fn library_dir() -> &'static str {
-    let libraries = ["/usr/lib/freeradius", "/usr/lib64/freeradius", "/usr/local/lib"];
-    libraries.into_iter().find(|path| Path::new(path).exists()).unwrap_or("/usr/lib/freeradius")
-}
-
-/// As lean as FreeRADIUS gets for this job: two modules, no logging of requests, no proxying, no SQL, no policies,
-/// the thread pool as Debian ships it. Where the file leaves something out, the default is the fast choice.
-fn radiusd_conf(raddb: &Path, port: u16) -> String {
-    let (dir, libdir) = (raddb.display(), library_dir());
-    format!(
-        r#"prefix = /usr
-name = latchkey-bench
-raddbdir = {dir}
-logdir = {dir}
-run_dir = {dir}
-libdir = {libdir}
-pidfile = {dir}/pid
-max_requests = 16384
-cleanup_delay = 5
-hostname_lookups = no
-proxy_requests = no
-log {{
-	destination = files
-	file = {dir}/radius.log
-	auth = no
-}}
-security {{
-	allow_core_dumps = no
-	max_attributes = 200
-	reject_delay = 0
-	status_server = no
-}}
-thread pool {{
-	start_servers = 5
-	max_servers = 32
-	min_spare_servers = 3
-	max_spare_servers = 10
-	max_requests_per_server = 0
-	auto_limit_acct = no
-}}
-client hostapd {{
-	ipaddr = 127.0.0.1
-	secret = {SECRET}
-	require_message_authenticator = yes
-}}
-modules {{
-	files {{
-		filename = {dir}/users
-	}}
-	pap {{
-		normalise = no
-	}}
-}}
-server default {{
-	listen {{
-		type = auth
-		ipaddr = 127.0.0.1
-		port = {port}
-	}}
-	authorize {{
-		files
-		pap
-	}}
-	authenticate {{
-		Auth-Type PAP {{
-			pap
-		}}
-	}}
-}}
-"#
-    )
+/// Nothing but what answers a MAC authentication with key and VLAN: two modules.
+pub fn of_macs(dir: &Path, devices: &[Device]) -> Config {
+    Config {
+        secret: SECRET.into(),
+        modules: format!("{}pap {{\n\tnormalise = no\n}}\n", Config::files(dir)),
+        policy:
+            "\tauthorize {\n\t\tfiles\n\t\tpap\n\t}\n\tauthenticate {\n\t\tAuth-Type PAP {\n\t\t\tpap\n\t\t}\n\t}\n"
+                .into(),
+        users: users(devices),
+        ..Config::default()
+    }
 }
 
 /// The devices. Message-Authenticator is asked for because hostapd from 2.11 on takes no answer without it.
@@ -122,30 +61,4 @@ fn users(devices: &[Device]) -> String {
         );
     }
     text
-}
-
-impl FreeRadius {
-    /// Writes the configuration to `dir` and starts the server; it is ready when it says so in its log.
-    pub fn start(dir: &Path, devices: &[Device]) -> Result<FreeRadius, String> {
-        let program = program()?;
-        let raddb = dir.join("raddb");
-        let (port, _) = process::free_ports()?;
-        let write = |name: &str, text: &str| {
-            let path = raddb.join(name);
-            fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))
-        };
-        fs::create_dir_all(&raddb).map_err(|e| format!("{}: {e}", raddb.display()))?;
-        write("radiusd.conf", &radiusd_conf(&raddb, port))?;
-        write("dictionary", "")?;
-        write("users", &users(devices))?;
-        let text = raddb.to_string_lossy().into_owned();
-        let output = dir.join("freeradius.out");
-        let mut server = Server::start("FreeRADIUS", &program, &["-f", "-d", &text, "-n", "radiusd"], &output)?;
-        let log = raddb.join("radius.log");
-        let ready = || fs::read_to_string(&log).is_ok_and(|text| text.contains("Ready to process requests"));
-        server
-            .wait(Duration::from_secs(30), Duration::from_millis(20), ready)
-            .map_err(|e| format!("{e}\n{}", fs::read_to_string(&log).unwrap_or_default()))?;
-        Ok(FreeRadius { server, address: (Ipv4Addr::LOCALHOST, port).into(), version: version(&program)? })
-    }
 }

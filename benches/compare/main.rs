@@ -1,9 +1,10 @@
-//! latchkey beside FreeRADIUS, and with EAP beside hostapd's RADIUS server too: `make bench` starts them with the same
-//! devices, puts the same load on them in turn, and prints one table. It fails when a bound is missed.
+//! latchkey beside FreeRADIUS, with EAP beside hostapd's RADIUS server too, and as a proxy beside radsecproxy: `make bench`
+//! starts them with the same devices, puts the same load on them in turn, and prints two tables. It fails when a bound is
+//! missed.
 //!
 //! CPU time is compared, not the clock. A busy machine still shifts it: run this with nothing else going on.
 //!
-//! `cargo bench --bench compare -- search`, `-- mac`, `-- stations` and `-- eap` do a part of it.
+//! `cargo bench --bench compare -- search`, `-- mac`, `-- stations`, `-- eap` and `-- proxy` do a part of it.
 
 mod eap;
 mod fleet;
@@ -14,7 +15,14 @@ mod hostapd;
 mod latchkey;
 mod load;
 mod process;
+mod proxy;
 mod radius;
+#[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../../tests/support/freeradius.rs"]
+mod radiusd;
+#[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../../tests/support/radsecproxy.rs"]
+mod radsecproxy;
 mod search;
 mod stations;
 mod supplicant;
@@ -79,7 +87,14 @@ fn run() -> Result<usize, String> {
     let parts: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|name| name == part);
     let dir = tempfile::tempdir().map_err(|e| format!("a temporary directory: {e}"))?;
-    let mut table = Table::default();
+    let mut table = Table::beside(["FreeRADIUS", "hostapd"]);
+
+    let proxies = if wanted("proxy") { Some(proxy::run(dir.path())?) } else { None };
+    let missed = proxies.as_ref().map_or(0, Table::missed);
+    if parts.iter().all(|part| part == "proxy") && !parts.is_empty() {
+        println!("\n{}", proxies.iter().map(ToString::to_string).collect::<String>());
+        return Ok(missed);
+    }
 
     eprintln!("deriving the PMKs of {} devices ...", fleet::DEVICES);
     let devices = fleet::make(SEED);
@@ -103,7 +118,8 @@ fn run() -> Result<usize, String> {
 
     eprintln!("starting latchkey and FreeRADIUS ...");
     let latchkey = restart(&home, &mut table)?;
-    let peer = FreeRadius::start(dir.path(), &devices)?;
+    let raddb = dir.path().join("raddb");
+    let peer = FreeRadius::start(&raddb, freeradius::of_macs(&raddb, &devices))?;
     let peer_idle = peer.server.rss()?;
 
     if wanted("mac") {
@@ -125,8 +141,9 @@ fn run() -> Result<usize, String> {
     println!("\nlatchkey {} and FreeRADIUS {}, {} devices", env!("CARGO_PKG_VERSION"), peer.version, fleet::DEVICES);
     println!("FreeRADIUS before the load: {:.1} MB\n", peer_idle as f64 / MB);
     println!("{table}");
+    proxies.iter().for_each(|table| println!("{table}"));
     latchkey.server.stop()?;
-    Ok(table.missed())
+    Ok(table.missed() + missed)
 }
 
 /// Imports the fleet into an empty registry; the PMKs are derived before the daemon ends.

@@ -33,6 +33,11 @@ impl Secret {
         md5.finalize().into()
     }
 
+    /// The Response Authenticator of a reply that has the one of the request in its place.
+    pub fn response_authenticator(&self, reply: &[u8]) -> [u8; 16] {
+        Md5::new_with_prefix(reply).chain_update(&self.octets).finalize().into()
+    }
+
     pub fn message_authenticator(&self, packet: &[u8]) -> [u8; 16] {
         let mut hmac = self.hmac.clone();
         hmac.update(packet);
@@ -169,9 +174,7 @@ pub fn check_response(secret: &Secret, reply: &mut [u8], identifier: u8, authent
     let mut received = [0; 16];
     received.copy_from_slice(&reply[4..20]);
     reply[4..20].copy_from_slice(authenticator);
-    let mut md5 = Md5::new_with_prefix(&reply[..]);
-    md5.update(&secret.octets);
-    if received != <[u8; 16]>::from(md5.finalize()) {
+    if received != secret.response_authenticator(reply) {
         return Err("a wrong Response Authenticator".into());
     }
     Ok(())

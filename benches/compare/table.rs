@@ -7,19 +7,24 @@ struct Row {
     what: String,
     latchkey: String,
     peer: String,
-    hostapd: String,
+    other: String,
     bound: String,
     kept: Option<bool>,
 }
 
 /// All lines of a run.
-#[derive(Default)]
 pub struct Table {
+    peers: [&'static str; 2],
     rows: Vec<Row>,
 }
 
 impl Table {
-    /// A figure without a bound; `peer` is what FreeRADIUS came to, or empty.
+    /// latchkey beside these.
+    pub fn beside(peers: [&'static str; 2]) -> Table {
+        Table { peers, rows: Vec::new() }
+    }
+
+    /// A figure without a bound; `peer` is what the first of the others came to, or empty.
     pub fn figure(&mut self, what: &str, latchkey: String, peer: String) {
         self.compare(what, latchkey, peer, String::new(), None);
     }
@@ -30,21 +35,14 @@ impl Table {
     }
 
     /// A figure of all three servers, and its bound if there is one.
-    pub fn compare(
-        &mut self,
-        what: &str,
-        latchkey: String,
-        peer: String,
-        hostapd: String,
-        bound: Option<(&str, bool)>,
-    ) {
+    pub fn compare(&mut self, what: &str, latchkey: String, peer: String, other: String, bound: Option<(&str, bool)>) {
         let (bound, kept) = bound.map_or((String::new(), None), |(bound, kept)| (bound.into(), Some(kept)));
-        self.push(Row { what: what.into(), latchkey, peer, hostapd, bound, kept });
+        self.push(Row { what: what.into(), latchkey, peer, other, bound, kept });
     }
 
     /// Shows what is known already: a run takes more than a minute, and may fail before the table is complete.
     fn push(&mut self, row: Row) {
-        eprintln!("  {}: {} {} {}", row.what.trim_start(), row.latchkey, row.peer, row.hostapd);
+        eprintln!("  {}: {} {} {}", row.what.trim_start(), row.latchkey, row.peer, row.other);
         self.rows.push(row);
     }
 
@@ -60,14 +58,15 @@ impl fmt::Display for Table {
             self.rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0).max(least)
         };
         let what = width(|row| &row.what, 4);
-        let (latchkey, peer) = (width(|row| &row.latchkey, 8), width(|row| &row.peer, 10));
-        let (hostapd, bound) = (width(|row| &row.hostapd, 7), width(|row| &row.bound, 5));
+        let [first, second] = self.peers;
+        let (latchkey, peer) = (width(|row| &row.latchkey, 8), width(|row| &row.peer, first.len()));
+        let (other, bound) = (width(|row| &row.other, second.len()), width(|row| &row.bound, 5));
         writeln!(
             f,
-            "{:what$}  {:>latchkey$}  {:>peer$}  {:>hostapd$}  {:bound$}",
-            "", "latchkey", "FreeRADIUS", "hostapd", "bound"
+            "{:what$}  {:>latchkey$}  {:>peer$}  {:>other$}  {:bound$}",
+            "", "latchkey", first, second, "bound"
         )?;
-        writeln!(f, "{}", "-".repeat(what + latchkey + peer + hostapd + bound + 16))?;
+        writeln!(f, "{}", "-".repeat(what + latchkey + peer + other + bound + 16))?;
         for row in &self.rows {
             let verdict = match row.kept {
                 Some(true) => "  kept",
@@ -75,8 +74,8 @@ impl fmt::Display for Table {
                 None => "",
             };
             let line = format!(
-                "{:what$}  {:>latchkey$}  {:>peer$}  {:>hostapd$}  {:bound$}{verdict}",
-                row.what, row.latchkey, row.peer, row.hostapd, row.bound
+                "{:what$}  {:>latchkey$}  {:>peer$}  {:>other$}  {:bound$}{verdict}",
+                row.what, row.latchkey, row.peer, row.other, row.bound
             );
             writeln!(f, "{}", line.trim_end())?;
         }

@@ -14,6 +14,7 @@ mod keyfile;
 mod logging;
 mod network;
 mod pki;
+mod pseudonym;
 mod radsec;
 mod random;
 mod realm;
@@ -321,6 +322,7 @@ fn build_core(
     let mut core = Core::new(config.clone(), registry, now(), random, Instant::now, sink);
     zone::know(&mut core);
     zone::follow(&mut core, &config);
+    pseudonym::follow(&mut core, &config);
     core.config_state.file = path.to_owned();
     for (device, key_serial, ssid, pmk) in loaded.pmks {
         core.keyring.insert(Derived { ssid, device, key_serial, pmk }, &core.registry);

@@ -35,6 +35,7 @@ async fn try_reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<()
     }
     daemon.logging.set(config.main.log_level);
     super::zone::follow(&mut daemon.core.borrow_mut(), &config);
+    super::pseudonym::follow(&mut daemon.core.borrow_mut(), &config);
     daemon.core.borrow_mut().reconfigure(config.clone(), now());
     daemon.pki.load(&mut daemon.core.borrow_mut());
     daemon.radsec.follow(&daemon.core.borrow());

@@ -69,9 +69,8 @@ impl Trouble {
                 match trouble {
                     Trouble::Silent => write!(
                         f,
-                        "DNS did not answer in {} s when asked for the servers of '{realm}': is the uplink there, and are \
-                         the name servers in /etc/resolv.conf right?",
-                        DNS_TIMEOUT.as_secs()
+                        "DNS did not answer when asked for the servers of '{realm}': is the uplink there, and are \
+                         the name servers in /etc/resolv.conf right?"
                     ),
                     Trouble::Failed(code) => {
                         let code = match code {

@@ -293,6 +293,11 @@ pub fn certificate_pem(der: &[u8]) -> String {
     pem::encode("CERTIFICATE", der).to_string()
 }
 
+/// A certificate revocation list, PEM.
+pub fn revocation_list_pem(der: &[u8]) -> String {
+    pem::encode("X509 CRL", der).to_string()
+}
+
 /// A public key (SubjectPublicKeyInfo, DER), PEM.
 pub fn public_key_pem(der: &[u8]) -> String {
     pem::encode("PUBLIC KEY", der).to_string()

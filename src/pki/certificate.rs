@@ -124,10 +124,15 @@ fn alt_names(value: &[u8]) -> Option<Vec<Arc<str>>> {
 /// refuse the device.
 fn mud_url(value: &[u8]) -> Option<Arc<str>> {
     let url = std::str::from_utf8(only(value, IA5_STRING)?.content).ok()?;
+    is_mud_url(url).then(|| url.into())
+}
+
+/// True for an `https` URL of at most 512 printable octets.
+pub fn is_mud_url(url: &str) -> bool {
     let scheme = url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
     let plain =
         url.len() <= LONGEST_MUD_URL && url.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'<' | b'>'));
-    (scheme && url.len() > 8 && plain).then(|| url.into())
+    scheme && url.len() > 8 && plain
 }
 
 #[cfg(test)]

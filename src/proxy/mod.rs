@@ -2,12 +2,13 @@
 //! until there is an answer or none can be had. No sockets, no clock, no randomness of its own.
 
 pub mod engine;
-mod fuzzing;
 pub mod rewrite;
+#[cfg(test)]
+mod tests;
 
 pub use engine::Engine;
 #[doc(hidden)]
-pub use fuzzing::fuzz;
+pub use engine::fuzz;
 
 use crate::config::{Pattern, Realm, Server, Share};
 use crate::mac::MacAddr;

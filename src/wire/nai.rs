@@ -71,3 +71,126 @@ pub fn is_reserved(realm: &[u8]) -> bool {
     let realm = realm.strip_suffix(b".").unwrap_or(realm);
     RESERVED.iter().any(|reserved| same(realm, reserved) || is_below(realm, reserved))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn user_and_realm() {
+        for (nai, expected_user, expected_realm) in [
+            // RFC 7542, 2.2 and 2.4.
+            ("bob", "bob", None),
+            ("joe@example.com", "joe", Some("example.com")),
+            ("@example.com", "", Some("example.com")),
+            (
+                "homerealm.example.org!user@otherrealm.example.net",
+                "homerealm.example.org!user",
+                Some("otherrealm.example.net"),
+            ),
+            ("\"a@b\"@example.com", "\"a@b\"", Some("example.com")),
+            ("a@b@c.d", "a@b", Some("c.d")),
+            ("eng%nancy@example.net", "eng%nancy", Some("example.net")),
+            ("user@", "user", Some("")),
+            ("", "", None),
+        ] {
+            assert_eq!(user(nai.as_bytes()), expected_user.as_bytes(), "{nai}");
+            assert_eq!(realm(nai.as_bytes()), expected_realm.map(str::as_bytes), "{nai}");
+        }
+    }
+
+    #[test]
+    fn who_is_nobody() {
+        for nai in ["", "@example.com", "anonymous@example.com", "ANONYMOUS@example.com", "anonymous"] {
+            assert!(is_anonymous(nai.as_bytes()), "{nai}");
+        }
+        for nai in ["a@example.com", "anonymous1@example.com", " @example.com"] {
+            assert!(!is_anonymous(nai.as_bytes()), "{nai}");
+        }
+    }
+
+    #[test]
+    fn valid_realms() {
+        let label = "a".repeat(63);
+        let long = |octets: usize| {
+            let mut realm = format!("{label}.{label}.{label}.{label}");
+            realm.truncate(octets);
+            realm
+        };
+        for realm in [
+            "example.com",
+            "a.b",
+            "3com.example",
+            "a-b.c--d.example",
+            "xn--bcher-kva.example",
+            "b\u{fc}cher.example",
+            "\u{4f8b}.\u{5b50}",
+            "EXAMPLE.COM",
+            &format!("{label}.example"),
+            &long(253),
+        ] {
+            assert!(is_realm(realm.as_bytes()), "{realm}");
+        }
+        for realm in [
+            "",
+            ".",
+            "example",
+            "example.com.",
+            ".example.com",
+            "a..b",
+            "-a.example",
+            "a-.example",
+            "-.example",
+            "a_b.example",
+            "a b.example",
+            "a.exam ple",
+            "a.b@c",
+            "a\0.example",
+            "10.0.0.1/8",
+            &format!("{label}a.example"),
+            &long(254),
+        ] {
+            assert!(!is_realm(realm.as_bytes()), "{realm:?}");
+        }
+        assert!(!is_realm(b"b\xfccher.example"), "Latin-1 is not UTF-8");
+    }
+
+    #[test]
+    fn below() {
+        for (realm, parent, expected) in [
+            ("a.example", "example", true),
+            ("A.Example", "eXample", true),
+            ("a.b.example", "example", true),
+            ("example", "example", false),
+            (".example", "example", false),
+            ("notexample", "example", false),
+            ("example", "a.example", false),
+            ("", "", false),
+        ] {
+            assert_eq!(is_below(realm.as_bytes(), parent.as_bytes()), expected, "{realm} {parent}");
+        }
+        for realm in ["eap.arpa", "EAP.ARPA", "pnd.eap.arpa", "noob@eap.arpa".split_once('@').unwrap().1, "eap.arpa."] {
+            assert!(is_reserved(realm.as_bytes()), "{realm}");
+        }
+        for realm in ["arpa", "xeap.arpa", "eap.arpa.example", "eap-noob.example"] {
+            assert!(!is_reserved(realm.as_bytes()), "{realm}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_octets_panic(nai: Vec<u8>, other: Vec<u8>) {
+            let (user, realm) = (user(&nai), realm(&nai));
+            prop_assert_eq!(user.len() + realm.map_or(0, |realm| realm.len() + 1), nai.len());
+            let _ = (is_anonymous(&nai), is_realm(&nai), is_reserved(&nai), is_below(&nai, &other));
+        }
+
+        #[test]
+        fn a_realm_of_valid_labels_is_valid(labels in prop::collection::vec("[a-zA-Z0-9]([a-z0-9-]{0,20}[a-z0-9\u{e0}-\u{ff}])?", 2..8)) {
+            let realm = labels.join(".");
+            prop_assert!(is_realm(realm.as_bytes()));
+            prop_assert!(is_below(realm.as_bytes(), labels[1..].join(".").as_bytes()));
+        }
+    }
+}

@@ -1,6 +1,7 @@
 #!/bin/bash
-# Certificates of others for the scenario of guest-eap.sh: of a maker and a device of it, as makers make them (IEEE 802.1AR:
-# serialNumber in the subject, no end, no extended key usage), and of somebody nobody knows.
+# Certificates of others for the scenarios of guest-eap.sh and guest-maker.sh: of a maker and a device of it, as makers make them
+# (IEEE 802.1AR: serialNumber in the subject, no end, no extended key usage), and of somebody nobody knows; of the maker's
+# server, and of the two ends of RADIUS/TLS.
 #
 #   certificates.sh DIR
 set -euo pipefail
@@ -19,6 +20,11 @@ subjectKeyIdentifier=hash
 [device]
 basicConstraints=CA:FALSE
 keyUsage=critical,digitalSignature
+[peer]
+basicConstraints=CA:FALSE
+keyUsage=critical,digitalSignature
+extendedKeyUsage=serverAuth,clientAuth
+subjectAltName=DNS:$ENV::name
 [ca]
 default_ca=this
 [this]
@@ -34,11 +40,12 @@ commonName=optional
 CONF
 : >index.txt
 
-# made NAME SUBJECT AUTHORITY CURVE: a key, and a certificate for it from an authority.
+# made NAME SUBJECT AUTHORITY CURVE [KIND]: a key, and a certificate for it from an authority. KIND: device, or peer.
+export name=none
 made() {
     openssl genpkey -algorithm EC -pkeyopt "ec_paramgen_curve:$4" -out "$1.key"
     openssl req -config config -new -key "$1.key" -subj "$2" -out "$1.csr"
-    openssl ca -config config -batch -notext -in "$1.csr" -cert "$3.pem" -keyfile "$3.key" -extensions device \
+    openssl ca -config config -batch -notext -in "$1.csr" -cert "$3.pem" -keyfile "$3.key" -extensions "${5:-device}" \
         -startdate 20200101000000Z -enddate 99991231235959Z -out "$1.pem"
 }
 for authority in acme nobody; do
@@ -47,4 +54,7 @@ for authority in acme nobody; do
 done
 made kettle /serialNumber=AC-4711/CN=Kettle acme P-256
 made rogue /CN=Rogue nobody P-256
+for name in radius.acme.example hub.example.net ap.example.net; do
+    made $name /CN=$name acme P-256 peer
+done
 chmod 644 ./*.key

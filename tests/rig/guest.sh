@@ -2,7 +2,7 @@
 # The scenario, run inside the guest as root: latchkey as RADIUS server, hostapd on two radios (networks Home and Onboard), and
 # for each line of scenario.txt a wpa_supplicant with a radio and a network namespace of its own. Then traffic.
 #
-#   guest.sh 2|3      (the value of wpa_psk_radius)
+#   guest.sh 2|3      (the value of wpa_psk_radius; other modes have a file of their own)
 #
 # Leaves results in /mnt/out: results.tsv (what, expected, got, verdict), devices.tsv (for the table), latchkey's outputs, log/.
 set -uo pipefail
@@ -62,18 +62,15 @@ result() {
 }
 
 # Another scenario altogether.
-if [ "$mode" = file ]; then
-    echo "hostapd $(hostapd -v 2>&1 | sed -n 's/^hostapd v//p') without RADIUS: it reads a key file" >$run/title.txt
-    . $rig/guest-file.sh
-    save
-    printf 'complete\t%s\n' "$(wc -l <$out/results.tsv)" >>$out/results.tsv
-    log "done"
-    exit 0
-fi
-
-if [ "$mode" = eap ]; then
-    echo "hostapd $(hostapd -v 2>&1 | sed -n 's/^hostapd v//p') with IEEE 802.1X: devices authenticate with EAP" >$run/title.txt
-    . $rig/guest-eap.sh
+title=
+case $mode in
+    file) title="without RADIUS: it reads a key file" ;;
+    eap) title="with IEEE 802.1X: devices authenticate with EAP" ;;
+    maker) title="with IEEE 802.1X: makers vouch for their devices" ;;
+esac
+if [ -n "$title" ]; then
+    echo "hostapd $(hostapd -v 2>&1 | sed -n 's/^hostapd v//p') $title" >$run/title.txt
+    . "$rig/guest-$mode.sh"
     save
     printf 'complete\t%s\n' "$(wc -l <$out/results.tsv)" >>$out/results.tsv
     log "done"

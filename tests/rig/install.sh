@@ -14,10 +14,10 @@ PATH=$PATH:/usr/sbin:/sbin
 here=$(cd "$(dirname "$0")" && pwd)
 rig=${LATCHKEY_RIG:-$here/../../.cache/rig}
 
-# Host side: emulator, initramfs parts, debootstrap, a C compiler for the bundled SQLite. Guest side of the hostapd 2.10 mode,
-# whose root is this machine's: hostapd, wpa_supplicant and the tools of the scenario.
+# Host side: emulator, initramfs parts, debootstrap, a C compiler for the bundled SQLite. Guest side: hostapd, wpa_supplicant, the
+# maker's RADIUS servers and the tools of the scenario; the hostapd 2.10 mode has this machine's root.
 host_packages=(gcc libc6-dev qemu-system-x86 busybox-static kmod cpio debootstrap wireless-regdb)
-guest_packages=(hostapd wpasupplicant iw iproute2 iputils-ping tcpdump jq)
+guest_packages=(hostapd wpasupplicant iw iproute2 iputils-ping tcpdump jq freeradius freeradius-utils radsecproxy)
 
 # The newer Debian, and its packages beyond the base system.
 suite=forky

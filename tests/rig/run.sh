@@ -4,12 +4,13 @@
 #   run.sh MODE OUTDIR BINARY
 #
 # MODE 2: hostapd 2.10 of this machine, macaddr_acl=2 and wpa_psk_radius=2. MODE 3: hostapd 2.11, wpa_psk_radius=3. MODE file:
-# hostapd 2.11 with latchkey's key file and SAE passwords. MODE eap: hostapd 2.11 with WPA2- and WPA3-Enterprise.
+# hostapd 2.11 with latchkey's key file and SAE passwords. MODE eap: hostapd 2.11 with WPA2- and WPA3-Enterprise. MODE maker: the
+# same, with devices that their maker's server authenticates.
 # BINARY is the latchkey to test. OUTDIR receives devices.tsv and results.tsv (one line per expectation: what, expected, got,
 # pass or FAIL), latchkey's own outputs, every program's log, and the guest's console. Status 0: all rows there and as expected.
 set -euo pipefail
 
-[ $# = 3 ] || { echo "usage: run.sh 2|3|file|eap OUTDIR BINARY" >&2; exit 2; }
+[ $# = 3 ] || { echo "usage: run.sh 2|3|file|eap|maker OUTDIR BINARY" >&2; exit 2; }
 mode=$1
 here=$(cd "$(dirname "$0")" && pwd)
 rig=${LATCHKEY_RIG:-$here/../../.cache/rig}
@@ -26,8 +27,8 @@ rig=$(cd "$rig" && pwd)
 [ "${binary##*/}" = latchkey ] || die "the binary must be called latchkey, not ${binary##*/}"
 case $mode in
     2) root=/ ;;
-    3 | file | eap) root=$rig/forky ;;
-    *) die "mode must be 2, 3, file or eap, not $mode" ;;
+    3 | file | eap | maker) root=$rig/forky ;;
+    *) die "mode must be 2, 3, file, eap or maker, not $mode" ;;
 esac
 # A path in a QEMU option ends at a comma.
 case $here$out$binary$rig in *,*) die "QEMU cannot share a folder with a comma in its path" ;; esac
@@ -45,7 +46,7 @@ flock 9
 
 radios=$(($(grep -c '^[a-z]' "$here/scenario.txt") + 2))
 [ "$mode" != file ] || radios=13
-if [ "$mode" = eap ]; then
+if [ "$mode" = eap ] || [ "$mode" = maker ]; then
     radios=8
     "$here/certificates.sh" "$out/guest/certificates" >"$out/certificates.log" 2>&1 \
         || die "the certificates cannot be made: $(tail -n 1 "$out/certificates.log")"

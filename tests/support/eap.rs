@@ -1,10 +1,13 @@
 //! Certificates as makers and administrators have them, and real supplicants: eapol_test, which speaks RADIUS itself.
 
 use super::{Home, SECRET};
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The address that eapol_test says its device has.
 pub const STATION: &str = "02:00:00:00:02:01";
@@ -56,15 +59,16 @@ pub struct Issued {
 }
 
 /// A certification authority of openssl(1ssl).
+#[derive(Clone)]
 pub struct Ca {
     dir: PathBuf,
-    issued: std::cell::Cell<u32>,
+    issued: Rc<Cell<u32>>,
 }
 
 impl Ca {
     /// A new one in a directory of its own.
     pub fn new(dir: &Path, name: &str, kind: Kind) -> Ca {
-        let ca = Ca { dir: dir.join(name), issued: 0.into() };
+        let ca = Ca { dir: dir.join(name), issued: Rc::default() };
         fs::create_dir_all(ca.dir.join("new")).unwrap();
         fs::write(ca.dir.join("index.txt"), "").unwrap();
         fs::write(ca.dir.join("serial"), "10F3\n").unwrap();
@@ -179,6 +183,12 @@ pub struct Run {
 }
 
 impl Run {
+    /// What a run of eapol_test came to, beside this daemon.
+    pub fn of(output: &Output, home: &Home) -> Run {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        Run { accepted: output.status.success(), text, log: home.log() }
+    }
+
     /// Asserts that it was let in, with keys on both sides each time, in this VLAN.
     #[track_caller]
     pub fn is_let_in(&self, times: usize, vlan: &str) {
@@ -199,6 +209,23 @@ impl Run {
         assert!(self.text.contains("EAP: Received EAP-Failure"), "no EAP-Failure: {}", self.text);
     }
 
+    /// The attributes of the last Access-Accept, as the NAS got it: type and value.
+    pub fn accept(&self) -> Vec<(u8, Vec<u8>)> {
+        let text =
+            self.text.rsplit_once("code=2 (Access-Accept)").unwrap_or_else(|| panic!("no Accept: {}", self.text)).1;
+        let mut attributes = Vec::new();
+        for line in text.lines().skip(1).map_while(|line| line.strip_prefix("   ")) {
+            if let Some(rest) = line.strip_prefix("Attribute ") {
+                attributes.push((rest.split(' ').next().unwrap().parse().unwrap(), Vec::new()));
+            } else if let (Some(value), Some((_, octets))) =
+                (line.trim().strip_prefix("Value: "), attributes.last_mut())
+            {
+                *octets = parsed(value);
+            }
+        }
+        attributes
+    }
+
     /// How many of its TLS handshakes were new ones, and how many were resumed. With TLS 1.3 OpenSSL comes to the end of
     /// each a second time, for the ticket.
     pub fn handshakes(&self) -> (usize, usize) {
@@ -209,18 +236,45 @@ impl Run {
     }
 }
 
+/// A value as eapol_test prints it: hexadecimal digits, a number, a text in quotes, or an address.
+fn parsed(value: &str) -> Vec<u8> {
+    if let Some(text) = value.strip_prefix('\'').and_then(|text| text.strip_suffix('\'')) {
+        return text.into();
+    }
+    if let Ok(number) = value.parse::<u32>()
+        && !value.starts_with('0')
+    {
+        return number.to_be_bytes().into();
+    }
+    let pairs = value.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
+    pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect::<Option<_>>().unwrap_or_else(|| value.into())
+}
+
 /// Runs eapol_test against the daemon, as a station of the SSID `Home`; with `more` arguments.
 pub fn eapol_test(home: &Home, settings: &[String], more: &[&str]) -> Run {
-    let config = home.path("eapol_test.conf");
+    Run::of(&station(home, settings, "Home", STATION, more), home)
+}
+
+/// The same as another station, or at another SSID; it waits longer than a proxy does for its servers.
+pub fn eapol_test_as(home: &Home, settings: &[String], ssid: &str, mac: &str) -> Run {
+    Run::of(&station(home, settings, ssid, mac, &["-t", "20"]), home)
+}
+
+fn station(home: &Home, settings: &[String], ssid: &str, mac: &str, more: &[&str]) -> Output {
+    at(home.auth_port, SECRET, &home.path(""), settings, ssid, mac, more)
+}
+
+/// Runs eapol_test against any server; its configuration is written to a file of its own in `dir`.
+pub fn at(port: u16, secret: &str, dir: &Path, settings: &[String], ssid: &str, mac: &str, more: &[&str]) -> Output {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let config = dir.join(format!("eapol_test-{}.conf", COUNT.fetch_add(1, Ordering::Relaxed)));
     fs::write(&config, network(settings)).unwrap();
-    let output = Command::new("eapol_test")
+    Command::new("eapol_test")
         .arg("-c")
         .arg(&config)
-        .args(["-a", "127.0.0.1", "-p", &home.auth_port.to_string(), "-s", SECRET, "-t", "10", "-M", STATION])
-        .args(["-N", "30:s:02-00-00-00-00-01:Home"])
+        .args(["-a", "127.0.0.1", "-p", &port.to_string(), "-s", secret, "-t", "10", "-M", mac])
+        .args(["-N", &format!("30:s:02-00-00-00-00-01:{ssid}")])
         .args(more)
         .output()
-        .expect("eapol_test (package eapoltest) is installed by make test");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    Run { accepted: output.status.success(), text, log: home.log() }
+        .expect("eapol_test (package eapoltest) is installed by make test")
 }

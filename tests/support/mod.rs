@@ -1,8 +1,14 @@
 //! The real daemon in a directory of its own, for the integration tests.
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 
+pub mod cable;
 pub mod eap;
+pub mod freeradius;
 pub mod hostapd;
+pub mod maker;
+pub mod program;
+pub mod radius;
+pub mod radsecproxy;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -221,7 +227,13 @@ pub fn free_port() -> u16 {
     UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// A TCP port nobody uses.
+pub fn free_tcp_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 /// Waits for something that is to happen soon.
+#[track_caller]
 pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {

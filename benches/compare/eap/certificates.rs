@@ -30,13 +30,8 @@ impl Certificates {
             fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))?;
             Ok::<_, String>(path)
         };
-        let mut params = named("Benchmark CA", &[])?;
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = key()?;
-        let ca = params.self_signed(&key).map_err(|e| format!("the CA: {e}"))?;
-        let issuer = Issuer::new(params, key);
-        let (server, server_key) = signed(SERVER_NAME, ExtendedKeyUsagePurpose::ServerAuth, &issuer)?;
+        let (ca, issuer) = authority("Benchmark CA")?;
+        let (server, server_key) = signed(SERVER_NAME, &[ExtendedKeyUsagePurpose::ServerAuth], &issuer)?;
         let mut made = Certificates {
             ca: file("ca.pem", &ca.pem())?,
             server: file("server.pem", &server.pem())?,
@@ -47,7 +42,7 @@ impl Certificates {
         };
         for n in 0..devices {
             let name = format!("cert-{n:02}.example.net");
-            let (certificate, key) = signed(&name, ExtendedKeyUsagePurpose::ClientAuth, &issuer)?;
+            let (certificate, key) = signed(&name, &[ExtendedKeyUsagePurpose::ClientAuth], &issuer)?;
             let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(|e| format!("a key: {e}"))?;
             made.device_pems.push(certificate.pem());
             made.devices.push(Identity { name, chain: vec![certificate.der().clone()], key });
@@ -68,14 +63,25 @@ fn named(name: &str, alt_names: &[String]) -> Result<CertificateParams, String> 
     Ok(params)
 }
 
-fn signed(
+/// A certification authority.
+pub fn authority(name: &str) -> Result<(rcgen::Certificate, Issuer<'static, KeyPair>), String> {
+    let mut params = named(name, &[])?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let key = key()?;
+    let ca = params.self_signed(&key).map_err(|e| format!("{name}: {e}"))?;
+    Ok((ca, Issuer::new(params, key)))
+}
+
+/// A certificate of an authority, and its key.
+pub fn signed(
     name: &str,
-    purpose: ExtendedKeyUsagePurpose,
+    purposes: &[ExtendedKeyUsagePurpose],
     issuer: &Issuer<'_, KeyPair>,
 ) -> Result<(rcgen::Certificate, KeyPair), String> {
     let mut params = named(name, &[name.to_owned()])?;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![purpose];
+    params.extended_key_usages = purposes.to_vec();
     let key = key()?;
     let certificate = params.signed_by(&key, issuer).map_err(|e| format!("{name}: {e}"))?;
     Ok((certificate, key))

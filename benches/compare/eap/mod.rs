@@ -1,10 +1,10 @@
 //! EAP-PSK and EAP-TLS: latchkey beside hostapd as a RADIUS server and FreeRADIUS, with the same certificates.
 
-mod certificates;
-mod load;
-mod peer;
+pub mod certificates;
+pub mod load;
+pub mod peer;
 mod psk;
-mod radius;
+pub mod radius;
 mod servers;
 mod tls;
 

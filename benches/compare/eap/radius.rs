@@ -5,13 +5,13 @@ use crate::radius::{Secret, attribute, check_response};
 use crate::supplicant::BSSID;
 
 const USER_NAME: u8 = 1;
-const STATE: u8 = 24;
-const VENDOR_SPECIFIC: u8 = 26;
-const EAP_MESSAGE: u8 = 79;
+pub const STATE: u8 = 24;
+pub const VENDOR_SPECIFIC: u8 = 26;
+pub const EAP_MESSAGE: u8 = 79;
 const MESSAGE_AUTHENTICATOR: u8 = 80;
-const MICROSOFT: [u8; 4] = [0, 0, 0x01, 0x37];
-const MPPE_SEND_KEY: u8 = 16;
-const MPPE_RECV_KEY: u8 = 17;
+pub const MICROSOFT: [u8; 4] = [0, 0, 0x01, 0x37];
+pub const MPPE_SEND_KEY: u8 = 16;
+pub const MPPE_RECV_KEY: u8 = 17;
 
 /// Code of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,8 +3,9 @@
 use super::certificates::Certificates;
 use super::{Key, SECRET};
 use crate::fleet::hex;
-use crate::freeradius::{library_dir, program, version};
+use crate::freeradius::FreeRadius;
 use crate::process::{self, Server};
+use crate::radiusd::{Config, Tls};
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -65,101 +66,14 @@ pub fn hostapd(dir: &Path, keys: &[Key], certificates: &Certificates, resuming: 
     Ok(Peer { server, address: (Ipv4Addr::LOCALHOST, port).into(), version })
 }
 
-/// FreeRADIUS with two modules, the thread pool as Debian ships it, and neither log nor proxy. Its releases have no EAP-PSK.
-pub fn freeradius(dir: &Path, certificates: &Certificates) -> Result<Peer, String> {
-    let program = program()?;
-    let dir = directory(dir, "freeradius-eap")?;
-    let (port, _) = process::free_ports()?;
-    file(&dir, "radiusd.conf", &radiusd_conf(&dir, port, certificates))?;
-    file(&dir, "dictionary", "")?;
-    let text = dir.to_string_lossy().into_owned();
-    let mut server = Server::start("FreeRADIUS", &program, &["-f", "-d", &text, "-n", "radiusd"], &dir.join("output"))?;
-    let log = dir.join("radius.log");
-    let ready = || fs::read_to_string(&log).is_ok_and(|text| text.contains("Ready to process requests"));
-    server
-        .wait(Duration::from_secs(30), Duration::from_millis(20), ready)
-        .map_err(|e| format!("{e}\n{}", fs::read_to_string(&log).unwrap_or_default()))?;
-    Ok(Peer { server, address: (Ipv4Addr::LOCALHOST, port).into(), version: version(&program)? })
-}
-
-fn radiusd_conf(dir: &Path, port: u16, certificates: &Certificates) -> String {
-    format!(
-        r#"prefix = /usr
-name = latchkey-bench-eap
-raddbdir = {dir}
-logdir = {dir}
-run_dir = {dir}
-libdir = {libdir}
-pidfile = {dir}/pid
-max_requests = 16384
-cleanup_delay = 5
-hostname_lookups = no
-proxy_requests = no
-log {{
-	destination = files
-	file = {dir}/radius.log
-	auth = no
-}}
-security {{
-	allow_core_dumps = no
-	max_attributes = 200
-	reject_delay = 0
-	status_server = no
-}}
-thread pool {{
-	start_servers = 5
-	max_servers = 32
-	min_spare_servers = 3
-	max_spare_servers = 10
-	max_requests_per_server = 0
-	auto_limit_acct = no
-}}
-client hostapd {{
-	ipaddr = 127.0.0.1
-	secret = {SECRET}
-	require_message_authenticator = yes
-}}
-modules {{
-	eap {{
-		default_eap_type = tls
-		timer_expire = 60
-		ignore_unknown_eap_types = no
-		max_sessions = 16384
-		tls-config common {{
-			private_key_file = {key}
-			certificate_file = {certificate}
-			ca_file = {ca}
-			cipher_list = "DEFAULT"
-			tls_min_version = "1.2"
-			tls_max_version = "1.3"
-			ecdh_curve = ""
-			cache {{
-				enable = no
-			}}
-		}}
-		tls {{
-			tls = common
-		}}
-	}}
-}}
-server default {{
-	listen {{
-		type = auth
-		ipaddr = 127.0.0.1
-		port = {port}
-	}}
-	authorize {{
-		eap
-	}}
-	authenticate {{
-		eap
-	}}
-}}
-"#,
-        dir = dir.display(),
-        libdir = library_dir(),
-        key = certificates.server_key.display(),
-        certificate = certificates.server.display(),
-        ca = certificates.ca.display(),
-    )
+/// FreeRADIUS with nothing but EAP-TLS. Its releases have no EAP-PSK.
+pub fn freeradius(dir: &Path, certificates: &Certificates) -> Result<FreeRadius, String> {
+    let Certificates { server, server_key, ca, .. } = certificates;
+    let config = Config {
+        secret: SECRET.into(),
+        modules: Tls { certificate: server, key: server_key, ca }.eap(""),
+        policy: "\tauthorize {\n\t\teap\n\t}\n\tauthenticate {\n\t\teap\n\t}\n".into(),
+        ..Config::default()
+    };
+    FreeRadius::start(&dir.join("freeradius-eap"), config)
 }

@@ -282,6 +282,12 @@ impl Requests {
             .find(|head| self.slots.get(usize::from(*head)).is_some_and(|request| request.due <= now))
     }
 
+    /// Octets that the buffer of a slot takes.
+    #[cfg(test)]
+    pub fn kept(&self, slot: u16) -> usize {
+        self.slots.get(usize::from(slot)).map_or(0, |request| request.packet.capacity())
+    }
+
     /// When the first of all waits is over.
     pub fn next(&self) -> Option<Instant> {
         let of = |head: u16| self.slots.get(usize::from(head));

@@ -127,15 +127,16 @@ pub(super) fn divert(
     core: &mut Core,
     incoming: &Incoming<'_>,
     ask: Ask,
-    response: &[u8],
     datagram: &[u8],
     now: Now,
     out: &mut Vec<u8>,
 ) -> Result<Next, Ask> {
+    let packet = &incoming.packet;
+    // An identity that takes more than one attribute is too long for User-Name, which has to be the same.
+    let response = packet.find(AttributeType::EAP_MESSAGE).unwrap_or_default();
     if core.config.realms.is_empty() || response.is_empty() {
         return Err(ask);
     }
-    let packet = &incoming.packet;
     let station = Station { client: incoming.client.name.clone(), mac: ask.mac, bssid: ask.bssid };
     let state = packet.find(AttributeType::STATE);
     let begins = eap::is_identity(response);
@@ -176,7 +177,7 @@ pub(super) fn divert(
             return Ok(Next::Send);
         }
     }
-    Ok(forward(core, incoming, ask, realm, Kind::Eap, datagram, now, out))
+    Ok(forward(core, incoming, (ask, station), realm, Kind::Eap, datagram, now, out))
 }
 
 /// Sends a request for a Wi-Fi key on that nobody knows here, if there is somebody to ask; gives the question back if not.
@@ -196,21 +197,35 @@ pub(super) fn ask_elsewhere(
     if core.registry.knows(ask.mac) || core.registry.is_ignored(ask.mac) {
         return Err(ask);
     }
-    Ok(forward(core, incoming, ask, realm, kind, datagram, now, out))
+    let (mac, mut ask) = (ask.mac, ask);
+    if let Some(limits) = &realm.last_good
+        && let Some(failure) = last_good::failing(core, realm, kind)
+    {
+        match last_good::answer(core, incoming, datagram, ask, (realm, limits), &failure, now, out) {
+            Ok(next) => {
+                // Its answer is not waited for, but tells that the server is there again.
+                let ticket = core.proxy.waiting.unattended();
+                let _ = submit(core, incoming, realm, ticket, Some(mac), now);
+                return Ok(next);
+            }
+            Err((back, _)) => ask = back,
+        }
+    }
+    let station = Station { client: incoming.client.name.clone(), mac, bssid: ask.bssid };
+    Ok(forward(core, incoming, (ask, station), realm, kind, datagram, now, out))
 }
 
 #[allow(clippy::too_many_arguments)]
 fn forward(
     core: &mut Core,
     incoming: &Incoming<'_>,
-    ask: Ask,
+    (ask, station): (Ask, Station),
     realm: &Realm,
     kind: Kind,
     datagram: &[u8],
     now: Now,
     out: &mut Vec<u8>,
 ) -> Next {
-    let station = Station { client: incoming.client.name.clone(), mac: ask.mac, bssid: ask.bssid };
     core.proxy.begin_anew(&station);
     let sent = if would_return(realm, incoming.from) {
         Err(Failure::Loop)
@@ -293,6 +308,9 @@ fn submit(
     now: Now,
 ) -> Result<(), Failure> {
     let masked = realm.mac == MacShare::Pseudonym;
+    if masked {
+        core.ensure_pseudonyms();
+    }
     let pseudonym = mac.filter(|_| masked).map(|mac| core.pseudonym(&realm.name, mac));
     let order = Order {
         realm: &realm.name,

@@ -3,15 +3,15 @@
 //! for: what they should have brought about is seen to be missing.
 
 use super::Why;
-use crate::config::{Backend, Ssid};
+use crate::config::{Backend, Placement, Ssid};
 use crate::decision::fits;
 use crate::decision::hours::{Moment, check_hours};
 use crate::decision::reason::Reason;
 use crate::mac::MacAddr;
 use crate::registry::device::{Bind, Device, DeviceId};
-use crate::service::Core;
 use crate::service::grants::{Credential, Grant};
 use crate::service::stations::Bss;
+use crate::service::{Core, proxy};
 use crate::time::UnixTime;
 use crate::wire::hostapd::Station;
 use crate::wire::pskfile::KeyId;
@@ -168,14 +168,16 @@ impl Core {
         if let Some(why) = grant.and_then(|grant| outdated(device, mac, grant)) {
             return finding(&device.name, why, Some(format!("{why}, but hostapd let it in as before")));
         }
-        let vlan = self.config.profile(&device.profile)?.vlan;
+        // Where the server chooses, it has chosen for as long as it stays.
+        let placed = grant.filter(|grant| self.is_placed(grant)).map_or(&device.profile, |grant| &grant.profile);
+        let vlan = self.config.profile(placed)?.vlan;
         let in_vlan = in_vlan.or_else(|| self.is_nowhere(station).then_some(None));
         let in_vlan = in_vlan.filter(|in_vlan| *in_vlan != vlan)?;
         let words = |vlan: Option<u16>| vlan.map_or("no VLAN".to_owned(), |vlan| format!("VLAN {vlan}"));
         let wrong = format!(
             "it is in {}, and its profile '{}' says {}: does hostapd have dynamic_vlan=1 and that VLAN in its vlan_file?",
             words(in_vlan),
-            device.profile,
+            placed,
             words(vlan)
         );
         finding(&device.name, Why::NewProfile, Some(wrong))
@@ -183,6 +185,12 @@ impl Core {
 }
 
 impl Core {
+    /// The server that let it in says in which VLAN it is.
+    fn is_placed(&self, grant: &Grant) -> bool {
+        let realm = grant.realm().and_then(|name| proxy::realm(&self.config, name));
+        realm.is_some_and(|realm| realm.placement == Placement::Server)
+    }
+
     /// A stranger is where the onboarding key led in a pairing window that is over; from hostapd's key file, without a question.
     fn is_late_for_pairing(&self, ssid: &Ssid, station: &Station, in_vlan: Option<Option<u16>>, now: Instant) -> bool {
         let by_file = ssid.backend == Backend::PskFile && station.key() == Some(KeyId::Onboarding);

@@ -9,7 +9,7 @@ use super::{Elsewhere, exchange, reason_of};
 use crate::config::{LastGood as Limits, Realm};
 use crate::decision::reason::{PeerReason, Reason, Without};
 use crate::decision::{Evidence, Grant, Identified, Peer, Proof, Refusal, Request};
-use crate::proxy::Failure;
+use crate::proxy::{Failure, Health};
 use crate::registry::device::{Change, DeviceId};
 use crate::registry::last_good::{LastGood, MAX_KEYS, WifiKey};
 use crate::service::grants::Vouched;
@@ -64,6 +64,28 @@ pub(super) fn to_keep(
 pub(super) fn to_forget(core: &Core, ask: &Ask, name: &Arc<str>, kind: Kind) -> Option<Change> {
     let kept = core.registry.last_good(ask.mac, &ask.ssid).filter(|_| kind != Kind::Eap)?;
     (kept.realm == *name).then(|| Change::RemoveLastGood { mac: ask.mac, ssid: ask.ssid.clone() })
+}
+
+/// Why it is no use to wait for a realm's servers: all are known not to answer. In the middle of a handshake a station waits for
+/// a second or two only, so that there one that did not answer lately is as good as none.
+pub(super) fn failing(core: &Core, realm: &Realm, kind: Kind) -> Option<Failure> {
+    let all = core.proxy.engine.status();
+    let mut servers = 0u8;
+    let mut trouble: Option<Arc<str>> = None;
+    for (_, _, status) in all.into_iter().filter(|(name, ..)| *name == realm.name) {
+        let gone = match status.health {
+            Health::Down => true,
+            Health::Suspect => kind == Kind::Handshake,
+            Health::Up | Health::Unknown => false,
+        };
+        if !gone {
+            return None;
+        }
+        servers = servers.saturating_add(1);
+        trouble = status.trouble.or(trouble);
+    }
+    let why = trouble.unwrap_or_else(|| "no server answers".into());
+    (servers > 0).then_some(Failure::Unreachable { servers, why })
 }
 
 fn is_for(limits: &Limits, profile: &Arc<str>) -> bool {

@@ -4,6 +4,7 @@ mod accounting;
 mod authentication;
 mod eap;
 mod pairing;
+mod proxied;
 
 use super::*;
 use crate::decision::event::Outcome;
