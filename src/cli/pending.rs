@@ -114,7 +114,17 @@ fn render(reply: Part<'_>, look: &Look) -> String {
     let mut several = String::new();
     for unknown in pending {
         let (first, other) = (unknown.at("certificate"), unknown.at("other_certificate"));
-        if !other.0.is_null() {
+        let (called, also) = (unknown.at("identity"), unknown.at("other_identity"));
+        if !also.0.is_null() || (called.is_some() && !other.0.is_null()) {
+            several.push_str(&format!("\nSeveral identities were shown at {}:\n", unknown.text("mac")));
+            for (identity, when) in [(called, "first"), (also, "later")] {
+                if identity.is_some() {
+                    let (identity, realm) = (identity.text("identity"), identity.text("realm"));
+                    several.push_str(&format!("  {when}  {identity}, of {realm}\n"));
+                }
+            }
+        }
+        if first.is_some() && !other.0.is_null() {
             several.push_str(&format!("\nTwo certificates were shown at {}:\n", unknown.text("mac")));
             for (certificate, when) in [(first, "first"), (other, "later")] {
                 let start: String = certificate.text("fingerprint").chars().take(16).collect();
@@ -133,6 +143,8 @@ fn render(reply: Part<'_>, look: &Look) -> String {
             match unknown.at("proved").0.as_str() {
                 Some("certificate") if !other.0.is_null() => "two certificates at this address".into(),
                 Some("certificate") => format!("certificate of {}", first.text("maker")).into(),
+                Some("identity") if also.is_some() => "two identities at this address".into(),
+                Some("identity") => format!("{} of {}", called.text("identity"), called.text("realm")).into(),
                 Some("onboarding_key") => "onboarding key".into(),
                 Some("other_key") => format!("key of {}", unknown.text("key_of")).into(),
                 _ => "nothing".into(),
@@ -144,7 +156,7 @@ fn render(reply: Part<'_>, look: &Look) -> String {
     let which = if several.is_empty() {
         ""
     } else {
-        "Say which:   latchkey pending approve MAC NAME --certificate FINGERPRINT\n"
+        "Say which:   latchkey pending approve MAC NAME --certificate FINGERPRINT-OR-IDENTITY\n"
     };
     format!("{}{several}\n{hint}{which}", table.render(look))
 }
@@ -208,7 +220,27 @@ Hide one:    latchkey pending ignore MAC
             "two certificates at this address",
             "Two certificates were shown at 00:11:22:33:44:55:\n  first  a1a1a1a1a1a1a1a1  CN=cam, of acme\n",
             "\n  later  b2b2b2b2b2b2b2b2  CN=cam, of acme\n",
-            "latchkey pending approve MAC NAME --certificate FINGERPRINT\n",
+            "latchkey pending approve MAC NAME --certificate FINGERPRINT-OR-IDENTITY\n",
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_others_call_it_is_shown() {
+        let mut one = json!({
+            "mac": "00:11:22:33:44:55", "ssid": "Office", "nas": "attic", "last_seen": "2027-01-31T18:00:00Z", "attempts": 1,
+            "why": "not approved", "proved": "identity", "identity": { "realm": "acme", "identity": "cam@acme.example" },
+        });
+        let text = render(Part(&json!({ "pending": [one] })), &PLAIN);
+        assert!(text.contains("cam@acme.example of acme") && !text.contains("--certificate"), "{text}");
+        one["other_identity"] = json!({ "realm": "acme", "identity": "thief@acme.example" });
+        let text = render(Part(&json!({ "pending": [one] })), &PLAIN);
+        for words in [
+            "two identities at this address",
+            "Several identities were shown at 00:11:22:33:44:55:\n  first  cam@acme.example, of acme\n",
+            "  later  thief@acme.example, of acme\n",
+            "--certificate FINGERPRINT-OR-IDENTITY\n",
         ] {
             assert!(text.contains(words), "{words}: {text}");
         }

@@ -146,7 +146,7 @@ fn repoint(context: &mut Context<'_>, wanted: &Move) -> Result<(), Failure> {
     let mut reply = client.call("realm_repoint", params, PATIENCE)?;
     let said = Part(&reply);
     if said.flag("in_force") || said.flag("dry_run") {
-        return context.finish(&reply, |reply, look| moved(reply, look));
+        return context.finish(&reply, moved);
     }
     // The daemon may not write the file. Perhaps whoever calls may.
     let order = Repoint {
@@ -166,10 +166,10 @@ fn repoint(context: &mut Context<'_>, wanted: &Move) -> Result<(), Failure> {
             }
             reply["written"] = true.into();
             reply["in_force"] = true.into();
-            context.finish(&reply, |reply, look| moved(reply, look))
+            context.finish(&reply, moved)
         }
         Err(why) => {
-            context.finish(&reply, |reply, look| by_hand(reply, look))?;
+            context.finish(&reply, by_hand)?;
             Err(Failure::refused("not_written", "file", why))
         }
     }
@@ -194,17 +194,18 @@ fn list(reply: Part<'_>, look: &Look) -> String {
                 help realm\n"
             .into();
     }
-    let mut table = Table::new(["NAME", "REALMS", "ADMITS", "PROFILE", ">DEVICES", "ASKED", "HEALTH", ">ANSWER"]);
+    let mut table =
+        Table::new(["NAME", "REALMS", "ADMITS", "PROFILE", ">DEVICES", "ASKED", "HEALTH", ">TOOK", "ANSWERED"]);
     for realm in realms {
         let rows = match realm.text("target").as_str() {
-            "local" => vec![(Cell::from("here"), Cell::default(), String::new())],
-            _ if realm.list("servers").len() == 0 => vec![("by DNS".into(), Cell::default(), String::new())],
-            _ => realm
-                .list("servers")
-                .map(|server| (server.text("server").into(), health(server), answer(server)))
-                .collect(),
+            "local" => vec![(Cell::from("here"), Cell::default(), Default::default())],
+            _ if realm.list("servers").len() == 0 => vec![("by DNS".into(), Cell::default(), Default::default())],
+            _ => {
+                let row = |server: Part<'_>| (server.text("server").into(), health(server), answer(server, look));
+                realm.list("servers").map(row).collect()
+            }
         };
-        for (index, (server, health, answer)) in rows.into_iter().enumerate() {
+        for (index, (server, health, [took, answered])) in rows.into_iter().enumerate() {
             // A blank, since empty cells are shown as a dash.
             let first = |text: String| Cell::from(if index == 0 { text } else { " ".into() });
             table.row([
@@ -215,7 +216,8 @@ fn list(reply: Part<'_>, look: &Look) -> String {
                 first(realm.text("devices")),
                 server,
                 health,
-                answer.into(),
+                took.into(),
+                answered.into(),
             ]);
         }
     }
@@ -236,12 +238,10 @@ fn health(server: Part<'_>) -> Cell {
     }
 }
 
-/// How long the last answer took.
-fn answer(server: Part<'_>) -> String {
-    match server.at("round_trip_us").0.as_u64() {
-        None => String::new(),
-        Some(micros) => took(micros),
-    }
+/// How long the last answer took, and when it came.
+fn answer(server: Part<'_>, look: &Look) -> [String; 2] {
+    let micros = server.at("round_trip_us").0.as_u64();
+    [micros.map(took).unwrap_or_default(), server.when("answered", look).unwrap_or_default()]
 }
 
 fn took(micros: u64) -> String {
@@ -262,7 +262,7 @@ fn facts(realm: Part<'_>, look: &Look) -> String {
     }
     for (index, server) in realm.list("servers").enumerate() {
         let first = index == 0 && realm.text("target") == "servers";
-        facts.add(if first { "Asked" } else { "" }, server_facts(server));
+        facts.add(if first { "Asked" } else { "" }, server_facts(server, look));
     }
     let tls = realm.at("tls");
     for (label, field) in [("CA", "ca"), ("Our certificate", "certificate"), ("Their name", "server_name")] {
@@ -317,7 +317,7 @@ fn realms(realm: Part<'_>) -> String {
     realm.list("realms").map(one).collect::<Vec<_>>().join(", ")
 }
 
-fn server_facts(server: Part<'_>) -> String {
+fn server_facts(server: Part<'_>, look: &Look) -> String {
     let mut text = server.text("server");
     let how = match server.text("health").as_str() {
         "up" => "answers",
@@ -327,9 +327,11 @@ fn server_facts(server: Part<'_>) -> String {
     };
     text.push_str(": ");
     text.push_str(how);
-    if let Some(micros) = server.at("round_trip_us").0.as_u64() {
-        text.push_str(&format!(" (last answer after {})", took(micros)));
-    }
+    text.push_str(&match answer(server, look) {
+        [took, when] if !took.is_empty() && !when.is_empty() => format!(" (last {when}, after {took})"),
+        [_, when] if !when.is_empty() => format!(" (last {when})"),
+        _ => String::new(),
+    });
     if let Some(trouble) = server.maybe("trouble") {
         text.push_str(&format!("; {trouble}"));
     }
@@ -338,6 +340,15 @@ fn server_facts(server: Part<'_>) -> String {
 
 fn tested(reply: Part<'_>, look: &Look) -> String {
     let mut text = String::new();
+    for lookup in reply.list("lookups") {
+        let (paint, word) = if lookup.flag("ok") { (Paint::Good, "ok    ") } else { (Paint::Bad, "FAILED") };
+        let said = lookup.maybe("text").unwrap_or_else(|| "DNS tells the servers below".into());
+        text.push_str(&format!(
+            "{}\n  {}  DNS          {said}\n\n",
+            lookup.text("realm"),
+            look.paint(Some(paint), word)
+        ));
+    }
     for server in reply.list("servers") {
         text.push_str(&format!("{}\n", server.text("server")));
         for step in server.list("steps") {

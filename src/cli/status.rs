@@ -35,6 +35,7 @@ fn render(reply: Part<'_>, look: &Look) -> String {
     }
     radius(&mut facts, reply.at("radius"));
     eap(&mut facts, reply.at("eap"));
+    proxy(&mut facts, reply.at("proxy"), reply);
     let (sessions, pending) = (reply.number("sessions"), reply.number("pending"));
     let hint = if sessions > 0 { " (latchkey sessions)" } else { "" };
     facts.add("Online", format!("{}{hint}", count(sessions, "device")));
@@ -139,6 +140,35 @@ fn eap(facts: &mut Facts, eap: Part<'_>) {
     }
 }
 
+/// Who else says who devices are: what was asked of them, and which servers do not answer.
+fn proxy(facts: &mut Facts, proxy: Part<'_>, reply: Part<'_>) {
+    let n = |name| proxy.number(name);
+    let mut label = "Realms";
+    if n("forwarded") > 0 {
+        let text = format!(
+            "{} sent on: {} accepted, {} refused, {} not answered; {} waiting",
+            count(n("forwarded"), "request"),
+            n("accepted"),
+            n("refused"),
+            n("failed"),
+            n("waiting")
+        );
+        facts.add(std::mem::take(&mut label), text);
+    }
+    for realm in reply.list("realms") {
+        for server in realm.list("servers") {
+            let paint = match server.at("health").0.as_str() {
+                Some("down") => Paint::Bad,
+                Some("suspect") => Paint::Warn,
+                _ => continue,
+            };
+            let trouble = server.maybe("trouble").map(|why| format!(": {why}")).unwrap_or_default();
+            let text = format!("{}'s server {} does not answer{trouble}", realm.text("name"), server.text("server"));
+            facts.add(std::mem::take(&mut label), Cell::painted(Some(paint), text));
+        }
+    }
+}
+
 fn radius(facts: &mut Facts, radius: Part<'_>) {
     let n = |name| radius.number(name);
     let requests = count(n("requests"), "request");
@@ -222,6 +252,14 @@ No client may ask yet: add config client 'local' with address and secret to the 
                 { "name": "local", "address": "127.0.0.1", "requests": 120, "dropped": 0 },
                 { "name": "attic", "address": "192.168.1.2", "requests": 7, "dropped": 2 },
             ],
+            "proxy": { "forwarded": 31, "accepted": 4, "refused": 1, "failed": 2, "waiting": 0 },
+            "realms": [
+                { "name": "acme", "servers": [
+                    { "server": "udp://192.0.2.1:1812", "health": "up", "trouble": null },
+                    { "server": "udp://192.0.2.2:1812", "health": "down", "trouble": "no ans\u{7}wer" },
+                ] },
+                { "name": "online", "servers": [{ "server": "radsec://a.example:2083", "health": "suspect" }] },
+            ],
             "sessions": 1, "pending": 2, "pairing": { "profile": "iot", "seconds_left": 240 },
             "troubles": [{ "about": "firewall", "why": "there is no nft" }],
         });
@@ -239,6 +277,9 @@ Keys           Home: 3 of 12 ready
 RADIUS         1 request: 1 accepted, 0 rejected, 3 repeated; 4 accounting; 2 status
 Dropped        1 from unknown clients
                2 without Message-Authenticator
+Realms         31 requests sent on: 4 accepted, 1 refused, 2 not answered; 0 waiting
+               acme's server udp://192.0.2.2:1812 does not answer: no ans\\x07wer
+               online's server radsec://a.example:2083 does not answer
 Online         1 device (latchkey sessions)
 Pending        2 unknown devices (latchkey pending list)
 Pairing        open for profile iot, 4 min left (latchkey pair)

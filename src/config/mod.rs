@@ -131,7 +131,8 @@ pub struct Client {
     pub message_authenticator: MessageAuthenticator,
     /// The UDP port on which it takes Disconnect-Requests (RFC 5176), `radius_das_port` of hostapd. `None`: it takes none.
     pub disconnect_port: Option<u16>,
-    /// It comes over RadSec, with a certificate of this name (dNSName or iPAddress), in lower case. Its secret is `radsec` then,
+    /// It comes over RadSec, with a certificate of this name (dNSName or iPAddress; of our own CA, the device's name), in lower
+    /// case. Its secret is `radsec` then,
     /// and its address a limit from where.
     pub radsec: Option<Arc<str>>,
 }
@@ -382,16 +383,6 @@ impl Config {
         udp.filter(|c| c.address.contains(address)).max_by_key(|c| c.address.length())
     }
 
-    /// The client that a certificate with one of these names (dNSName, or iPAddress as text; compared without case) comes
-    /// from over RadSec, at this address: of several blocks, the smallest.
-    pub fn radsec_client<'n>(&self, names: impl Iterator<Item = &'n str> + Clone, address: IpAddr) -> Option<&Client> {
-        let named = |client: &&Client| {
-            client.radsec.as_deref().is_some_and(|own| names.clone().any(|n| n.eq_ignore_ascii_case(own)))
-        };
-        let here = self.clients.iter().filter(|c| c.address.contains(address));
-        here.filter(named).max_by_key(|c| c.address.length())
-    }
-
     /// What `config realm` has under this name, compared without case.
     pub fn realm(&self, name: &str) -> Option<&Realm> {
         self.realms.iter().find(|realm| realm.name.eq_ignore_ascii_case(name))
@@ -477,7 +468,6 @@ pub fn fuzz(data: &[u8]) {
                     assert!(servers.iter().all(|server| server.to_string().parse().as_ref() == Ok(server)));
                 }
             }
-            let _ = config.radsec_client(["ap.example"].into_iter(), IpAddr::from([127, 0, 0, 1]));
             let _ = config.default_profile().and_then(|p| config.profile(&p.name));
             for ssid in &config.ssids {
                 assert!(config.ssid(&ssid.ssid).is_some());

@@ -1,13 +1,19 @@
 //! What methods on realms need of the world: the configuration file, the order to read it again, and the servers.
 
-use super::Daemon;
-use crate::config::{self, Config, Plan, Repoint, Server, Target};
+use super::{Daemon, now};
+use crate::config::{self, Config, Plan, Repoint, Server};
+use crate::discovery::Want;
 use crate::service::control::ApiError;
-use crate::service::control::realm::{Moved, Step, moved, not_planned, tested};
+use crate::service::control::realm::{self, Lookup, Moved, Step, moved, not_planned};
 use serde_json::{Value, json};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, mpsc, oneshot};
+
+/// How long a test waits for DNS, and how often it looks.
+const LOOKUP: Duration = Duration::from_secs(8);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// An order to read the configuration again, and whom to tell whether it is in force.
 pub type Order = oneshot::Sender<Result<(), String>>;
@@ -104,26 +110,45 @@ async fn write(
     done.await.map_err(|why| why.to_string())?.map_err(|why| why.to_string())
 }
 
-/// `realm_test`: all servers at the same time.
-pub async fn test(daemon: &Rc<Daemon>, realm: Arc<str>, target: Target, servers: Vec<Server>) -> Value {
-    let tries: Vec<_> = servers
-        .into_iter()
-        .map(|server| {
-            let (daemon, realm) = (daemon.clone(), realm.clone());
-            tokio::task::spawn_local(async move {
-                let steps = steps(&daemon, &realm, &server).await;
-                (server, steps)
-            })
+/// `realm_test`: asks DNS where it has to be asked, then tries all servers at the same time.
+pub async fn test(daemon: &Rc<Daemon>, realm: Arc<str>) -> Value {
+    let lookups = look_up(daemon, &realm).await;
+    let servers = realm::servers(&daemon.core.borrow(), &realm);
+    let tries = servers.into_iter().map(|server| {
+        let (daemon, realm) = (daemon.clone(), realm.clone());
+        tokio::task::spawn_local(async move {
+            let steps = steps(&daemon, &realm, &server).await;
+            (server, steps)
         })
-        .collect();
+    });
     let mut results = Vec::new();
-    for one in tries {
+    for one in tries.collect::<Vec<_>>() {
         results.extend(one.await.ok());
     }
-    tested(&realm, &target, results)
+    realm::tested(&daemon.core.borrow(), &realm, &lookups, &results)
 }
 
 async fn steps(daemon: &Rc<Daemon>, realm: &str, server: &Server) -> Vec<Step> {
     let steps = super::upstream::test::run(daemon, realm, server).await.into_iter();
     steps.map(|step| Step { stage: step.stage.as_str(), ok: step.ok, text: step.text, micros: step.micros }).collect()
+}
+
+/// Has the servers of a realm looked up, and waits until they are.
+async fn look_up(daemon: &Rc<Daemon>, section: &Arc<str>) -> Vec<Lookup> {
+    let realms = realm::discoverable(&daemon.core.borrow(), section);
+    let deadline = Instant::now() + LOOKUP;
+    let mut lookups = Vec::new();
+    for name in realms {
+        let result = loop {
+            let want = daemon.core.borrow_mut().discovery.look_up(section, &name, now().mono);
+            match want {
+                Want::Ready => break Ok(()),
+                Want::Failed(why) => break Err(why),
+                Want::Wait if Instant::now() >= deadline => break Err("the name servers do not answer".into()),
+                Want::Wait => tokio::time::sleep(LOOK).await,
+            }
+        };
+        lookups.push((name, result));
+    }
+    lookups
 }

@@ -109,6 +109,10 @@ impl Engine {
         random: Random<'_>,
     ) -> Result<(), Failure> {
         let marker = self.marker(random);
+        if !matches!(order.request.code(), Code::ACCESS_REQUEST | Code::ACCOUNTING_REQUEST) {
+            let why = format!("{} is not forwarded", order.request.code()).into();
+            return Err(Failure::Unreachable { servers: 0, why });
+        }
         if came_round(&order.request, &marker) {
             return Err(Failure::Loop);
         }
@@ -483,10 +487,11 @@ impl Engine {
         let Some(request) = self.requests.get_mut(slot) else { return };
         let (server, way, stage) = (request.server, request.way.take(), request.stage);
         request.stage = Stage::Moved;
+        let tls = self.peer(server).is_some_and(Peer::is_tls);
         if let Some(way) = way
             && let Some(link) = self.link_mut(way.link)
         {
-            link.free(way.identifier);
+            if tls { link.abandon(way.identifier) } else { link.free(way.identifier) }
         }
         if stage == Stage::Moved {
             // Its server has let go of it when it was moved.

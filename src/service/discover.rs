@@ -36,6 +36,15 @@ impl Discover {
         self.lookups.set_own(own);
     }
 
+    /// Has the servers of a realm (in lower case) looked up, if they are not known: for a test, no request waits for it.
+    pub fn look_up(&mut self, section: &Arc<str>, nai_realm: &str, now: Instant) -> Want {
+        let want = self.lookups.want(section, nai_realm, now);
+        if self.lookups.has_work() {
+            self.wake.wake();
+        }
+        want
+    }
+
     /// When [`Core::discovery_timeout`] is to be called at the latest.
     pub fn next_timeout(&self) -> Option<Instant> {
         self.lookups.next_timeout()

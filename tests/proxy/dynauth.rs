@@ -78,7 +78,7 @@ fn an_online_server_takes_a_device_off_through_its_connection() {
     let site = Site::new();
     let port = free_tcp_port();
     let online = wired(&format!(
-        "config client 'ap'\n\toption radsec '{US}'\nconfig radsec\n\tlist listen '127.0.0.1:{port}'\n{}",
+        "\toption realm 'online.example'\nconfig client 'ap'\n\toption radsec '{US}'\nconfig radsec\n\tlist listen '127.0.0.1:{port}'\n{}",
         files(&site.ca.certificate(), &site.hub)
     ));
     let ap = wired(&format!(

@@ -103,6 +103,7 @@ fn servers_that_lie() {
     let lies = [
         ("forger", Manner::OtherSecret),
         ("sloppy", Manner::Unsigned),
+        ("keyless", Manner::Keyless),
         ("windbag", Manner::Oversized),
         ("torn", Manner::Torn),
         ("confused", Manner::OtherIdentifier),

@@ -67,7 +67,7 @@ fn arguments() {
 fn acme() -> Value {
     json!({
         "name": "acme", "realms": ["acme.example", "*.acme.example"], "target": "servers", "servers": [
-            { "server": "radsec://aaa.acme.example:2083", "health": "up", "in_flight": 0, "round_trip_us": 12_345, "trouble": null },
+            { "server": "radsec://aaa.acme.example:2083", "health": "up", "in_flight": 0, "round_trip_us": 12_345, "answered": "2027-01-31T17:58:50Z", "trouble": null },
             { "server": "udp://192.0.2.7:1812", "health": "down", "in_flight": 2, "round_trip_us": null, "trouble": "no ans\u{1b}wer" },
         ],
         "tls": { "ca": "/etc/latchkey/acme.pem", "certificate": null, "server_name": null }, "profile": "iot", "vlan": 20,
@@ -81,11 +81,11 @@ fn a_table_of_realms() {
     let local = json!({ "name": "here", "realms": ["here.example"], "target": "local", "servers": [], "admit": "listed", "devices": 0 });
     let dns = json!({ "name": "any", "realms": ["default"], "target": "discover", "servers": [], "admit": "all", "profile": "iot", "devices": 0 });
     let expected = "\
-NAME  REALMS                        ADMITS  PROFILE  DEVICES  ASKED                           HEALTH   ANSWER
-acme  acme.example, *.acme.example  all     iot            3  radsec://aaa.acme.example:2083  answers   12 ms
-                                                              udp://192.0.2.7:1812            silent        -
-here  here.example                  listed  -              0  here                            -             -
-any   default                       all     iot            0  by DNS                          -             -
+NAME  REALMS                        ADMITS  PROFILE  DEVICES  ASKED                           HEALTH    TOOK  ANSWERED
+acme  acme.example, *.acme.example  all     iot            3  radsec://aaa.acme.example:2083  answers  12 ms  1 min ago
+                                                              udp://192.0.2.7:1812            silent       -  -
+here  here.example                  listed  -              0  here                            -            -  -
+any   default                       all     iot            0  by DNS                          -            -  -
 
 3 realms. Does it work? latchkey realm test NAME
 ";
@@ -98,7 +98,7 @@ fn everything_about_a_realm() {
     let expected = "\
 Name         acme
 For          identities that end in @acme.example, @*.acme.example
-Asked        radsec://aaa.acme.example:2083: answers (last answer after 12 ms)
+Asked        radsec://aaa.acme.example:2083: answers (last 1 min ago, after 12 ms)
              udp://192.0.2.7:1812: does not answer; no ans\\x1bwer
 CA           /etc/latchkey/acme.pem
 Profile      iot (VLAN 20)
@@ -142,6 +142,10 @@ radsec://aaa.acme.example:2083
 acme: its server does not answer: its devices are refused.
 ";
     assert_eq!(tested(Part(&reply), &PLAIN), expected);
+    let mut by_dns = reply.clone();
+    by_dns["lookups"] = json!([{ "realm": "acme.example", "ok": false, "text": "DNS names no server" }]);
+    let shown = tested(Part(&by_dns), &PLAIN);
+    assert!(shown.starts_with("acme.example\n  FAILED  DNS          DNS names no server\n\nradsec://"), "{shown}");
     let daemon = Daemon::ok(reply.clone());
     let done = latchkey("realm test acme", daemon.socket(), "");
     assert_eq!((done.code, done.out.as_str(), done.err.as_str()), (ExitCode::from(1), expected, ""));

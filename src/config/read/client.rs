@@ -14,7 +14,7 @@ const RADSEC_SECRET: &[u8] = b"radsec";
 
 impl Scope<'_, '_> {
     pub(super) fn client(&mut self, place: usize) -> Option<Client> {
-        let radsec = self.entry("radsec").map(|_| self.server_name("radsec"));
+        let radsec = self.entry("radsec").map(|_| self.client_name());
         let address = match self.entry("address") {
             // Who has the right certificate may be anywhere.
             None if radsec.is_some() => Some(Prefix::ANY),

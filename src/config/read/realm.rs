@@ -9,6 +9,7 @@ use super::{MAX_PATH, Scope};
 use crate::registry::generate::valid_name;
 use crate::registry::maker::Admit;
 use crate::secret::RadiusSecret;
+use crate::wire::uci::Entry;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -164,7 +165,7 @@ impl<'d> Scope<'_, 'd> {
     }
 
     fn realm_tls(&mut self, target: Option<&Target>) -> Tls {
-        let tls = Tls { name: self.server_name("server_name"), ..self.tls() };
+        let tls = Tls { name: self.server_name(), ..self.tls() };
         let why = match target {
             Some(Target::Local) => "server 'local', which nobody else is asked for",
             Some(Target::Servers(servers)) if servers.iter().all(|s| s.transport == Transport::Udp) => {
@@ -200,17 +201,31 @@ impl<'d> Scope<'_, 'd> {
         Tls { ca, certificate: certificate.zip(key), name: None }
     }
 
-    /// The name in a certificate: of a host, or an address; in lower case.
-    pub(super) fn server_name(&mut self, name: &'static str) -> Option<Arc<str>> {
-        let entry = self.entry(name)?;
+    /// The name in a server's certificate: of a host, or an address; in lower case.
+    fn server_name(&mut self) -> Option<Arc<str>> {
+        let entry = self.entry("server_name")?;
         let text = self.text(entry)?;
-        let Some(host) = server::host(text) else {
+        let name = server::host(text).map(|host| host.to_string());
+        self.certificate_name(entry, text, name)
+    }
+
+    /// The name in a client's certificate: the same, or one that certificates issued here have, a device's.
+    pub(super) fn client_name(&mut self) -> Option<Arc<str>> {
+        let entry = self.entry("radsec")?;
+        let text = self.text(entry)?;
+        // A mistyped address is no name.
+        let word = !text.bytes().all(|b| b.is_ascii_digit() || b == b'.') && valid_name(text).is_ok();
+        let name = server::host(text).map(|host| host.to_string()).or_else(|| word.then(|| text.to_ascii_lowercase()));
+        self.certificate_name(entry, text, name)
+    }
+
+    fn certificate_name(&mut self, entry: &Entry<'_>, text: &str, name: Option<String>) -> Option<Arc<str>> {
+        if name.is_none() {
             let message = "is neither a host name nor an IP address: write the name in the other side's certificate, such \
                            as radius.acme.example";
-            self.error(entry.line, Some(name), format!("{} {message}", quoted(text)));
-            return None;
-        };
-        Some(host.to_string().into())
+            self.error(entry.line, Some(&entry.name), format!("{} {message}", quoted(text)));
+        }
+        name.map(Into::into)
     }
 
     fn placement(&mut self, is_default: bool) -> Placement {

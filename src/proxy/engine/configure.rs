@@ -67,7 +67,7 @@ impl Engine {
         if !servers.is_empty() {
             let told = self.groups.iter().filter(|group| group.nai_realm.is_some());
             if told.clone().count() >= MOST_DISCOVERED
-                && let Some(oldest) = told.min_by_key(|group| group.used).map(|group| group.id)
+                && let Some(oldest) = told.min_by_key(|group| (self.is_busy(group), group.used)).map(|group| group.id)
             {
                 self.groups.retain(|group| group.id != oldest);
             }
@@ -85,6 +85,11 @@ impl Engine {
             *group.realm == *realm
                 && group.nai_realm.as_ref().is_none_or(|told| nai::same(told.as_bytes(), nai_realm.as_bytes()))
         })
+    }
+
+    /// Whether requests wait for an answer of its servers.
+    fn is_busy(&self, group: &Group) -> bool {
+        group.servers.iter().filter_map(|id| self.peer(*id)).any(|peer| peer.in_flight > 0)
     }
 
     fn set_group(

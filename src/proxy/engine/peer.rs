@@ -170,7 +170,7 @@ impl Peer {
 
     /// It has left a request unanswered that was sent then.
     pub fn leaves_unanswered(&mut self, sent: Instant, now: Instant) -> Option<Health> {
-        if self.heard.is_some_and(|heard| heard >= sent) {
+        if self.heard.is_some_and(|heard| heard > sent) {
             // It did answer others: this one got lost, or it wants none of it.
             return None;
         }

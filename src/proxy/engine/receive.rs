@@ -1,6 +1,7 @@
 //! What comes over a link: is it an answer, to what, and is it genuine?
 
 use super::super::{Answer, LinkId, Output, Received, ServerId};
+use super::links::Link;
 use super::peer::Peer;
 use super::{Engine, conversations};
 use crate::wire::radius::{
@@ -115,7 +116,13 @@ impl Engine {
         packet: Packet<'a>,
         now: Instant,
     ) -> Result<Received<'a>, Refused> {
-        let slot = self.link(link).and_then(|link| link.slot(packet.identifier())).ok_or(Refused::Late)?;
+        let identifier = packet.identifier();
+        let Some(slot) = self.link(link).and_then(|link| link.slot(identifier)) else {
+            if let Some(link) = self.link_mut(link) {
+                link.late(identifier);
+            }
+            return Err(Refused::Late);
+        };
         let request = self.requests.get(slot).ok_or(Refused::Late)?;
         let peer = self.peer(server).ok_or(Refused::Late)?;
         let code = packet.code();
@@ -143,6 +150,12 @@ impl Engine {
         let round_trip = now.saturating_duration_since(request.sent).as_micros();
         let round_trip = (!request.resent).then(|| u32::try_from(round_trip).unwrap_or(u32::MAX));
         self.hear(link, now);
+        if let Some(link) = self.link_mut(link) {
+            link.free(identifier);
+        }
+        if let Some(request) = self.requests.get_mut(slot) {
+            request.way = None;
+        }
         let mut changed = None;
         if let Some(peer) = self.peer_mut(server) {
             changed = peer.answers(now);
@@ -186,6 +199,10 @@ impl Engine {
             && verify_message_authenticator(packet, &peer.secret, Some(&probe.authenticator))
                 != MessageAuthenticator::Invalid;
         if !genuine {
+            let mut late = self.link(link).into_iter().flat_map(Link::late_probes);
+            if late.any(|authenticator| verify_response_authenticator(packet, &peer.secret, authenticator)) {
+                return Err(Refused::Late);
+            }
             return Err(Refused::Forged("its answer to Status-Server does not verify"));
         }
         let round_trip = u32::try_from(now.saturating_duration_since(probe.sent).as_micros()).unwrap_or(u32::MAX);

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 pub enum Manner {
     /// Answers after so many milliseconds.
     Answers(u64),
+    /// Answers requests after so many milliseconds, Status-Server at once.
+    Slow(u64),
     /// Never says anything.
     Silent,
     /// Cannot be connected to.
@@ -277,6 +279,7 @@ impl World {
         let (mut delay, mut times, mut octets) = (1, 1, Vec::new());
         match manner {
             Manner::Answers(millis) => delay = millis,
+            Manner::Slow(millis) if !status => delay = millis,
             Manner::WrongSecret => secret = RadiusSecret::new(b"another"),
             Manner::Thrice => times = 3,
             Manner::Silent | Manner::Refuses => return,

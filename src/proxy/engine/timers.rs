@@ -3,7 +3,7 @@
 use super::super::{Failure, Health, LinkId, Output, ServerId};
 use super::links::Probe;
 use super::peer::{ENOUGH_MISSED, Peer};
-use super::requests::{Stage, Wait};
+use super::requests::{Stage, Tried, Wait};
 use super::{Engine, NO_CONNECTION, Random, TEST, counts};
 use crate::wire::radius::{Authenticator, Builder};
 use std::sync::Arc;
@@ -53,6 +53,7 @@ impl Engine {
             Failure::Silent { seconds, servers }
         } else {
             let why = self.peer(request.server).and_then(|peer| peer.trouble.clone());
+            let servers = self.servers_of(request.group);
             Failure::Unreachable { servers, why: why.unwrap_or_else(|| NO_CONNECTION.into()) }
         };
         self.fail(slot, failure);
@@ -120,6 +121,12 @@ impl Engine {
         self.is_due(now);
     }
 
+    /// How many servers there are.
+    fn servers_of(&self, group: u32) -> u8 {
+        // A group has at most 8.
+        self.groups.iter().find(|known| known.id == group).map_or(0, |group| group.servers.len() as u8)
+    }
+
     /// Finds another way for a request whose way is gone.
     fn place(&mut self, slot: u16, now: Instant, random: Random<'_>) {
         let Some(request) = self.requests.get(slot) else { return };
@@ -129,24 +136,34 @@ impl Engine {
             Some(peer) => peer.trouble.clone().unwrap_or_else(|| NO_CONNECTION.into()),
             None => "its server was taken out of the configuration".into(),
         };
-        let gone = Failure::Unreachable { servers: tried.count(), why };
+        let gone = Failure::Unreachable { servers: self.servers_of(request.group), why };
         let Some(group) = group else { return self.fail(slot, gone) };
         let next = if sticky { Err(Failure::Busy) } else { self.choose(group, &tried, now) };
         let next = next.ok().or_else(|| {
             let same = !again && self.is_in(group, server);
             self.check(server, now).ok().filter(|_| same)
         });
+        let next = next.or_else(|| self.back(slot, group, now));
         match next {
             Some(next) => {
-                if next == server
-                    && let Some(request) = self.requests.get_mut(slot)
-                {
+                if let Some(request) = self.requests.get_mut(slot).filter(|request| request.tried.has(next)) {
+                    request.returned |= next != server;
                     request.again = true;
                 }
                 self.launch(slot, next, now, random);
             }
             None => self.fail(slot, gone),
         }
+    }
+
+    /// The server that has not answered so far may still do so, when no other can be reached; once.
+    fn back(&self, slot: u16, group: usize, now: Instant) -> Option<ServerId> {
+        let request =
+            self.requests.get(slot).filter(|request| request.was_sent && !request.sticky && !request.returned)?;
+        let mut unreached = Tried::default();
+        unreached.add(request.server);
+        let server = self.choose(group, &unreached, now).ok()?;
+        self.peer(server).is_some_and(|peer| !peer.links.is_empty()).then_some(server)
     }
 
     /// Looks after every server, and when that is to be done next.
@@ -170,6 +187,12 @@ impl Engine {
             at += 1;
             let Some(link) = self.link(id) else { continue };
             let (used, heard, probe, idle) = (link.used, link.heard, link.probe, link.in_use() == 0);
+            if link.is_worn_out() {
+                self.outputs.push_back(Output::Close(id));
+                self.lose(id, "left too many requests unanswered on its connection".into(), now);
+                at -= 1;
+                continue;
+            }
             if idle && now >= used + UNUSED {
                 self.outputs.push_back(Output::Close(id));
                 self.forget(id, server);
@@ -200,7 +223,7 @@ impl Engine {
     /// A Status-Server was not answered. True if the link is gone.
     fn probe_missed(&mut self, link: LinkId, server: ServerId, now: Instant) -> bool {
         if let Some(link) = self.link_mut(link) {
-            link.probe = None;
+            link.miss_probe();
         }
         let Some(peer) = self.peer_mut(server) else { return false };
         let changed = peer.leaves_status_unanswered(now);
@@ -233,10 +256,8 @@ impl Engine {
             let wanted = peer.test.is_some() || matches!(peer.health, Health::Suspect | Health::Down);
             peer.probe_at = wanted.then(|| now + peer.probe_interval(dice));
             match link {
-                Some(link) if wanted => {
-                    if self.link(link).is_some_and(|link| link.probe.is_none()) {
-                        self.send_probe(link, now, random);
-                    }
+                Some(link) if wanted && self.link(link).is_some_and(|link| link.probe.is_none()) => {
+                    self.send_probe(link, now, random);
                 }
                 None if wanted => self.open(server, now),
                 _ => {}
@@ -274,6 +295,7 @@ impl Engine {
         Builder::status_server(0, authenticator, &secret, &mut buffer).finish();
         self.outputs.push_back(Output::Send(link, buffer));
         if let Some(link) = self.link_mut(link) {
+            link.miss_probe();
             link.probe = Some(Probe { authenticator, sent: now });
         }
         self.is_due(now + PROBE_WAIT);

@@ -2,12 +2,13 @@
 
 use super::params::Params;
 use super::{ApiError, Done};
-use crate::config::{Plan, Realm, Repoint, RepointError, Server, Target, Tls, To, Transport};
+use crate::config::{Pattern, Plan, Realm, Repoint, RepointError, Server, Target, Tls, To, Transport};
 use crate::proxy::{Health, ServerId, Status};
 use crate::registry::credential::KnownBy;
 use crate::registry::device::Device;
 use crate::secret::RadiusSecret;
 use crate::service::{Core, Now};
+use crate::time::UnixTime;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,29 +17,48 @@ use std::sync::Arc;
 const MAX_PATH: usize = 1024;
 
 /// `realm_list`: all realms with their servers.
-pub fn list(core: &mut Core, _: &Params, _: Now) -> Result<Done, ApiError> {
+pub fn list(core: &mut Core, _: &Params, now: Now) -> Result<Done, ApiError> {
     let servers = statuses(core);
-    let realms: Value = core.config.realms.iter().map(|realm| shown(core, realm, &servers)).collect();
+    let realms: Value = core.config.realms.iter().map(|realm| shown(core, realm, &servers, now)).collect();
     Ok(Done::Value(json!({ "realms": realms })))
 }
 
 /// `realm_show`: one of them.
-pub fn show(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> {
+pub fn show(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError> {
     let realm = find(core, params.need("name")?)?;
-    Ok(Done::Value(json!({ "realm": shown(core, realm, &statuses(core)) })))
+    Ok(Done::Value(json!({ "realm": shown(core, realm, &statuses(core), now) })))
 }
 
 /// `realm_test`: tries its servers out. The shell does it.
 pub fn test(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> {
-    let realm = find(core, params.need("name")?)?;
-    let servers = match &realm.target {
-        Target::Local => return Ok(Done::Value(tested(&realm.name, &realm.target, Vec::new()))),
-        Target::Servers(servers) => servers.clone(),
-        Target::Discover => {
-            statuses(core).into_iter().filter(|(name, ..)| *name == realm.name).map(|(_, _, s)| s.server).collect()
-        }
+    Ok(Done::RealmTest(find(core, params.need("name")?)?.name.clone()))
+}
+
+/// The realms of network access identifiers whose servers DNS can be asked for.
+pub fn discoverable(core: &Core, realm: &str) -> Vec<Arc<str>> {
+    let found = core.config.realm(realm).filter(|realm| realm.target == Target::Discover);
+    let exact = |pattern: &Pattern| match pattern {
+        Pattern::Exact(realm) => Some(realm.clone()),
+        Pattern::Below(_) | Pattern::Default => None,
     };
-    Ok(Done::RealmTest { realm: realm.name.clone(), target: realm.target.clone(), servers })
+    found.into_iter().flat_map(|realm| realm.patterns.iter().filter_map(exact)).collect()
+}
+
+/// The servers to be tried out: those of the configuration, or that DNS told.
+pub fn servers(core: &Core, realm: &str) -> Vec<Server> {
+    match core.config.realm(realm).map(|realm| &realm.target) {
+        Some(Target::Servers(servers)) => servers.clone(),
+        Some(Target::Discover) => {
+            let mut servers: Vec<Server> = Vec::new();
+            for (name, _, status) in statuses(core) {
+                if *name == *realm && !servers.contains(&status.server) {
+                    servers.push(status.server);
+                }
+            }
+            servers
+        }
+        Some(Target::Local) | None => Vec::new(),
+    }
 }
 
 /// `realm_repoint`: moves it. The shell reads and writes the configuration file.
@@ -145,23 +165,30 @@ pub struct Step {
     pub micros: Option<u64>,
 }
 
+/// What came of asking DNS for the servers of a realm.
+pub type Lookup = (Arc<str>, Result<(), Arc<str>>);
+
 /// The reply of `realm_test`.
-pub fn tested(realm: &str, target: &Target, servers: Vec<(Server, Vec<Step>)>) -> Value {
+pub fn tested(core: &Core, realm: &str, lookups: &[Lookup], servers: &[(Server, Vec<Step>)]) -> Value {
     let works = |steps: &[Step]| steps.last().is_some_and(|step| step.ok && step.stage == "status-server");
+    let local = core.config.realm(realm).is_some_and(|realm| realm.target == Target::Local);
     let (all, good) = (servers.len(), servers.iter().filter(|(_, steps)| works(steps)).count());
-    let verdict = match (target, all, good) {
-        (Target::Local, ..) => "its devices are authenticated here: there is no server to test".into(),
-        (Target::Discover, 0, _) => {
+    let found = lookups.iter().all(|(_, result)| result.is_ok());
+    let verdict = match (all, good) {
+        _ if local => "its devices are authenticated here: there is no server to test".into(),
+        (0, _) if lookups.is_empty() => {
             "no servers are known: DNS is asked when a device of the realm comes, and lately none came".into()
         }
-        (_, 1, 1) => "its server answers".into(),
-        (_, 1, 0) => "its server does not answer: its devices are refused".into(),
-        (_, all, 0) => format!("none of its {all} servers answers: its devices are refused"),
-        (_, all, good) if all == good => format!("all of its {all} servers answer"),
-        (_, all, good) => {
+        (0, _) => "DNS tells no server: its devices are refused".into(),
+        (1, 1) => "its server answers".into(),
+        (1, 0) => "its server does not answer: its devices are refused".into(),
+        (all, 0) => format!("none of its {all} servers answers: its devices are refused"),
+        (all, good) if all == good => format!("all of its {all} servers answer"),
+        (all, good) => {
             format!("{good} of its {all} servers answer: devices get in, and it takes longer while one does not")
         }
     };
+    let lookup = |(realm, result): &Lookup| json!({ "realm": &**realm, "ok": result.is_ok(), "text": result.as_ref().err().map(|why| &**why) });
     let step = |step: &Step| json!({ "stage": step.stage, "ok": step.ok, "text": step.text, "micros": step.micros });
     let server = |(server, steps): &(Server, Vec<Step>)| {
         json!({
@@ -173,8 +200,9 @@ pub fn tested(realm: &str, target: &Target, servers: Vec<(Server, Vec<Step>)>) -
     };
     json!({
         "name": realm,
-        "ok": *target == Target::Local || (all > 0 && good == all),
+        "ok": local || (all > 0 && good == all && found),
         "verdict": verdict,
+        "lookups": lookups.iter().map(lookup).collect::<Value>(),
         "servers": servers.iter().map(server).collect::<Value>(),
     })
 }
@@ -255,7 +283,7 @@ fn statuses(core: &Core) -> Vec<(Arc<str>, ServerId, Status)> {
     core.proxy.engine.status()
 }
 
-fn shown(core: &Core, realm: &Realm, servers: &[(Arc<str>, ServerId, Status)]) -> Value {
+fn shown(core: &Core, realm: &Realm, servers: &[(Arc<str>, ServerId, Status)], now: Now) -> Value {
     let known: Vec<&Status> =
         servers.iter().filter(|(name, ..)| *name == realm.name).map(|(.., status)| status).collect();
     // Those in the configuration in its order, asked or not; then those that DNS told.
@@ -266,11 +294,13 @@ fn shown(core: &Core, realm: &Realm, servers: &[(Arc<str>, ServerId, Status)]) -
     let mut list: Vec<Value> = configured
         .iter()
         .map(|server| match known.iter().find(|status| status.server == *server) {
-            Some(status) => server_shown(status),
+            Some(status) => server_shown(status, now),
             None => json!({ "server": server.to_string(), "health": health(Health::Unknown) }),
         })
         .collect();
-    list.extend(known.iter().filter(|status| !configured.contains(&status.server)).map(|status| server_shown(status)));
+    list.extend(
+        known.iter().filter(|status| !configured.contains(&status.server)).map(|status| server_shown(status, now)),
+    );
     let profile = realm.profile.as_deref().and_then(|profile| core.config.profile(profile));
     json!({
         "name": &*realm.name,
@@ -312,12 +342,16 @@ fn health(health: Health) -> &'static str {
     }
 }
 
-fn server_shown(status: &Status) -> Value {
+/// A server and how it is.
+pub(super) fn server_shown(status: &Status, now: Now) -> Value {
+    let ago = |at| i64::try_from(now.mono.saturating_duration_since(at).as_secs()).unwrap_or(i64::MAX);
+    let answered = status.answered.map(|at| UnixTime(now.wall.0.saturating_sub(ago(at))).to_string());
     json!({
         "server": status.server.to_string(),
         "health": health(status.health),
         "in_flight": status.in_flight,
         "round_trip_us": status.round_trip,
+        "answered": answered,
         "trouble": status.trouble.as_deref(),
     })
 }

@@ -1,7 +1,7 @@
 //! The methods that only look: status, log, sessions, stations.
 
 use super::params::Params;
-use super::{ApiError, Done, pair, view};
+use super::{ApiError, Done, pair, realm, view};
 use crate::config::EapMethod;
 use crate::decision::event::RING;
 use crate::mac::MacAddr;
@@ -90,6 +90,14 @@ pub fn status(core: &mut Core, _: &Params, now: Now) -> Result<Done, ApiError> {
             },
         },
         "eap": eap(core, now),
+        "realms": realms(core, now),
+        "proxy": {
+            "forwarded": core.proxy.stats.forwarded,
+            "accepted": core.proxy.stats.accepted,
+            "refused": core.proxy.stats.refused,
+            "failed": core.proxy.stats.failed,
+            "waiting": core.proxy.waiting(),
+        },
         "clients": clients,
         "sessions": core.sessions.len(),
         "bsses": core.stations.bsses().map(|(name, bss)| json!({
@@ -110,6 +118,15 @@ fn troubles(core: &Core, now: Now) -> Value {
     let pki =
         core.pki.troubles().iter().cloned().chain(core.pki.warnings(now.wall).into_iter().map(|warning| warning.text));
     network.chain(pki.map(|why| json!({ "about": "certificates", "why": why }))).collect()
+}
+
+/// Who else says who devices are, and whether their servers answer.
+fn realms(core: &Core, now: Now) -> Value {
+    let servers = core.proxy.engine.status();
+    let shown = |name: &str| -> Value {
+        servers.iter().filter(|(of, ..)| **of == *name).map(|(.., status)| realm::server_shown(status, now)).collect()
+    };
+    core.config.realms.iter().map(|realm| json!({ "name": &*realm.name, "servers": shown(&realm.name) })).collect()
 }
 
 /// What EAP can do, and what is under way.

@@ -1,5 +1,6 @@
 //! The methods, from request line to reply, without a socket and with the changes applied at once.
 
+mod bundle;
 mod eap;
 
 use super::*;
@@ -58,7 +59,7 @@ pub(super) fn call(core: &mut Core, method: &str, params: Value) -> Value {
             then(core, now())
         }
         Ok(Done::Import(_)) => unreachable!("worked off above"),
-        Ok(Done::RealmTest { .. } | Done::Repoint { .. } | Done::Reload) => unreachable!("what the shell has to do"),
+        Ok(Done::RealmTest(_) | Done::Repoint { .. } | Done::Reload) => unreachable!("what the shell has to do"),
         Err(error) => error.to_json(),
     }
 }

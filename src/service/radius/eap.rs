@@ -35,11 +35,11 @@ pub(super) fn work(
     out: &mut Vec<u8>,
 ) -> Next {
     let packet = &incoming.packet;
-    let response = packet.eap_message().unwrap_or_default();
-    let ask = match super::proxied::divert(core, incoming, ask, &response, datagram, now, out) {
+    let ask = match super::proxied::divert(core, incoming, ask, datagram, now, out) {
         Ok(next) => return next,
         Err(ours) => ours,
     };
+    let response = packet.eap_message().unwrap_or_default();
     let station = Station { client: incoming.client.name.clone(), mac: ask.mac, bssid: ask.bssid };
     let state = packet.find(AttributeType::STATE);
     let known = state.and_then(|state| StateId::try_from(state).ok());

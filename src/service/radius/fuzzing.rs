@@ -1,6 +1,9 @@
-//! For the fuzzer: what a client that has the secret can send.
+//! For the fuzzer: what a client that has the secret can send, and a server that has it can answer.
 
-use super::{Next, Packet, Verdict, receive_accounting, receive_auth, resume, settle};
+use super::{
+    Errand, Next, Origin, Packet, Returned, Verdict, errand, receive_accounting, receive_answer, receive_auth, resume,
+    settle,
+};
 use crate::config::Config;
 use crate::decision::{Proof, Window};
 use crate::mac::MacAddr;
@@ -35,9 +38,26 @@ config ssid
 	option ssid 'Pair'
 	option unknown 'pairing'
 	option onboarding_key 'knock three times'
+config ssid
+	option ssid 'Online'
+config realm 'acme'
+	list realm 'acme.example'
+	list server 'udp://192.0.2.1'
+	option secret 'fuzz'
+	option profile 'iot'
+	option admit 'all'
+	option mac 'pseudonym'
+config realm 'online'
+	list realm 'default'
+	list server 'udp://192.0.2.2'
+	list server 'udp://192.0.2.3'
+	option secret 'fuzz'
+	option profile 'iot'
+	option placement 'server'
+	option last_good '3600'
 ";
 
-/// One octet says which port, two how many octets of attributes follow; and so on.
+/// One octet says which port and what servers answer, two how many octets of attributes follow; and so on.
 #[doc(hidden)]
 pub fn fuzz(data: &[u8]) {
     let Ok(config) = Config::parse(CONFIG) else { return };
@@ -79,20 +99,9 @@ pub fn fuzz(data: &[u8]) {
         } else {
             receive_accounting(&mut core, from, &packet, now, &mut out)
         };
-        let next = match next {
-            Next::Search(exchange, ..) => resume(&mut core, &exchange, Proof::Nothing, now, &mut out),
-            next => next,
-        };
-        match next {
-            Next::Commit(exchange) => {
-                if let Verdict::Store(changes, finish) = settle(&mut core, exchange, now, &mut out) {
-                    core.apply(&changes);
-                    finish(&mut core, true, now, &mut out);
-                }
-            }
-            Next::Send => assert!(Packet::parse(&out).is_ok(), "every answer is a packet"),
-            Next::Nothing | Next::Search(..) => {}
-        }
+        carry_out(&mut core, next, now, &mut out);
+        let code = [2, 3, 11, 5].get(usize::from(accounting >> 2 & 3)).copied().unwrap_or_default();
+        serve(&mut core, code, attributes, now, &mut out);
         // What other boxes are asked, and an answer that is as likely as not to be one.
         if identifier == 4
             && let Some(device) = core.registry.get(DeviceId(1)).cloned()
@@ -115,7 +124,68 @@ pub fn fuzz(data: &[u8]) {
         now.wall.0 += 6;
         now.mono += Duration::from_secs(6);
         core.tick(now);
+        core.proxy_timeout(now.mono);
+        serve(&mut core, 0, &[], now, &mut out);
+        assert!(core.proxy.waiting() <= 8 && core.registry.all_last_good().len() <= 8);
     }
+}
+
+/// What the shell does for a client.
+fn carry_out(core: &mut Core, next: Next, now: Now, out: &mut Vec<u8>) {
+    let next = match next {
+        Next::Search(exchange, ..) => resume(core, &exchange, Proof::Nothing, now, out),
+        next => next,
+    };
+    match next {
+        Next::Commit(exchange) => {
+            if let Verdict::Store(changes, finish) = settle(core, exchange, now, out) {
+                core.apply(&changes);
+                finish(core, true, now, out);
+            }
+        }
+        Next::Send => assert!(Packet::parse(out).is_ok(), "every answer is a packet"),
+        Next::Nothing | Next::Search(..) => {}
+    }
+}
+
+/// What the shell does for servers, which answer with this code; not at all with 0.
+fn serve(core: &mut Core, code: u8, attributes: &[u8], now: Now, out: &mut Vec<u8>) {
+    // Whatever is answered, it comes to an end.
+    for _ in 0..64 {
+        match errand(core, now, out) {
+            None => return,
+            Some(Errand::Open(server)) => drop(core.proxy.engine.opened(server, now.mono)),
+            Some(Errand::Answer(Origin { .. }, next)) => carry_out(core, next, now, out),
+            Some(Errand::Close(_) | Errand::Probed(..)) => {}
+            Some(Errand::Send(link, packet)) => {
+                assert!(Packet::parse(&packet).is_ok(), "every request is a packet");
+                if code != 0 {
+                    let answer = answer(&packet, code, attributes);
+                    if let Returned::Answer(_, next) = receive_answer(core, link, &answer, now, out) {
+                        carry_out(core, next, now, out);
+                    }
+                }
+                core.proxy.engine.reuse(packet);
+            }
+        }
+    }
+}
+
+/// An answer whose authenticators are right.
+fn answer(request: &[u8], code: u8, attributes: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(38 + attributes.len()).unwrap_or(u16::MAX).to_be_bytes();
+    let mut packet = vec![code, request.get(1).copied().unwrap_or_default(), length[0], length[1]];
+    packet.extend_from_slice(request.get(4..20).unwrap_or_default());
+    packet.extend([80, 18]);
+    packet.extend([0; 16]);
+    packet.extend_from_slice(attributes);
+    if let Some(hmac) = RadiusSecret::new(SECRET).hmac_md5() {
+        let mac = hmac.chain_update(&packet).finalize().into_bytes();
+        packet.splice(22..38, mac);
+    }
+    let authenticator = Md5::new().chain_update(&packet).chain_update(SECRET).finalize();
+    packet.splice(4..20, authenticator);
+    packet
 }
 
 /// The second bit of the port asks for a Message-Authenticator, without which no EAP is looked at.

@@ -69,7 +69,7 @@ pub(super) enum Elsewhere {
     /// What a server answered to it.
     Got(Got),
     /// None did, and the last known good answer is to be given to this realm's device, if that proves its key.
-    Failed(Arc<str>, Failure),
+    Failed(last_good::Failed),
 }
 
 /// Takes a packet that came over a link. The answer for the client, if there is one at once, is left in `out`.
@@ -127,15 +127,16 @@ pub(super) fn divert(
     core: &mut Core,
     incoming: &Incoming<'_>,
     ask: Ask,
-    response: &[u8],
     datagram: &[u8],
     now: Now,
     out: &mut Vec<u8>,
 ) -> Result<Next, Ask> {
+    let packet = &incoming.packet;
+    // An identity that takes more than one attribute is too long for User-Name, which has to be the same.
+    let response = packet.find(AttributeType::EAP_MESSAGE).unwrap_or_default();
     if core.config.realms.is_empty() || response.is_empty() {
         return Err(ask);
     }
-    let packet = &incoming.packet;
     let station = Station { client: incoming.client.name.clone(), mac: ask.mac, bssid: ask.bssid };
     let state = packet.find(AttributeType::STATE);
     let begins = eap::is_identity(response);
@@ -176,7 +177,7 @@ pub(super) fn divert(
             return Ok(Next::Send);
         }
     }
-    Ok(forward(core, incoming, ask, realm, Kind::Eap, datagram, now, out))
+    Ok(forward(core, incoming, (ask, station), realm, Kind::Eap, datagram, now, out))
 }
 
 /// Sends a request for a Wi-Fi key on that nobody knows here, if there is somebody to ask; gives the question back if not.
@@ -196,21 +197,31 @@ pub(super) fn ask_elsewhere(
     if core.registry.knows(ask.mac) || core.registry.is_ignored(ask.mac) {
         return Err(ask);
     }
-    Ok(forward(core, incoming, ask, realm, kind, datagram, now, out))
+    let (mac, mut ask) = (ask.mac, ask);
+    if let Some(limits) = &realm.last_good
+        && let Some(failure) = last_good::failing(core, realm, kind)
+    {
+        let failed = last_good::Failed { realm: realm.name.clone(), failure, asked: false };
+        match last_good::answer(core, incoming, datagram, ask, (realm, limits), failed, now, out) {
+            Ok(next) => return Ok(next),
+            Err((back, _)) => ask = back,
+        }
+    }
+    let station = Station { client: incoming.client.name.clone(), mac, bssid: ask.bssid };
+    Ok(forward(core, incoming, (ask, station), realm, kind, datagram, now, out))
 }
 
 #[allow(clippy::too_many_arguments)]
 fn forward(
     core: &mut Core,
     incoming: &Incoming<'_>,
-    ask: Ask,
+    (ask, station): (Ask, Station),
     realm: &Realm,
     kind: Kind,
     datagram: &[u8],
     now: Now,
     out: &mut Vec<u8>,
 ) -> Next {
-    let station = Station { client: incoming.client.name.clone(), mac: ask.mac, bssid: ask.bssid };
     core.proxy.begin_anew(&station);
     let sent = if would_return(realm, incoming.from) {
         Err(Failure::Loop)
@@ -293,6 +304,9 @@ fn submit(
     now: Now,
 ) -> Result<(), Failure> {
     let masked = realm.mac == MacShare::Pseudonym;
+    if masked {
+        core.ensure_pseudonyms();
+    }
     let pseudonym = mac.filter(|_| masked).map(|mac| core.pseudonym(&realm.name, mac));
     let order = Order {
         realm: &realm.name,
@@ -313,6 +327,12 @@ fn would_return(realm: &Realm, from: Origin) -> bool {
     let is_there = |server: &Server| matches!(server.host, Host::Address(at) if at.to_canonical() == from);
     let Target::Servers(servers) = &realm.target else { return false };
     !from.is_loopback() && servers.iter().any(is_there)
+}
+
+/// Asks a server without waiting for the answer, which tells that it is there again.
+fn ask_unattended(core: &mut Core, incoming: &Incoming<'_>, realm: &Realm, mac: MacAddr, now: Now) {
+    let ticket = core.proxy.waiting.unattended();
+    let _ = submit(core, incoming, realm, ticket, Some(mac), now);
 }
 
 /// Sends a report of a session on to the server that let it in, if it is to know all; it is acknowledged here.
@@ -436,10 +456,13 @@ fn unanswered(
     let (ask, without) = match realm.last_good.as_ref().filter(|_| nobody) {
         None => (ask, Without::NotWanted),
         Some(_) if kind == Kind::Eap => (ask, Without::Eap),
-        Some(limits) => match last_good::answer(core, incoming, datagram, ask, (realm, limits), &failure, now, out) {
-            Ok(next) => return next,
-            Err(without) => without,
-        },
+        Some(limits) => {
+            let failed = last_good::Failed { realm: realm.name.clone(), failure: failure.clone(), asked: true };
+            match last_good::answer(core, incoming, datagram, ask, (realm, limits), failed, now, out) {
+                Ok(next) => return next,
+                Err(without) => without,
+            }
+        }
     };
     if let Some(grant) = offer_here(core, &ask, kind, now) {
         conclude(core, incoming, &ask, Ok(grant), now, out);

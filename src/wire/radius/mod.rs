@@ -33,8 +33,8 @@ pub use authenticator::{
 pub use builder::{BuildError, Builder};
 pub use copy::readdress;
 pub use dictionary::{
-    AttributeType, Code, NAS_PORT_TYPE_IEEE_802_11, SERVICE_TYPE_AUTHORIZE_ONLY, SERVICE_TYPE_FRAMED, TUNNEL_MEDIUM_TYPE_IEEE_802, TUNNEL_TYPE_VLAN,
-    acct_status_type, error_cause,
+    AttributeType, Code, NAS_PORT_TYPE_IEEE_802_11, SERVICE_TYPE_AUTHORIZE_ONLY, SERVICE_TYPE_FRAMED,
+    TUNNEL_MEDIUM_TYPE_IEEE_802, TUNNEL_TYPE_VLAN, acct_status_type, error_cause,
 };
 pub use extended::{
     ExtendedAttribute, ExtendedAttributes, ExtendedVendorSpecific, FREERADIUS_802_1X_ANONCE,

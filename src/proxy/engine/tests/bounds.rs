@@ -118,6 +118,11 @@ fn nobody_is_known_for_the_realm() {
     for name in ["acme", "other"] {
         assert!(matches!(world.ask_realm(name, &[]), Err(Failure::Unreachable { servers: 0, .. })), "{name}");
     }
+    // RFC 5997, 4.4: it is from hop to hop.
+    let (nas, mut octets) = (RadiusSecret::new(b"testing123"), Vec::new());
+    Builder::status_server(0, [1; 16], &nas, &mut octets).finish();
+    let mut world = World::new(&[(Udp, Manner::Answers(1))]);
+    assert!(matches!(world.submit("acme", &octets), Err(Failure::Unreachable { servers: 0, .. })));
 }
 
 #[test]
@@ -137,7 +142,7 @@ fn a_new_configuration_with_requests_under_way() {
     world.pass(100);
     assert_eq!(world.times(goes).len(), 1);
     let kept = realm("acme", Target::Servers(vec![server(Udp, 3), server(Udp, 1)]));
-    world.configure(&[kept.clone()]);
+    world.configure(std::slice::from_ref(&kept));
     assert_eq!(world.ids().len(), 2);
     assert_eq!(world.ids()[1], stays, "the same server, the same identity");
     assert_eq!(world.engine.server(goes), None);

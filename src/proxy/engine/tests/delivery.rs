@@ -115,7 +115,7 @@ fn a_conversation_does_not_go_on_elsewhere() {
     // After a minute it is forgotten.
     world.pass(60_000);
     let late = world.ask_with(&[eap, (AttributeType::STATE, &[identifier, 1, 2, 3])]).unwrap();
-    world.pass(100);
+    world.pass(6000);
     assert_eq!(world.end(late).1, End::Answer(Code::ACCESS_ACCEPT, second));
 }
 
@@ -163,9 +163,11 @@ fn nobody_can_be_reached() {
     let why: std::sync::Arc<str> = "connection refused".into();
     assert_eq!(world.end(ticket).1, End::Failed(Failure::Unreachable { servers: 2, why: why.clone() }));
     assert_eq!((world.health(0), world.health(1)), (Health::Down, Health::Down));
-    // The back-off grows up to a minute; a request need not wait for it.
+    // The next request is reason enough to try it again.
     world.pass(60_000);
-    assert_eq!(world.ask(), Err(Failure::Unreachable { servers: 2, why }));
+    let ticket = world.ask().unwrap();
+    world.pass(3100);
+    assert_eq!(world.end(ticket).1, End::Failed(Failure::Unreachable { servers: 2, why }));
     let server = world.ids()[1];
     world.manners.insert(server, Manner::Answers(1));
     world.probe(server);
@@ -174,6 +176,46 @@ fn nobody_can_be_reached() {
     let ticket = world.ask().unwrap();
     world.pass(100);
     assert_eq!(world.end(ticket).1, End::Answer(Code::ACCESS_ACCEPT, server));
+}
+
+#[test]
+fn back_to_the_first_when_the_second_cannot_be_reached() {
+    let mut world = World::new(&[(Udp, Manner::Answers(20)), (Radsec, Manner::Refuses)]);
+    let first = world.ids()[0];
+    world.loses = |n| n < 2;
+    let ticket = world.ask().unwrap();
+    world.pass(9000);
+    let (millis, end) = world.end(ticket);
+    assert_eq!(end, End::Answer(Code::ACCESS_ACCEPT, first));
+    assert!((5000..5100).contains(&millis), "{millis}");
+    // Once: it does not go to and fro.
+    let mut world = World::new(&[(Udp, Manner::Silent), (Radsec, Manner::Refuses)]);
+    let first = world.ids()[0];
+    let ticket = world.ask().unwrap();
+    world.pass(9000);
+    assert_eq!(world.end(ticket), (9000, End::Failed(Failure::Silent { seconds: 9, servers: 2 })));
+    assert_eq!(world.times(first), [1, 2001, 5002, 7002]);
+}
+
+#[test]
+fn nobody_waits_for_a_long_back_off() {
+    let mut world = World::new(&[(Radsec, Manner::Refuses)]);
+    world.ask().unwrap();
+    for _ in 0..60 {
+        world.pass(1000);
+        let wait = world.engine.peers[0].closed_for(world.now).as_millis() as u64;
+        let ticket = world.ask();
+        assert_eq!(ticket.is_err(), wait > 3000, "{wait}");
+        let why = "connection refused".into();
+        let failure = Failure::Unreachable { servers: 1, why };
+        match ticket {
+            Err(error) => assert_eq!(error, failure),
+            Ok(ticket) => {
+                world.pass(3010);
+                assert_eq!(world.end(ticket).1, End::Failed(failure));
+            }
+        }
+    }
 }
 
 #[test]

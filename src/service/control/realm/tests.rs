@@ -90,12 +90,15 @@ fn realms_are_listed() {
 #[test]
 fn what_the_shell_is_to_try() {
     let mut core = with_realms();
-    match run(&mut core, "realm_test", json!({ "name": "acme" })) {
-        Ok(Done::RealmTest { realm, servers, .. }) => assert_eq!((&*realm, servers.len()), ("acme", 2)),
+    match run(&mut core, "realm_test", json!({ "name": "ACME" })) {
+        Ok(Done::RealmTest(realm)) => assert_eq!((&*realm, servers(&core, &realm).len()), ("acme", 2)),
         _ => panic!("the shell has to do it"),
     }
-    let local = call(&mut core, "realm_test", json!({ "name": "here" }));
-    assert_eq!((&local["ok"], &local["servers"]), (&json!(true), &json!([])));
+    assert!(servers(&core, "here").is_empty() && servers(&core, "cloud").is_empty());
+    assert!(discoverable(&core, "acme").is_empty() && discoverable(&core, "cloud").is_empty());
+    let text = CONFIG.replace("list realm 'default'", "list realm 'default'\n\tlist realm 'cloud.example'");
+    core.reconfigure(Config::parse(text).expect("valid").into(), super::super::tests::now());
+    assert_eq!(discoverable(&core, "cloud"), ["cloud.example".into()]);
 }
 
 #[test]
@@ -160,9 +163,10 @@ fn verdicts() {
     let step = |stage, ok| Step { stage, ok, text: "said".into(), micros: Some(7) };
     let good = || vec![step("resolve", true), step("status-server", true)];
     let (udp, radsec): (Server, Server) = ("udp://a.example".parse().unwrap(), "radsec://b.example".parse().unwrap());
+    let core = with_realms();
     let of = |results: Vec<(&Server, Vec<Step>)>| {
-        let target = Target::Servers(results.iter().map(|(server, _)| (*server).clone()).collect());
-        tested("acme", &target, results.into_iter().map(|(server, steps)| (server.clone(), steps)).collect())
+        let results: Vec<_> = results.into_iter().map(|(server, steps)| (server.clone(), steps)).collect();
+        tested(&core, "acme", &[], &results)
     };
     let reply = of(vec![(&udp, good()), (&radsec, good())]);
     assert_eq!((&reply["ok"], &reply["verdict"]), (&json!(true), &json!("all of its 2 servers answer")));
@@ -188,5 +192,11 @@ fn verdicts() {
     // A test that was cut short has shown nothing.
     assert_eq!(of(vec![(&udp, vec![step("resolve", true)])])["ok"], json!(false));
     assert_eq!(of(vec![(&udp, vec![])])["ok"], json!(false));
-    assert_eq!(tested("acme", &Target::Discover, Vec::new())["ok"], json!(false));
+    assert_eq!(tested(&core, "here", &[], &[])["ok"], json!(true));
+    assert_eq!(tested(&core, "cloud", &[], &[])["ok"], json!(false));
+    let lookups = [("a.example".into(), Ok(())), ("b.example".into(), Err("DNS names no server".into()))];
+    let reply = tested(&core, "cloud", &lookups, &[(udp, good())]);
+    assert_eq!((&reply["ok"], &reply["servers"][0]["ok"]), (&json!(false), &json!(true)));
+    assert_eq!(reply["lookups"][1], json!({ "realm": "b.example", "ok": false, "text": "DNS names no server" }));
+    assert_eq!(tested(&core, "cloud", &lookups, &[])["verdict"], "DNS tells no server: its devices are refused");
 }
