@@ -24,6 +24,8 @@ const PEM: usize = 3 * LARGEST_CERTIFICATE;
 
 /// Where something stands, for a message: made when it is needed.
 type At<'f> = &'f dyn Fn(&str) -> String;
+/// Reads a value of an array and adds what it is.
+type Item<'i, T> = &'i mut dyn FnMut(&mut Reader<'_>, &mut Faults, At<'_>, &mut Vec<T>) -> Result<(), Bad>;
 
 /// Reads a bundle.
 pub(super) fn bundle(text: &[u8]) -> Result<Bundle, Vec<Fault>> {
@@ -485,7 +487,7 @@ fn list<T>(
     faults: &mut Faults,
     at: At<'_>,
     field: &str,
-    item: &mut dyn FnMut(&mut Reader<'_>, &mut Faults, At<'_>, &mut Vec<T>) -> Result<(), Bad>,
+    item: Item<'_, T>,
 ) -> Result<Vec<T>, Bad> {
     let mut all = Vec::new();
     if !expect(reader, Kind::Array, faults, at, field)? {
