@@ -611,7 +611,8 @@ fn realm_fault(realm: &str) -> Option<String> {
     let label = |label: &str| {
         (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b >= 0x80)
     };
-    let good = realm.len() <= NAME && labels.contains('.') && labels.split('.').all(label);
+    // `default` and `local` have a meaning in the configuration.
+    let good = realm.len() <= NAME && labels.split('.').all(label) && !matches!(realm, "default" | "local");
     (!good).then(|| format!("'{}' is no realm: write acme.example, or *.acme.example for all below it", shown(realm)))
 }
 

@@ -90,7 +90,7 @@ impl Table {
         }
     }
 
-    /// Has a request wait; it comes back when there is no place. The station's one before is not found by it any more.
+    /// Has a request wait; it comes back when there is no place. See [`Table::sent`].
     ///
     /// # Errors
     /// The request, when the table is full.
@@ -107,9 +107,15 @@ impl Table {
         let Some(slot) = self.slots.get_mut(usize::from(index)) else { return Err(waiting) };
         slot.generation = slot.generation.wrapping_add(1);
         let ticket = Ticket(u64::from(slot.generation) << 16 | u64::from(index));
-        self.by_station.insert(waiting.station.clone(), ticket);
         slot.waiting = Some(waiting);
         Ok(ticket)
+    }
+
+    /// A request is on its way: it is its station's from now on. The ticket of the one before, for whose answer nobody waits any
+    /// more.
+    pub fn sent(&mut self, ticket: Ticket) -> Option<Ticket> {
+        let station = self.get(ticket)?.station.clone();
+        self.by_station.insert(station, ticket).filter(|before| *before != ticket)
     }
 
     /// A request that waits.
@@ -169,8 +175,11 @@ mod tests {
     fn a_ticket_is_good_once() {
         let mut table = Table::default();
         let first = table.put(waiting(1)).expect("room");
-        assert_eq!(table.of(&waiting(1).station), Some(first));
+        assert_eq!((table.of(&waiting(1).station), table.sent(first)), (None, None));
+        assert_eq!((table.of(&waiting(1).station), table.sent(first)), (Some(first), None));
         let second = table.put(waiting(1)).expect("room");
+        assert_eq!(table.of(&waiting(1).station), Some(first), "not on its way yet");
+        assert_eq!(table.sent(second), Some(first));
         assert!(first != second && table.len() == 2);
         assert!(table.take(first).is_some() && table.take(first).is_none());
         assert_eq!(table.of(&waiting(1).station), Some(second), "the later one is the station's");
@@ -187,6 +196,7 @@ mod tests {
     fn the_table_is_bounded_and_buffers_are_used_again() {
         let mut table = Table::default();
         let tickets: Vec<_> = (0..WAITING as u16).map(|n| table.put(waiting(n)).expect("room")).collect();
+        assert!(tickets.iter().all(|ticket| table.sent(*ticket).is_none()));
         assert!(table.put(waiting(9999)).is_err());
         assert_eq!((table.len(), table.by_station.len()), (WAITING, WAITING));
         for ticket in tickets {

@@ -186,7 +186,7 @@ fn an_online_server_may_place_where_a_profile_is() {
 #[test]
 fn pseudonyms_are_told_to_those_who_are_to_have_them() {
     let mut rig = Rig::proxy(vec![], &with("\toption mac 'pseudonym'\n"));
-    rig.core.proxy.pseudonyms = Some(crate::secret::PseudonymKey::new([7; 32]));
+    assert!(rig.core.proxy.pseudonyms.is_none(), "the shell has brought none, and one is made");
     let request = rig.identity_of(CAM, mac(9));
     let asked = rig.forwarded(&request);
     let told = asked.packet().find(AttributeType::CALLING_STATION_ID).and_then(|mac| MacAddr::parse_bytes(mac).ok());
