@@ -47,7 +47,7 @@ fn a_manufacturer_takes_its_device_off() {
             "Calling-Station-Id = \"{station}\"\nEvent-Timestamp = \"%l\"\nMessage-Authenticator = 0x00\n{more}"
         );
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-        radclient(listen, kind, secret, &request.replace("\"%l\"", &now.to_string()))
+        radclient(listen, kind, secret, 3, &request.replace("\"%l\"", &now.to_string()))
     };
     // Somebody else's secret, a station that is not there, and what is not for the manufacturer to say.
     let answer = ask("disconnect", "guessed-by-somebody", DEVICE, "");
