@@ -139,10 +139,11 @@ pub fn ask(port: u16, secret: &str, request: &[u8], patience: Duration) -> Optio
     Some(Reply { code: packet[0], attributes: read(packet), after: start.elapsed() })
 }
 
-/// Runs radclient with a request, once, and gives all it says. `kind` is `auth`, `disconnect` or `coa`.
-pub fn radclient(port: u16, kind: &str, secret: &str, request: &str) -> String {
+/// Runs radclient with a request, once, and gives all it says; it waits so many seconds. `kind` is `auth`, `disconnect` or
+/// `coa`.
+pub fn radclient(port: u16, kind: &str, secret: &str, seconds: u8, request: &str) -> String {
     let mut child = Command::new("radclient")
-        .args(["-x", "-r", "1", "-t", "12", &format!("127.0.0.1:{port}"), kind, secret])
+        .args(["-x", "-r", "1", "-t", &seconds.to_string(), &format!("127.0.0.1:{port}"), kind, secret])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -160,7 +161,7 @@ pub fn wifi_key(port: u16, secret: &str, station: &str) -> String {
         "User-Name = \"{bare}\"\nUser-Password = \"{bare}\"\nCalled-Station-Id = \"02-00-00-00-00-01:Home\"\n\
          Calling-Station-Id = \"{station}\"\nNAS-Identifier = \"ap-1\"\nMessage-Authenticator = 0x00\n"
     );
-    radclient(port, "auth", secret, &request)
+    radclient(port, "auth", secret, 12, &request)
 }
 
 /// How a home server behaves towards Access-Requests.

@@ -303,13 +303,15 @@ fn certificates_are_read_again_and_only_good_connections_stay() {
         let other = Ca::root("Other CA");
         world.files.certificate("server", &world.ca, SERVER, |_| ());
         world.files.ca("ca.pem", &[&world.ca, &other]);
-        (serving.follow_files(), asking.follow_files());
+        serving.follow_files();
+        asking.follow_files();
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(serving.radsec.connections(), 1);
         // Half a file changes nothing.
         fs::write(world.files.path("server.crt"), "-----BEGIN CERTIFICATE-----\nMIIB").unwrap();
         fs::write(world.files.path("ca.pem"), "").unwrap();
-        (serving.follow_files(), asking.follow_files());
+        serving.follow_files();
+        asking.follow_files();
         assert_eq!(nas.ask(2).await, Some(Code::ACCESS_REJECT));
         assert_eq!(serving.radsec.connections(), 1);
         let (ok, told) = world.test(&asking).await;
@@ -471,7 +473,8 @@ fn who_does_not_finish_a_handshake_does_not_stay() {
         let silent = connect().await;
         slow.write_all(&[0x16, 3, 1, 0, 200, 1]).await.unwrap();
         until("both wait", || serving.radsec.shaking.borrow().len() == 2).await;
-        (rest(slow).await, rest(silent).await);
+        rest(slow).await;
+        rest(silent).await;
         assert!(serving.radsec.shaking.borrow().is_empty() && serving.radsec.connections() == 0);
     });
 }

@@ -222,7 +222,7 @@ fn forward(
     now: Now,
     out: &mut Vec<u8>,
 ) -> Next {
-    core.proxy.begin_anew(&station);
+    // What goes in a circle must not take the place of what it comes from: that one still has to be answered.
     let sent = if would_return(realm, incoming.from) {
         Err(Failure::Loop)
     } else {
@@ -236,15 +236,17 @@ fn forward(
             kind,
         };
         match core.proxy.waiting.put(waiting) {
-            Ok(ticket) => find_and_submit(core, incoming, realm, ticket, ask.mac, now).inspect_err(|_| {
-                if let Some(waiting) = core.proxy.waiting.take(ticket) {
-                    core.proxy.waiting.reuse(waiting.datagram);
+            Some(ticket) => match find_and_submit(core, incoming, realm, ticket, ask.mac, now) {
+                Ok(()) => {
+                    core.proxy.sent(ticket);
+                    Ok(())
                 }
-            }),
-            Err(waiting) => {
-                core.proxy.waiting.reuse(waiting.datagram);
-                Err(Failure::Busy)
-            }
+                Err(failure) => {
+                    core.proxy.forget(ticket);
+                    Err(failure)
+                }
+            },
+            None => Err(Failure::Busy),
         }
     };
     match sent {
