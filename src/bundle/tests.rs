@@ -281,7 +281,7 @@ fn realms_cover() {
 }
 
 fn any_entry() -> impl Strategy<Value = Entry> {
-    let text = "[ -~ß]{1,40}".prop_map(|text| Arc::<str>::from(text));
+    let text = "[ -~ß]{1,40}".prop_map(Arc::<str>::from);
     let psk = prop::option::of(("[a-z]{1,9}", any::<[u8; 16]>()));
     let way = (0u8..5, any::<[u8; 32]>(), text.clone()).prop_map(|(kind, hash, text)| match kind {
         0 => Way::Fingerprint(hash),

@@ -90,11 +90,8 @@ impl Table {
         }
     }
 
-    /// Has a request wait; it comes back when there is no place. See [`Table::sent`].
-    ///
-    /// # Errors
-    /// The request, when the table is full.
-    pub fn put(&mut self, waiting: Waiting) -> Result<Ticket, Waiting> {
+    /// Has a request wait, if there is a place. See [`Table::sent`].
+    pub fn put(&mut self, waiting: Waiting) -> Option<Ticket> {
         let index = match self.free.pop() {
             Some(index) => index,
             None if self.slots.len() < WAITING => {
@@ -102,13 +99,16 @@ impl Table {
                 // Less than 1024.
                 (self.slots.len() - 1) as u16
             }
-            None => return Err(waiting),
+            None => {
+                self.reuse(waiting.datagram);
+                return None;
+            }
         };
-        let Some(slot) = self.slots.get_mut(usize::from(index)) else { return Err(waiting) };
+        let slot = self.slots.get_mut(usize::from(index))?;
         slot.generation = slot.generation.wrapping_add(1);
         let ticket = Ticket(u64::from(slot.generation) << 16 | u64::from(index));
         slot.waiting = Some(waiting);
-        Ok(ticket)
+        Some(ticket)
     }
 
     /// A request is on its way: it is its station's from now on. The ticket of the one before, for whose answer nobody waits any
@@ -197,7 +197,7 @@ mod tests {
         let mut table = Table::default();
         let tickets: Vec<_> = (0..WAITING as u16).map(|n| table.put(waiting(n)).expect("room")).collect();
         assert!(tickets.iter().all(|ticket| table.sent(*ticket).is_none()));
-        assert!(table.put(waiting(9999)).is_err());
+        assert!(table.put(waiting(9999)).is_none());
         assert_eq!((table.len(), table.by_station.len()), (WAITING, WAITING));
         for ticket in tickets {
             let waiting = table.take(ticket).expect("it waits");

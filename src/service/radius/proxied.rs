@@ -236,7 +236,7 @@ fn forward(
             kind,
         };
         match core.proxy.waiting.put(waiting) {
-            Ok(ticket) => match find_and_submit(core, incoming, realm, ticket, ask.mac, now) {
+            Some(ticket) => match find_and_submit(core, incoming, realm, ticket, ask.mac, now) {
                 Ok(()) => {
                     core.proxy.sent(ticket);
                     Ok(())
@@ -246,10 +246,7 @@ fn forward(
                     Err(failure)
                 }
             },
-            Err(waiting) => {
-                core.proxy.waiting.reuse(waiting.datagram);
-                Err(Failure::Busy)
-            }
+            None => Err(Failure::Busy),
         }
     };
     match sent {

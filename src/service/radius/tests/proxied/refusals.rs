@@ -207,7 +207,7 @@ fn the_configuration_changes_while_it_waits() {
     let request = rig.identity_of(CAM, mac(9));
     let asked = rig.forwarded(&request);
     let local = "config realm 'acme'\n\tlist realm 'acme.example'\n\tlist server 'local'\n";
-    rig.core.reconfigure(Arc::new(Config::parse(&format!("{BASE}{local}")).expect("valid")), rig.now);
+    rig.core.reconfigure(Arc::new(Config::parse(format!("{BASE}{local}")).expect("valid")), rig.now);
     let answer = asked.answer(Code::ACCESS_ACCEPT, accept);
     let returned = receive_answer(&mut rig.core, asked.link, &answer, rig.now, &mut rig.out);
     if matches!(returned, Returned::Nothing) {

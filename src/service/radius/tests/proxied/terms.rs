@@ -218,7 +218,7 @@ fn a_realm_that_goes_takes_its_devices_along() {
         let mut rig = Rig::proxy(vec![], &with(register));
         assert_eq!(rig.joins(CAM, mac(9), |_| ()).code, Code::ACCESS_ACCEPT);
         rig.core.revocation.take_orders();
-        let config = Config::parse(&format!("{BASE}{after}")).expect("a configuration");
+        let config = Config::parse(format!("{BASE}{after}")).expect("a configuration");
         rig.core.reconfigure(Arc::new(config), rig.now);
         let why = match rig.core.revocation.take_orders().front() {
             Some(Order::Off { mac: whom, why, .. }) if *whom == mac(9) => Some(*why),
