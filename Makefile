@@ -4,7 +4,8 @@ CARGO ?= cargo
 PREFIX ?= /usr
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS := radius handshake config control csv service hostapd eap eap-psk eap-tls certificate
+FUZZ_TARGETS := radius handshake config control csv service hostapd eap eap-psk eap-tls certificate \
+	stream proxy bundle discovery dynauth
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 

@@ -77,6 +77,31 @@ fn certificate() {
     run("certificate", latchkey::pki::fuzz);
 }
 
+#[test]
+fn proxy() {
+    run("proxy", latchkey::proxy::fuzz);
+}
+
+#[test]
+fn bundle() {
+    run("bundle", latchkey::bundle::fuzz);
+}
+
+#[test]
+fn discovery() {
+    run("discovery", latchkey::discovery::fuzz);
+}
+
+#[test]
+fn dynauth() {
+    run("dynauth", latchkey::service::dynauth::fuzz);
+}
+
+#[test]
+fn stream() {
+    run("stream", latchkey::wire::radius::fuzz_stream);
+}
+
 /// Every target has its corpus test here, and every corpus its target.
 #[test]
 fn none_is_forgotten() {
@@ -89,17 +114,22 @@ fn none_is_forgotten() {
     };
     let targets = names("fuzz/fuzz_targets");
     let expected = [
+        "bundle",
         "certificate",
         "config",
         "control",
         "csv",
+        "discovery",
+        "dynauth",
         "eap",
         "eap-psk",
         "eap-tls",
         "handshake",
         "hostapd",
+        "proxy",
         "radius",
         "service",
+        "stream",
     ];
     assert_eq!(targets, expected);
     assert_eq!(names("fuzz/corpus"), targets);

@@ -37,6 +37,7 @@ pub mod json;
 pub mod jws;
 mod read;
 mod signer;
+mod values;
 mod write;
 
 pub use signer::sign;

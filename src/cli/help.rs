@@ -175,6 +175,39 @@ are not in it. FILE - is standard input. At most 4 MB.
     ),
     topic("maker remove", "NAME", "Let a manufacturer's certificates count no longer", ""),
     topic(
+        "maker import",
+        "BUNDLE [--signed-by FILE | --unsigned] [--profile P] [--admit listed|pending|all] [--register] [--local] \
+         [--dry-run] [--force]",
+        "Take over what a manufacturer hands over: keys and certificates of its devices",
+        "\
+\x20 BUNDLE             the file (JSON); - is standard input
+  --signed-by FILE   who signed it: the signer's certificate, its CA, or a public key (PEM or DER); without it
+                     the CAs that are registered for this manufacturer
+  --unsigned         take it without a signature, since you trust the way it came
+  --profile P        the profile of devices that are registered
+  --admit A          which devices may in by their certificates, as for maker add
+  --register         register devices that are not known yet, too; without it only those that are get their keys
+  --local            and let them be authenticated here: latchkey realm repoint NAME --to local
+  --dry-run          only say what would change
+  --force            take one that is older than the last one, or expired, or has expired CAs
+
+Known devices keep name, profile, addresses, block and place. All of it is done, or nothing.
+",
+    ),
+    topic(
+        "maker export",
+        "NAME [--realm R]... [--all] [--sign-with FILE] [--out FILE] [--secret]",
+        "Hand over a manufacturer's devices, with their keys",
+        "\
+\x20 --realm R          devices whose identities are in this realm, too; *.R for all below
+  --all              all devices that have keys or certificates: what this box vouches for
+  --sign-with FILE   sign it with this private key (PEM; Ed25519, ECDSA P-256 or RSA); certificates in the same
+                     file, the signer's first, go with the signature
+  --out FILE         into this file, which only you can read; without it to standard output
+  --secret           also when that is a terminal
+",
+    ),
+    topic(
         "realm",
         "COMMAND ...",
         "Others that say who a device is: manufacturers, an online server",
@@ -239,11 +272,12 @@ credentials that this box knows: latchkey maker import brings what the manufactu
     ),
     topic(
         "pending approve",
-        "MAC NAME [--profile P] [--certificate FINGERPRINT]",
+        "MAC NAME [--profile P] [--certificate FINGERPRINT-OR-IDENTITY]",
         "Register an unknown device",
         "\
 \x20 --profile P        its profile in the configuration (VLAN and access); without it the first one
-  --certificate F    only if it has the certificate whose fingerprint begins like that (latchkey pending list)
+  --certificate F    only if it has the certificate whose fingerprint, or is what its manufacturer calls by a name that,
+                     begins like that (latchkey pending list)
 ",
     ),
     topic("pending ignore", "MAC", "Take an unknown device off the list", ""),

@@ -3,6 +3,7 @@
 use super::args::{Stop, Words};
 use super::client::Failure;
 use super::device::keyfiles;
+use super::maker_bundle::{self, Export, Import};
 use super::reply::Part;
 use super::table::{Facts, Table};
 use super::text::{Look, count};
@@ -30,6 +31,10 @@ pub enum Command {
         /// Which.
         name: String,
     },
+    /// Take over the devices of a bundle.
+    Import(Import),
+    /// Make a bundle.
+    Export(Export),
 }
 
 /// What there is to say of a maker.
@@ -63,8 +68,10 @@ pub fn parse(words: &mut Words) -> Result<Command, Stop> {
         Some("show") => Ok(Command::Show { name: name(words, "maker show")? }),
         Some("set") => parse_settings(words, "maker set").map(Command::Set),
         Some("remove") => Ok(Command::Remove { name: name(words, "maker remove")? }),
+        Some("import") => maker_bundle::parse_import(words).map(Command::Import),
+        Some("export") => maker_bundle::parse_export(words).map(Command::Export),
         Some(other) => Err(words.unknown_command(other)),
-        None => Err(words.usage("say what to do: add, list, show, set or remove")),
+        None => Err(words.usage("say what to do: add, list, show, set, remove, import or export")),
     })
 }
 
@@ -119,6 +126,8 @@ pub fn run(context: &mut Context<'_>, command: &Command) -> Result<(), Failure> 
             let reply = context.call("maker_remove", json!({ "name": name }))?;
             context.finish(&reply, |reply, _| removed(reply.at("maker")))
         }
+        Command::Import(import) => maker_bundle::import(context, import),
+        Command::Export(export) => maker_bundle::export(context, export),
     }
 }
 
@@ -195,6 +204,12 @@ fn facts(maker: Part<'_>, look: &Look) -> String {
     }
     for (index, path) in maker.list("crls").enumerate() {
         facts.add(if index == 0 { "Revoked" } else { "" }, format!("those on the list {}", path.shown()));
+    }
+    if maker.number("lists") > 0 {
+        facts.add("Revoked", format!("those on {} that came in a bundle", count(maker.number("lists"), "list")));
+    }
+    if let Some(at) = maker.time("bundle_issued") {
+        facts.add("Bundle", format!("of {at} ({}), the last that was imported", look.when(at)));
     }
     facts.add("Known", format!("{} by serial number or name", count(maker.number("devices"), "device")));
     facts.render(look)

@@ -8,6 +8,7 @@ mod firewall;
 mod help;
 mod log;
 mod maker;
+mod maker_bundle;
 mod pair;
 mod pending;
 mod qr;
@@ -213,8 +214,11 @@ impl Context<'_> {
             let error = Part(&error);
             let mut text = String::new();
             for line in error.list("lines") {
-                let field = line.text("field");
-                text.push_str(&format!("line {}: {field}: {}\n", line.number("line"), line.text("message")));
+                let (field, message) = (line.text("field"), line.text("message"));
+                text.push_str(&match line.number("line") {
+                    0 => format!("{field}: {message}\n"),
+                    number => format!("line {number}: {field}: {message}\n"),
+                });
             }
             // What is wrong with a configuration has a line for each mistake.
             let lines = error.at("message").0.as_str().unwrap_or("refused, without a reason").split('\n');

@@ -180,6 +180,12 @@ type Texts = (Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>);
 
 /// Writes what the daemon could not.
 fn write(path: &Path, order: &Repoint) -> Result<Texts, String> {
+    if !path.is_absolute() {
+        return Err(format!(
+            "{}: the daemon was started with this name, and from here it may be another file",
+            path.display()
+        ));
+    }
     let old = config::read_text(path)?;
     let plan = order.plan(path, &old).map_err(|why| why.message)?;
     config::replace(path, &old, &plan.text).map_err(|why| why.to_string())?;
@@ -254,7 +260,7 @@ fn took(micros: u64) -> String {
 fn facts(realm: Part<'_>, look: &Look) -> String {
     let mut facts = Facts::default();
     facts.add("Name", realm.text("name"));
-    facts.add("For", format!("identities that end in {}", realms(realm)));
+    facts.add("For", realms(realm));
     match realm.text("target").as_str() {
         "local" => facts.add("Asked", "nobody: its devices are authenticated here"),
         "discover" => facts.add("Asked", "the servers that DNS names for the realm (RFC 7585)"),
@@ -309,12 +315,16 @@ fn facts(realm: Part<'_>, look: &Look) -> String {
     facts.render(look)
 }
 
+/// Whose devices it is for.
 fn realms(realm: Part<'_>) -> String {
-    let one = |word: Part<'_>| match word.shown().as_str() {
-        "default" => "anything nobody else has".to_owned(),
-        text => format!("@{text}"),
-    };
-    realm.list("realms").map(one).collect::<Vec<_>>().join(", ")
+    let names: Vec<String> = realm.list("realms").map(|word| word.shown()).collect();
+    let ends: Vec<String> = names.iter().filter(|name| *name != "default").map(|name| format!("@{name}")).collect();
+    let others = "every identity that is nobody else's";
+    match (ends.is_empty(), ends.len() < names.len()) {
+        (true, _) => others.into(),
+        (false, true) => format!("identities that end in {}, and {others}", ends.join(", ")),
+        (false, false) => format!("identities that end in {}", ends.join(", ")),
+    }
 }
 
 fn server_facts(server: Part<'_>, look: &Look) -> String {

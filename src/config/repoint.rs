@@ -116,6 +116,10 @@ impl Repoint {
         self.fits()?;
         let (old, _) = check(text).map_err(|errors| refused("has to be mended first", path, &errors))?;
         let before = find(&old, &self.realm)?.clone();
+        if self.to.uses(Transport::Udp) && self.secret.is_none() && before.secret.is_none() {
+            let message = "udp:// servers need the secret that is shared with them: --secret-file FILE";
+            return Err(RepointError::of("secret", message));
+        }
         let mut notes = Vec::new();
         let edited = self.edit(text, &before, &mut notes)?;
         let (new, warnings) = check(&edited).map_err(|errors| refused("would be refused", path, &errors))?;
@@ -379,10 +383,10 @@ config realm 'acme'
             (
                 to("udp://192.0.2.7"),
                 FILE.to_owned(),
-                None,
-                "the configuration would be refused:\n/f:4: config realm 'acme': option secret: is missing",
+                Some("secret"),
+                "udp:// servers need the secret that is shared with them",
             ),
-            (to("udp://127.0.0.1"), FILE.to_owned(), None, "the configuration would be refused:\n"),
+            (with_secret("udp://127.0.0.1"), FILE.to_owned(), None, "the configuration would be refused:\n"),
             (
                 Repoint { secret: Some(RadiusSecret::new(b"testing123")), ..to("udp://192.0.2.7") },
                 FILE.to_owned(),

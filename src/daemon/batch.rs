@@ -90,7 +90,7 @@ impl Outgoing {
     pub fn send(&mut self, socket: &UdpSocket) {
         let Outgoing { headers, buffers, to } = self;
         if !to.is_empty() {
-            transmit(headers, socket, &buffers.each_ref().map(|buffer| [IoSlice::new(buffer)]), to);
+            let _ = transmit(headers, socket, &buffers.each_ref().map(|buffer| [IoSlice::new(buffer)]), to);
             to.clear();
         }
     }
@@ -108,26 +108,30 @@ impl Courier {
     }
 
     /// Sends them to whom the socket is connected to.
-    pub fn send(&mut self, socket: &UdpSocket, datagrams: &[Vec<u8>]) {
+    ///
+    /// # Errors
+    /// When there is no way there; no later datagram would come there either.
+    pub fn send(&mut self, socket: &UdpSocket, datagrams: &[Vec<u8>]) -> io::Result<()> {
         for batch in datagrams.chunks(BATCH) {
             let slices: [_; BATCH] = std::array::from_fn(|at| {
                 [IoSlice::new(batch.get(at).map(|datagram| &datagram[..]).unwrap_or_default())]
             });
             let to = [const { None }; BATCH];
             let (Some(slices), Some(to)) = (slices.get(..batch.len()), to.get(..batch.len())) else { break };
-            transmit(&mut self.headers, socket, slices, to);
+            transmit(&mut self.headers, socket, slices, to)?;
         }
+        Ok(())
     }
 }
 
-/// Sends datagrams, one behind the other.
+/// Sends datagrams, one behind the other. Returns what kept one back and will keep the next ones back, too.
 fn transmit(
     headers: &mut MultiHeaders<SockaddrStorage>,
     socket: &UdpSocket,
     slices: &[[IoSlice<'_>; 1]],
     to: &[Option<SockaddrStorage>],
-) {
-    let (mut sent, mut refused) = (0, false);
+) -> io::Result<()> {
+    let (mut sent, mut refused, mut end) = (0, false, Ok(()));
     while let (Some(datagrams), Some(to @ [first, ..])) = (slices.get(sent..), to.get(sent..)) {
         let result = socket.try_io(Interest::WRITABLE, || {
             let done = sendmmsg(socket.as_raw_fd(), headers, datagrams, to, [], MsgFlags::MSG_DONTWAIT);
@@ -140,10 +144,19 @@ fn transmit(
             Err(why) => {
                 let to = first.as_ref().and_then(address);
                 tracing::debug!("a datagram to {to:?} was not sent: {why}");
-                sent += if why.kind() == ErrorKind::WouldBlock { BATCH } else { 1 };
+                match why.kind() {
+                    ErrorKind::WouldBlock => break,
+                    ErrorKind::NetworkUnreachable
+                    | ErrorKind::HostUnreachable
+                    | ErrorKind::NetworkDown
+                    | ErrorKind::PermissionDenied => end = Err(why),
+                    _ => {}
+                }
+                sent += 1;
             }
         }
     }
+    end
 }
 
 fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
@@ -226,13 +239,13 @@ mod tests {
             socket.connect(there).await.unwrap();
             drop(peer);
             let mut courier = Courier::new();
-            courier.send(&socket, &[vec![1]]);
+            courier.send(&socket, &[vec![1]]).unwrap();
             let peer = Peer::bind(there).unwrap();
             peer.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
             // The kernel has it by now that nobody was there.
             std::thread::sleep(std::time::Duration::from_millis(20));
             let datagrams: Vec<Vec<u8>> = (0..2 * BATCH as u8 + 1).map(|n| vec![n, 7]).collect();
-            courier.send(&socket, &datagrams);
+            courier.send(&socket, &datagrams).unwrap();
             let mut datagram = [0; 16];
             for expected in &datagrams {
                 let length = peer.recv(&mut datagram).unwrap();

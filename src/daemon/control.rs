@@ -24,8 +24,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 const CLIENTS: usize = 16;
 /// Clients that may follow the log: they stay, and the others need places too.
 const FOLLOWERS: usize = 8;
-/// Octets of the longest request: an import of 20,000 devices.
-const REQUEST: usize = 4 << 20;
+/// Octets of the longest request: an import of 20,000 devices, or a bundle of 4 MiB with its quotes escaped.
+const REQUEST: usize = 6 << 20;
 /// A request longer than this waits until no other such is being read, so that memory stays bounded.
 const SMALL: usize = 64 << 10;
 /// A client has to send its request, and to take its reply, in this time.
@@ -198,7 +198,7 @@ impl Client {
             Done::Value(value) => return Ok(Reply::Value(value)),
             Done::Follow { value, mac } => return Ok(Reply::Follow(value, mac)),
             Done::Commit { changes, then } => (changes, then),
-            Done::Import(import) => return self.import(call, *import).await,
+            Done::Import(import) => return self.import(call, import).await,
             Done::RealmTest(realm) => return Ok(Reply::Value(super::realm::test(daemon, realm).await)),
             Done::Repoint { repoint, dry_run } => {
                 return super::realm::repoint(daemon, repoint, dry_run).await.map(Reply::Value);
@@ -213,25 +213,27 @@ impl Client {
 
     /// Checks an import while others go on changing the registry: the seconds that takes are too long for a device
     /// at the door. If somebody did, it is checked once more, with the registry locked.
-    async fn import(&self, call: Call, mut import: Import) -> Result<Reply, ApiError> {
+    async fn import(&self, call: Call, mut import: Box<dyn Import>) -> Result<Reply, ApiError> {
         let daemon = &self.daemon;
         let before = daemon.core.borrow().registry.version();
-        self.check(&mut import).await;
+        self.check(&mut *import).await;
         let _writer = daemon.writer.lock().await;
         if daemon.core.borrow().registry.version() != before {
             let Done::Import(again) = call.run(&mut daemon.core.borrow_mut(), now())? else {
                 return Err(ApiError::new("internal", "an import became something else"));
             };
-            import = *again;
-            self.check(&mut import).await;
+            import = again;
+            self.check(&mut *import).await;
         }
         let (changes, then) = import.finish()?;
-        daemon.commit(changes).await.map_err(not_stored)?;
+        if !changes.is_empty() {
+            daemon.commit(changes).await.map_err(not_stored)?;
+        }
         let core = daemon.core.borrow();
         Ok(Reply::Value(then(&core, core.time.effective(now()))))
     }
 
-    async fn check(&self, import: &mut Import) {
+    async fn check(&self, import: &mut dyn Import) {
         while !import.step(&mut self.daemon.core.borrow_mut(), now(), IMPORT_STEP) {
             tokio::task::yield_now().await;
         }

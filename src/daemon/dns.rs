@@ -7,7 +7,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -182,16 +182,22 @@ async fn receive(
             () = came(second.as_ref()) => 1,
             () = came(third.as_ref()) => 2,
         };
-        match sockets.get(at)?.as_ref()?.try_recv(datagram) {
+        let socket = sockets.get(at)?.as_ref()?;
+        match socket.try_recv(datagram) {
             Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
             received => return Some((at, received)),
         }
+        // An ICMP error makes a socket not readable, but faulty.
+        if let Ok(Some(why)) = socket.take_error() {
+            return Some((at, Err(why)));
+        }
+        let _ = socket.try_io(Interest::ERROR, || -> io::Result<()> { Err(io::ErrorKind::WouldBlock.into()) });
     }
 }
 
 async fn came(socket: Option<&UdpSocket>) {
     match socket {
-        Some(socket) if socket.readable().await.is_ok() => {}
+        Some(socket) if socket.ready(Interest::READABLE | Interest::ERROR).await.is_ok() => {}
         _ => std::future::pending().await,
     }
 }

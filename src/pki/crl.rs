@@ -19,6 +19,8 @@ pub struct Crls {
     /// Every certificate of a maker has to be on no list that is in time: one that cannot be checked is refused.
     pub required: bool,
     files: BTreeMap<PathBuf, File>,
+    /// Lists that came in bundles, by maker.
+    held: BTreeMap<Arc<str>, Vec<Arc<Crl>>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -31,7 +33,7 @@ struct File {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Crl {
     /// DER. Parsed anew for every use, which is cheap: its entries are looked at where they lie.
-    pub der: Box<[u8]>,
+    pub der: Arc<[u8]>,
     /// When it was made.
     pub this_update: UnixTime,
     /// When the next one is to come: from then on it is too old.
@@ -72,6 +74,25 @@ impl Crls {
         self.files.retain(|path, _| named(path));
     }
 
+    /// Takes the lists that came in bundles, in place of all before. What cannot be read, which could when it was imported, is left
+    /// out.
+    pub fn hold<'m>(&mut self, makers: impl Iterator<Item = (&'m Arc<str>, &'m [Arc<[u8]>])>) {
+        let mut held = BTreeMap::new();
+        for (maker, lists) in makers.filter(|(_, lists)| !lists.is_empty()) {
+            // A list of many entries takes a while to read: the same one is not read again.
+            let known = self.held.remove(maker).unwrap_or_default();
+            let find = |der: &Arc<[u8]>| known.iter().find(|crl| crl.der == *der).cloned();
+            let read = |der: &Arc<[u8]>| find(der).or_else(|| Crl::take(der.clone()).ok().map(Arc::new));
+            held.insert(maker.clone(), lists.iter().filter_map(read).collect());
+        }
+        self.held = held;
+    }
+
+    /// The lists of a maker that came in bundles.
+    pub fn held(&self, maker: &str) -> &[Arc<Crl>] {
+        self.held.get(maker).map_or(&[], Vec::as_slice)
+    }
+
     /// The lists of a file, as they were when it could be read last.
     pub fn lists(&self, path: &Path) -> &[Arc<Crl>] {
         self.files.get(path).map_or(&[], |file| &file.lists)
@@ -97,21 +118,25 @@ impl Crl {
     /// # Errors
     /// What is wrong with it, as a sentence that begins with "it".
     pub fn new(der: &[u8]) -> Result<Crl, String> {
+        Crl::take(der.into())
+    }
+
+    fn take(der: Arc<[u8]>) -> Result<Crl, String> {
         let damaged = |why: webpki::Error| match why {
             webpki::Error::UnsupportedDeltaCrl => "it is a delta list: give the complete one".into(),
             webpki::Error::UnsupportedCrlVersion => "it is not of version 2: have the CA make one".into(),
             why => format!("it is damaged, or of a form that is not read ({why})"),
         };
-        let list = BorrowedCertRevocationList::from_der(der).map_err(damaged)?;
+        let list = BorrowedCertRevocationList::from_der(&der).map_err(damaged)?;
         // Now, rather than when a device comes.
         for entry in &list {
             entry.map_err(damaged)?;
         }
-        let head = RevocationList::parse(der).ok_or("its head cannot be read")?;
+        let head = RevocationList::parse(&der).ok_or("its head cannot be read")?;
         let next_update = head.next_update.ok_or("it does not say when the next one comes (nextUpdate)")?;
         let this_update = head.this_update;
         let says = Sha256::new().chain_update(head.issuer).chain_update(head.revoked).finalize().into();
         let (issuer, key_id) = (sha256(head.issuer), head.key_id.map(Box::from));
-        Ok(Crl { der: der.into(), this_update, next_update, issuer, key_id, says })
+        Ok(Crl { der, this_update, next_update, issuer, key_id, says })
     }
 }

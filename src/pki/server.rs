@@ -16,6 +16,8 @@ pub struct ServerCertificate {
     pub info: CertificateInfo,
     /// It was given by the administrator.
     pub given: bool,
+    /// It is made for clients, too (extended key usage clientAuth), as RadSec needs it.
+    pub for_clients: bool,
     key: PrivateKeyDer<'static>,
 }
 
@@ -44,8 +46,13 @@ impl ServerCertificate {
             return Err(format!("the private key is not the one of the certificate {}", info.subject));
         }
         in_order(&chain)?;
-        for_servers(own)?;
-        Ok(ServerCertificate { chain: chain.into_iter().map(CertificateDer::from).collect(), info, given, key })
+        if !is_for(own, SERVER_AUTH)? {
+            let what = "the certificate is not made for servers (extended key usage serverAuth): have it made anew";
+            return Err(what.into());
+        }
+        let for_clients = is_for(own, CLIENT_AUTH)?;
+        let chain = chain.into_iter().map(CertificateDer::from).collect();
+        Ok(ServerCertificate { chain, info, given, for_clients, key })
     }
 
     /// SHA-256 of the whole chain: another one is another, though the server's own certificate is the same.
@@ -80,18 +87,20 @@ fn in_order(chain: &[Vec<u8>]) -> Result<(), String> {
     }
 }
 
-/// serverAuth or anyExtendedKeyUsage, where there is such an extension (RFC 5216, 5.3).
-fn for_servers(der: &[u8]) -> Result<(), String> {
+const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
+const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
+
+/// Whether a certificate is made for this, or for anything, where it says what it is made for (RFC 5216, 5.3).
+fn is_for(der: &[u8], purpose: &[u8]) -> Result<bool, String> {
     const EXT_KEY_USAGE: &[u8] = &[0x55, 0x1d, 37];
-    const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
     const ANY: &[u8] = &[0x55, 0x1d, 37, 0];
     let certificate = Certificate::parse(der)?;
-    let Some(value) = certificate.extension(EXT_KEY_USAGE)? else { return Ok(()) };
+    let Some(value) = certificate.extension(EXT_KEY_USAGE)? else { return Ok(true) };
     let mut purposes = only(value, SEQUENCE).ok_or("its extended key usage cannot be read")?.members();
-    while let Some(purpose) = purposes.take(OID) {
-        if purpose.content == SERVER_AUTH || purpose.content == ANY {
-            return Ok(());
+    while let Some(found) = purposes.take(OID) {
+        if found.content == purpose || found.content == ANY {
+            return Ok(true);
         }
     }
-    Err("the certificate is not made for servers (extended key usage serverAuth): have it made anew".into())
+    Ok(false)
 }

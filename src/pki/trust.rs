@@ -84,7 +84,8 @@ impl Trust {
             group.add(der);
             trust.groups.push(group);
         }
-        for maker in registry.makers() {
+        // One without a CA, whose devices have other credentials, vouches for no certificate.
+        for maker in registry.makers().filter(|maker| !maker.authorities.is_empty()) {
             let mut group = Group::new(Voucher::Maker(maker.name.clone()));
             for der in &maker.authorities {
                 group.add(der);
@@ -95,6 +96,7 @@ impl Trust {
                     group.unread = Some(format!("{}: {why}", path.display()).into());
                 }
             }
+            group.lists.extend(crls.held(&maker.name).iter().cloned());
             // Of several lists of one CA the newest says what is revoked, in whatever order the files are named.
             group.lists.sort_by_key(|crl| Reverse((crl.this_update, crl.next_update)));
             trust.groups.push(group);

@@ -56,7 +56,11 @@ impl<'a> Certificate<'a> {
         let not_before = validity.value().and_then(|value| value.time()).ok_or("notBefore")?;
         let not_after = validity.value().and_then(|value| value.time()).ok_or("notAfter")?;
         let subject = Name::parse(tbs.take(SEQUENCE)).ok_or("subject")?;
-        let public_key = tbs.take(SEQUENCE).ok_or("subjectPublicKeyInfo")?.whole;
+        let key = tbs.take(SEQUENCE).ok_or("subjectPublicKeyInfo")?;
+        let mut members = key.members();
+        let algorithm = members.take(SEQUENCE).and_then(|_| members.take(BIT_STRING));
+        // With anything else in it, others would take it for another key than we do.
+        let public_key = algorithm.filter(|_| members.is_empty()).map(|_| key.whole).ok_or("subjectPublicKeyInfo")?;
         // issuerUniqueID and subjectUniqueID, which nobody uses.
         tbs.take(0x81);
         tbs.take(0x82);

@@ -16,7 +16,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use std::fmt;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -193,13 +193,46 @@ fn judge<T>(asked: T, subjects: Vec<DistinguishedName>, provider: &CryptoProvide
 /// What is needed to connect to servers.
 #[derive(Debug, Clone)]
 pub struct Connecting {
-    /// The settings, with what can be resumed.
-    pub config: Arc<ClientConfig>,
+    /// The settings for a handshake that resumes a session, if there is one.
+    resuming: Arc<ClientConfig>,
+    /// The settings for a full handshake.
+    pub full: Arc<ClientConfig>,
     /// What is asked of the server's certificate.
     pub judge: Arc<Judge<OfServer>>,
+    /// Whether sessions are to be resumed.
+    resumption: Arc<AtomicU8>,
 }
 
+/// No handshake has succeeded yet: there is nothing to resume.
+const NOTHING_TO_RESUME: u8 = 0;
+/// One has.
+const MAY_RESUME: u8 = 1;
+/// The server gives tickets, and ends TLS when it is shown one (radsecproxy 1.9 does: "session id context uninitialized").
+const MUST_NOT_RESUME: u8 = 2;
+
 impl Connecting {
+    /// The settings for the next handshake with a server that takes its own tickets back, if there may be one to resume; when that
+    /// fails, a full handshake may still succeed.
+    pub fn resuming(&self) -> Option<&Arc<ClientConfig>> {
+        (self.resumption.load(Ordering::Relaxed) == MAY_RESUME).then_some(&self.resuming)
+    }
+
+    /// A full handshake has succeeded; `retried`: after one that was to resume a session had failed.
+    pub fn succeeded(&self, retried: bool) {
+        let next = if retried { MUST_NOT_RESUME } else { MAY_RESUME };
+        if self.resumption.load(Ordering::Relaxed) != MUST_NOT_RESUME {
+            self.resumption.store(next, Ordering::Relaxed);
+        }
+    }
+
+    /// The settings that keep what can be resumed later, for a full handshake as the first one.
+    pub fn first(&self) -> &Arc<ClientConfig> {
+        match self.resumption.load(Ordering::Relaxed) {
+            NOTHING_TO_RESUME => &self.resuming,
+            _ => &self.full,
+        }
+    }
+
     /// Puts the settings together.
     ///
     /// # Errors
@@ -214,9 +247,12 @@ impl Connecting {
             .with_custom_certificate_verifier(judge.clone())
             .with_client_cert_resolver(identity.0.clone());
         config.alpn_protocols = vec![ALPN.to_vec()];
-        config.resumption = Resumption::in_memory_sessions(RESUMPTIONS);
         config.enable_early_data = false;
-        Ok(Connecting { config: Arc::new(config), judge })
+        let mut full = config.clone();
+        full.resumption = Resumption::disabled();
+        config.resumption = Resumption::in_memory_sessions(RESUMPTIONS);
+        let resumption = Arc::new(AtomicU8::new(NOTHING_TO_RESUME));
+        Ok(Connecting { resuming: Arc::new(config), full: Arc::new(full), judge, resumption })
     }
 }
 

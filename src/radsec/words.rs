@@ -78,9 +78,13 @@ pub fn socket(error: &io::Error) -> Arc<str> {
     match error.kind() {
         ErrorKind::ConnectionRefused => "connection refused: nobody listens on that port".into(),
         ErrorKind::ConnectionReset => "it reset the connection".into(),
+        ErrorKind::ConnectionAborted => "the connection was cut".into(),
         ErrorKind::TimedOut => "it does not answer any more".into(),
         ErrorKind::HostUnreachable => "there is no way to that host (host unreachable)".into(),
-        ErrorKind::NetworkUnreachable => "there is no way to that network: is the uplink up?".into(),
+        ErrorKind::PermissionDenied => "this box's own firewall does not let us send there".into(),
+        ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
+            "there is no way to that network: is the uplink up?".into()
+        }
         ErrorKind::UnexpectedEof => "it ended the connection".into(),
         _ => error.to_string().into(),
     }

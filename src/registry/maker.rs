@@ -11,7 +11,8 @@ use std::sync::Arc;
 pub struct Maker {
     /// Its unique name, of the same form as a device's.
     pub name: Arc<str>,
-    /// The certificates its devices' chains end in (DER), 1 to 16, each at most 8192 octets.
+    /// The certificates its devices' chains end in (DER), at most 16, each at most 8192 octets. None: its devices have other
+    /// credentials.
     pub authorities: Vec<Box<[u8]>>,
     /// The profile of devices that are registered by themselves or approved.
     pub profile: Arc<str>,
@@ -20,7 +21,7 @@ pub struct Maker {
     /// Its certificate revocation lists (PEM or DER), absolute paths; read at the start, at a reload, and when they change.
     pub crls: Vec<PathBuf>,
     /// Certificate revocation lists that came in a bundle (DER), at most one of each CA; they count like those in files.
-    pub lists: Vec<Box<[u8]>>,
+    pub lists: Vec<Arc<[u8]>>,
     /// When the last bundle was issued that was imported for it: an older one would bring back what was replaced or withdrawn.
     pub bundle_issued: Option<UnixTime>,
 }

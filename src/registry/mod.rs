@@ -141,7 +141,8 @@ impl Registry {
         self.get(*self.by_nai.get(nai)?)
     }
 
-    /// The device that is known by a certificate: by exactly this one first, then by what its maker vouches for.
+    /// The device that is known by a certificate: by exactly this one first, then by what its maker vouches for, then by what its
+    /// maker's servers have called it.
     pub fn by_certificate(&self, info: &CertificateInfo, voucher: &Voucher) -> Option<&Device> {
         let find = |known_by: KnownBy| self.by_certificate.get(&known_by);
         let exact = [KnownBy::Fingerprint(info.fingerprint), KnownBy::PublicKey(info.public_key)];
@@ -153,9 +154,26 @@ impl Registry {
             let serial = serial.map(|serial| KnownBy::SubjectSerial { maker: maker.clone(), serial });
             let names = info.alt_names.iter().map(|name| name.to_ascii_lowercase().into());
             let names = names.map(|name| KnownBy::AltName { maker: maker.clone(), name });
-            serial.chain(names).find_map(find)
+            serial.chain(names).find_map(find).or_else(|| self.peer_of(info, maker))
         };
         self.get(*exact.or_else(vouched)?)
+    }
+
+    /// The device that the servers of a realm have called like this certificate, for which the maker of the same name vouches: both
+    /// names are that party's to give. None when it has the names of several.
+    fn peer_of(&self, info: &CertificateInfo, maker: &Arc<str>) -> Option<&DeviceId> {
+        let names = info.alt_names.iter().chain(&info.common_name).chain(&info.subject_serial);
+        let mut found = names.filter_map(|name| {
+            let peer = |identity: Arc<str>| KnownBy::Peer { realm: maker.clone(), identity };
+            // The realm of an identity is compared without case (RFC 7542, 2.4); what precedes it is not.
+            let folded = || {
+                let (user, realm) = name.rsplit_once('@')?;
+                self.by_certificate.get(&peer(format!("{user}@{}", realm.to_ascii_lowercase()).into()))
+            };
+            self.by_certificate.get(&peer(name.clone())).or_else(folded)
+        });
+        let first = found.next()?;
+        found.all(|other| other == first).then_some(first)
     }
 
     /// The device that is known by a raw public key (SHA-256 of the SubjectPublicKeyInfo).

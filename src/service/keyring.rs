@@ -65,8 +65,14 @@ pub struct Progress {
 #[derive(Debug, Clone, Default)]
 pub struct SsidKeys {
     entries: Vec<Entry>,
-    /// Keys of nobody here, whose PMKs are to be computed for this SSID in the search.
-    to_derive: Option<(Arc<[u8]>, Vec<Option<Passphrase>>)>,
+    /// Keys of nobody here, whose PMKs are to be computed in the search.
+    to_derive: Option<ToDerive>,
+}
+
+#[derive(Debug, Clone)]
+struct ToDerive {
+    ssid: Arc<[u8]>,
+    keys: Vec<Option<Passphrase>>,
 }
 
 #[derive(Debug, Clone)]
@@ -79,12 +85,12 @@ struct Entry {
 impl SsidKeys {
     /// Keys of nobody here. What a search finds is the place among them, as if it were a device's number.
     pub fn to_derive(ssid: Arc<[u8]>, keys: Vec<Option<Passphrase>>) -> SsidKeys {
-        SsidKeys { entries: Vec::new(), to_derive: Some((ssid, keys)) }
+        SsidKeys { entries: Vec::new(), to_derive: Some(ToDerive { ssid, keys }) }
     }
 
     /// Finds the device whose key verifies the handshake. The time grows with the number of keys.
     pub fn search(&self, handshake: &Handshake) -> Proof {
-        if let Some((ssid, keys)) = &self.to_derive {
+        if let Some(ToDerive { ssid, keys }) = &self.to_derive {
             let verifies = |key: &Option<Passphrase>| {
                 let candidate = key.as_ref().map(|key| Candidate::new(wpa::pmk::derive(key, ssid)));
                 candidate.is_some_and(|candidate| handshake.verify(&candidate))

@@ -122,6 +122,7 @@ impl Pki {
     pub fn refresh(&mut self, registry: &Registry) {
         let named = |path: &std::path::Path| registry.makers().any(|maker| maker.crls.iter().any(|crl| crl == path));
         self.crls.keep(named);
+        self.crls.hold(registry.makers().map(|maker| (&maker.name, maker.lists.as_slice())));
         self.trust = Arc::new(Trust::new(self.files.own.certificate(), registry, &self.crls));
         self.endings = self.endings(registry);
         self.unread = self.unread(registry);
@@ -222,6 +223,15 @@ impl Pki {
                     let what = format!("the revocation list {} of the maker {}", path.display(), maker.name);
                     add(what, Some(crl.next_update), early.clamp(0, first), mend.into());
                 }
+            }
+        }
+        for maker in registry.makers() {
+            for crl in self.crls.held(&maker.name) {
+                let early = (crl.next_update.0 - crl.this_update.0) / DAY / 10;
+                let what = format!("a revocation list that came in a bundle of the maker {}", maker.name);
+                let mend =
+                    "import a newer bundle, or name a file with the newer list: latchkey maker set NAME --crl FILE";
+                add(what, Some(crl.next_update), early.clamp(0, first), mend.into());
             }
         }
         let credentials = registry.devices().filter_map(|device| Some((&device.name, device.eap.as_ref()?)));

@@ -15,6 +15,7 @@ use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Output;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use support::eap::{Issued, Run, eapol_test_as, psk};
 use support::maker::{Maker, SHARED};
@@ -98,11 +99,18 @@ fn add_psk(home: &Home, name: &str, profile: &str) -> Vec<String> {
 /// Has other devices join, one after the other, for as long as something goes on: that their joins keep their latency.
 /// Prints what it came to.
 fn beside_others<T>(home: &Home, others: &[(Vec<String>, &str)], what: &str, work: impl FnOnce() -> T) -> T {
-    let over = std::sync::atomic::AtomicBool::new(false);
+    /// Says that it is over, also when it ends with a panic.
+    struct Over<'a>(&'a AtomicBool);
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let over = AtomicBool::new(false);
     let (result, mut times) = std::thread::scope(|scope| {
         let joins = scope.spawn(|| {
             let mut times = Vec::new();
-            while times.is_empty() || !over.load(std::sync::atomic::Ordering::Relaxed) {
+            while times.is_empty() || !over.load(Ordering::Relaxed) {
                 for (n, (settings, vlan)) in others.iter().enumerate() {
                     let start = Instant::now();
                     join(home, settings, &mac(200 + n as u8)).is_let_in(1, vlan);
@@ -112,8 +120,9 @@ fn beside_others<T>(home: &Home, others: &[(Vec<String>, &str)], what: &str, wor
             }
             times
         });
+        let ends = Over(&over);
         let result = work();
-        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        drop(ends);
         (result, joins.join().expect("the others' joins"))
     });
     times.sort();

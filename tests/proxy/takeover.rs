@@ -104,7 +104,7 @@ fn the_keys_come_to_us() {
         "latchkey_bundle": 1, "maker": "acme", "realms": ["acme.example"], "issued": "2026-01-01T00:00:00Z",
         "devices": [
             { "identity": nai, "psk": { "nai": nai, "key": key } },
-            { "identity": "cam-2@acme.example", "psk": { "nai": "cam-2@acme.example", "key": "00112233445566778899aabbccddee02" } },
+            { "identity": "cam-2@acme.example", "psk": { "nai": "cam-2@acme.example", "key": "c47d1be05a9f3862e8b1064f2d97a35c" } },
         ],
     });
     let (file, public) = signed(dir.path(), &bundle);
@@ -123,11 +123,11 @@ fn the_keys_come_to_us() {
     let forged = home.latchkey(&["maker", "import", other.to_str().unwrap(), "--signed-by", public]);
     assert!(!forged.status.success(), "{}", shown(&forged));
     println!("{}", shown(&forged));
-    let dry = home.latchkey(&["maker", "import", file, "--signed-by", public, "--local", "--dry-run"]);
+    let dry = home.latchkey(&["maker", "import", file, "--signed-by", public, "--register", "--local", "--dry-run"]);
     assert!(dry.status.success() && shown(&dry).contains("porch-cam"), "{}", shown(&dry));
     println!("{}", shown(&dry));
     join(&home, &cam, &mac(1)).is_refused();
-    let imported = home.latchkey(&["maker", "import", file, "--signed-by", public, "--local"]);
+    let imported = home.latchkey(&["maker", "import", file, "--signed-by", public, "--register", "--local"]);
     assert!(imported.status.success(), "{}", shown(&imported));
     println!("{}", shown(&imported));
     for quiet in [shown(&dry), shown(&imported), home.log()] {
@@ -140,7 +140,7 @@ fn the_keys_come_to_us() {
     let shown = shown(&home.latchkey(&["device", "show", "porch-cam"]));
     assert!(shown.contains(nai), "{shown}");
     // The other one of the bundle, which was never here, is let in as the realm says: admit all.
-    let second = psk("cam-2@acme.example", "00112233445566778899aabbccddee02");
+    let second = psk("cam-2@acme.example", "c47d1be05a9f3862e8b1064f2d97a35c");
     join(&home, &second, &mac(2)).is_let_in(1, "30");
 }
 

@@ -2,7 +2,7 @@
 # Devices that their maker vouches for: FreeRADIUS is acme's server, reached through radsecproxy over RADIUS/TLS, and umbrella's,
 # reached over UDP. Read by guest.sh, which sets these:
 # shellcheck disable=SC2154
-: "$run" "$out" "$rig" "$socket" "$daemon"
+: "$run" "$out" "$rig" "${daemon-}"
 # shellcheck source-path=SCRIPTDIR source=guest-stations.sh
 . $rig/guest-stations.sh
 # shellcheck source-path=SCRIPTDIR source=guest-enterprise.sh

@@ -139,10 +139,11 @@ pub fn ask(port: u16, secret: &str, request: &[u8], patience: Duration) -> Optio
     Some(Reply { code: packet[0], attributes: read(packet), after: start.elapsed() })
 }
 
-/// Runs radclient with a request, once, and gives all it says. `kind` is `auth`, `disconnect` or `coa`.
-pub fn radclient(port: u16, kind: &str, secret: &str, request: &str) -> String {
+/// Runs radclient with a request, once, and gives all it says; it waits so many seconds. `kind` is `auth`, `disconnect` or
+/// `coa`.
+pub fn radclient(port: u16, kind: &str, secret: &str, seconds: u8, request: &str) -> String {
     let mut child = Command::new("radclient")
-        .args(["-x", "-r", "1", "-t", "12", &format!("127.0.0.1:{port}"), kind, secret])
+        .args(["-x", "-r", "1", "-t", &seconds.to_string(), &format!("127.0.0.1:{port}"), kind, secret])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -160,7 +161,7 @@ pub fn wifi_key(port: u16, secret: &str, station: &str) -> String {
         "User-Name = \"{bare}\"\nUser-Password = \"{bare}\"\nCalled-Station-Id = \"02-00-00-00-00-01:Home\"\n\
          Calling-Station-Id = \"{station}\"\nNAS-Identifier = \"ap-1\"\nMessage-Authenticator = 0x00\n"
     );
-    radclient(port, "auth", secret, &request)
+    radclient(port, "auth", secret, 12, &request)
 }
 
 /// How a home server behaves towards Access-Requests.
@@ -180,6 +181,8 @@ pub enum Manner {
     OtherSecret,
     /// Leaves out the Message-Authenticator.
     Unsigned,
+    /// Lets everybody in without the keys that the NAS needs.
+    Keyless,
     /// Answers something that is longer than RADIUS allows.
     Oversized,
     /// Answers with an attribute that is longer than the packet.
@@ -265,8 +268,26 @@ impl Drop for Scripted {
     }
 }
 
-/// EAP-Success, and what a manufacturer has no say in: VLAN 666 and a filter, for a hundred days.
+/// EAP-Success with keys, and what a manufacturer has no say in: VLAN 666 and a filter, for a hundred days.
 fn accept(request: &[u8], secret: &str) -> Vec<u8> {
+    accept_with(request, secret, &[mppe_key(16, request, secret), mppe_key(17, request, secret)])
+}
+
+/// MS-MPPE-Send-Key (16) or MS-MPPE-Recv-Key (17), hidden (RFC 2548, 2.4.2).
+fn mppe_key(kind: u8, request: &[u8], secret: &str) -> (u8, Vec<u8>) {
+    let (salt, mut clear) = ([0x80, kind], [0x5a; 48]);
+    clear[0] = 32;
+    let mut value = vec![0, 0, 1, 0x37, kind, 52, salt[0], salt[1]];
+    let mut mask = Md5::new().chain_update(secret).chain_update(&request[4..20]).chain_update(salt).finalize();
+    for block in clear.chunks(16) {
+        let covered: Vec<u8> = block.iter().zip(mask).map(|(c, m)| c ^ m).collect();
+        mask = Md5::new().chain_update(secret).chain_update(&covered).finalize();
+        value.extend(covered);
+    }
+    (26, value)
+}
+
+fn accept_with(request: &[u8], secret: &str, keys: &[(u8, Vec<u8>)]) -> Vec<u8> {
     let attributes = [
         (EAP_MESSAGE, vec![3, 1, 0, 4]),
         (USER_NAME, value(&read(request), USER_NAME)),
@@ -276,7 +297,7 @@ fn accept(request: &[u8], secret: &str) -> Vec<u8> {
         (11, b"everything".to_vec()),
         (27, 8_640_000_u32.to_be_bytes().to_vec()),
     ];
-    reply(ACCESS_ACCEPT, request, &attributes, secret)
+    reply(ACCESS_ACCEPT, request, &[&attributes, keys].concat(), secret)
 }
 
 fn answer(manner: Manner, request: &[u8], secret: &str) -> Option<Vec<u8>> {
@@ -289,6 +310,7 @@ fn answer(manner: Manner, request: &[u8], secret: &str) -> Option<Vec<u8>> {
     Some(match manner {
         Manner::Accept => accept(request, secret),
         Manner::Reject => reply(ACCESS_REJECT, request, &[(EAP_MESSAGE, vec![4, 1, 0, 4])], secret),
+        Manner::Keyless => accept_with(request, secret, &[]),
         Manner::OtherSecret => accept(request, "another secret than agreed upon"),
         Manner::Unsigned => {
             let mut packet = accept(request, secret);

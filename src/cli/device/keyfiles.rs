@@ -37,6 +37,12 @@ pub fn public_keys(context: &mut Context<'_>, path: &OsStr) -> Result<String, Fa
     Ok(found.iter().map(|der| authority::public_key_pem(der)).collect())
 }
 
+/// Certificates and public keys, DER, as PEM.
+pub fn pem(certificates: &[Vec<u8>], public_keys: &[Vec<u8>]) -> String {
+    let certificates = certificates.iter().map(|der| authority::certificate_pem(der));
+    certificates.chain(public_keys.iter().map(|der| authority::public_key_pem(der))).collect()
+}
+
 /// Reads a file; `-` is standard input.
 fn read(context: &mut Context<'_>, path: &OsStr) -> Result<Vec<u8>, Failure> {
     let mut octets = Vec::new();

@@ -119,7 +119,8 @@ Devices      3 registered under it
     cloud["placement"] = "server".into();
     let shown = facts(Part(&cloud), &PLAIN);
     assert!(
-        shown.contains("anything nobody else has") && shown.contains("let in 7 days 0 h ago or later, in iot"),
+        shown.contains("every identity that is nobody else's")
+            && shown.contains("let in 7 days 0 h ago or later, in iot"),
         "{shown}"
     );
     assert!(shown.contains("unless the server names"), "{shown}");

@@ -164,7 +164,14 @@ fn bad_arguments() {
             "device credential remove",
             "say which one goes: --wifi-key, --eap-psk or --certificate WHICH",
         ),
-        ("maker", "maker", "say what to do: add, list, show, set or remove"),
+        ("maker", "maker", "say what to do: add, list, show, set, remove, import or export"),
+        ("maker import", "maker import", "BUNDLE is missing"),
+        (
+            "maker import b --signed-by f --unsigned",
+            "maker import",
+            "--unsigned asks for no signature, --signed-by says whose counts: give only one of them",
+        ),
+        ("maker export", "maker export", "NAME is missing"),
         ("maker add acme", "maker add", "--ca FILE is missing: the maker's CA certificate, which it publishes"),
         ("maker add acme --ca f", "maker add", "--profile P is missing: the profile its devices get"),
         ("maker set acme --admit some", "maker set", "--admit must be listed, pending or all"),
@@ -236,7 +243,7 @@ fn help_is_complete() {
 Unknown devices that tried to join.
 
 usage: latchkey pending list [--ignored]
-       latchkey pending approve MAC NAME [--profile P] [--certificate FINGERPRINT]
+       latchkey pending approve MAC NAME [--profile P] [--certificate FINGERPRINT-OR-IDENTITY]
        latchkey pending ignore MAC
        latchkey pending unignore MAC
 

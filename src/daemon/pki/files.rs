@@ -120,11 +120,11 @@ impl Open<'_> {
             .ok()
     }
 
-    /// One of ours that ends soon, or is for another name.
+    /// One of ours that ends soon, or is for another name, or was made before there was RadSec.
     fn outdated(&self, own: &OwnCa, server: &ServerCertificate, name: &str) -> bool {
         let OwnCa::Whole(authority) = own else { return false };
         let ours = server.info.issuer_hash == authority.subject_hash();
-        ours && (authority.renews(&server.info, self.now) || !server.is_for(name))
+        ours && (authority.renews(&server.info, self.now) || !server.is_for(name) || !server.for_clients)
     }
 
     fn make_server_key(

@@ -4,6 +4,7 @@
 use super::super::pki::{Stamp, read, stamp};
 use crate::config::{Config, Realm, Tls};
 use crate::pki::certificate::sha256;
+use crate::pki::trust::Trust;
 use crate::radsec::settings::{Accepting, Clock, Connecting, Identity};
 use crate::radsec::trust::{Authorities, Expected, OfClient, OfServer, Vouching};
 use crate::service::Core;
@@ -41,11 +42,25 @@ struct Depends {
     own: Vec<[u8; 32]>,
     /// What else there is in the configuration.
     names: Vec<Arc<str>>,
+    /// Where it is our own CA that counts for clients: the snapshot of the registry, which is another one when it has changed.
+    trust: Option<ByAddress>,
 }
+
+/// Two are the same when they are at the same place.
+#[derive(Debug)]
+struct ByAddress(Arc<Trust>);
+
+impl PartialEq for ByAddress {
+    fn eq(&self, other: &ByAddress) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for ByAddress {}
 
 impl Depends {
     fn new(core: &Core, of: &Files<'_>, names: Vec<Arc<str>>) -> Depends {
-        let mut depends = Depends { files: Vec::new(), own: Vec::new(), names };
+        let mut depends = Depends { files: Vec::new(), own: Vec::new(), names, trust: None };
         let mut file = |path: &Path| depends.files.push((path.to_owned(), stamp(path)));
         match of.ca {
             Some((_, path)) => file(path),
@@ -187,9 +202,7 @@ pub fn follow_clients(kept: &mut Kept<Accepting>, core: &Core, clock: &Arc<Clock
     let mut depends = Depends::new(core, &files, names.clone());
     let trust = core.pki.trust();
     if files.ca.is_none() {
-        // Which certificates of our own CA count changes with the registry.
-        let address = Arc::as_ptr(&trust).cast::<()>() as usize;
-        depends.names.push(format!("{address:x}").into());
+        depends.trust = Some(ByAddress(trust.clone()));
     }
     kept.follow(depends, || {
         let vouching = match files.authorities()? {

@@ -35,6 +35,8 @@ const OF_ONE: usize = 8;
 const HANDSHAKES: usize = 64;
 /// Of them from one address.
 const HANDSHAKES_OF_ONE: usize = 16;
+/// Handshakes that may begin in a second, and in one go: a stranger must not have the time that devices at the door need.
+const RATE: (u32, u32) = (32, 64);
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 /// A client that sends nothing for so long is disconnected.
@@ -61,6 +63,8 @@ pub struct Radsec {
     dirty: RefCell<Vec<Rc<Pipe>>>,
     /// From where there are handshakes under way.
     shaking: RefCell<Vec<IpAddr>>,
+    /// Handshakes that may begin now, and since when.
+    allowed: Cell<Option<(u32, Instant)>>,
     /// Those that came to nothing, since the start.
     failed: Cell<u64>,
 }
@@ -129,6 +133,19 @@ impl Radsec {
         }
     }
 
+    /// Whether one more handshake may begin now.
+    fn allow(&self, now: Instant) -> bool {
+        let (rate, most) = RATE;
+        let (left, since) = self.allowed.get().unwrap_or((most, now));
+        let fresh = u32::try_from(now.saturating_duration_since(since).as_millis()).unwrap_or(u32::MAX);
+        let fresh = fresh.saturating_mul(rate) / 1000;
+        // What is less than one goes on counting.
+        let since = if fresh > 0 { now } else { since };
+        let left = left.saturating_add(fresh).min(most);
+        self.allowed.set(Some((left.saturating_sub(1), since)));
+        left > 0
+    }
+
     /// How many connections there are.
     pub fn connections(&self) -> usize {
         self.open.borrow().len()
@@ -189,6 +206,9 @@ fn begin(daemon: &Rc<Daemon>, tcp: TcpStream, from: SocketAddr) {
     };
     if all >= HANDSHAKES || here >= HANDSHAKES_OF_ONE || radsec.connections() + all >= CONNECTIONS + HANDSHAKES {
         return failed(daemon, from, "too many handshakes are under way");
+    }
+    if !radsec.allow(Instant::now()) {
+        return failed(daemon, from, "too many handshakes began in the last second");
     }
     let accepting = match radsec.accepting.borrow().get() {
         Ok(accepting) => accepting,

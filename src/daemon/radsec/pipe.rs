@@ -33,6 +33,9 @@ const USER_TIMEOUT: u32 = 30_000;
 /// Octets of a buffer that is kept for packets to be sent.
 const KEPT: usize = 2048;
 
+/// Takes a packet; an error, in words, ends the connection.
+pub type Take<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), Arc<str>>;
+
 /// A connection.
 pub struct Pipe {
     tcp: TcpStream,
@@ -262,13 +265,7 @@ impl Pipe {
 
     /// Carries packets until the connection is over, and returns why that is. `take` is given each packet that comes; it may send on this
     /// connection. `turn` is called when some have come. `idle`: how long no packet may come.
-    pub async fn run(
-        &self,
-        daemon: &Daemon,
-        idle: Option<Duration>,
-        take: &mut dyn FnMut(&[u8]) -> Result<(), Arc<str>>,
-        turn: &dyn Fn(),
-    ) -> Arc<str> {
+    pub async fn run(&self, daemon: &Daemon, idle: Option<Duration>, take: Take<'_>, turn: &dyn Fn()) -> Arc<str> {
         let mut stream = Stream::default();
         let mut since = Instant::now();
         loop {
@@ -310,7 +307,7 @@ impl Pipe {
         &self,
         stream: &mut Stream,
         mut buffer: Vec<u8>,
-        take: &mut dyn FnMut(&[u8]) -> Result<(), Arc<str>>,
+        take: Take<'_>,
         since: &mut Instant,
         daemon: &Daemon,
     ) -> Result<bool, Arc<str>> {

@@ -303,13 +303,15 @@ fn certificates_are_read_again_and_only_good_connections_stay() {
         let other = Ca::root("Other CA");
         world.files.certificate("server", &world.ca, SERVER, |_| ());
         world.files.ca("ca.pem", &[&world.ca, &other]);
-        (serving.follow_files(), asking.follow_files());
+        serving.follow_files();
+        asking.follow_files();
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(serving.radsec.connections(), 1);
         // Half a file changes nothing.
         fs::write(world.files.path("server.crt"), "-----BEGIN CERTIFICATE-----\nMIIB").unwrap();
         fs::write(world.files.path("ca.pem"), "").unwrap();
-        (serving.follow_files(), asking.follow_files());
+        serving.follow_files();
+        asking.follow_files();
         assert_eq!(nas.ask(2).await, Some(Code::ACCESS_REJECT));
         assert_eq!(serving.radsec.connections(), 1);
         let (ok, told) = world.test(&asking).await;
@@ -471,7 +473,8 @@ fn who_does_not_finish_a_handshake_does_not_stay() {
         let silent = connect().await;
         slow.write_all(&[0x16, 3, 1, 0, 200, 1]).await.unwrap();
         until("both wait", || serving.radsec.shaking.borrow().len() == 2).await;
-        (rest(slow).await, rest(silent).await);
+        rest(slow).await;
+        rest(silent).await;
         assert!(serving.radsec.shaking.borrow().is_empty() && serving.radsec.connections() == 0);
     });
 }
@@ -537,5 +540,57 @@ fn a_request_of_ours_goes_to_the_client_over_its_connection() {
         let mut octets = [0; 4096];
         let length = timeout(Duration::from_secs(5), stream.read(&mut octets)).await.unwrap().unwrap();
         assert_eq!(octets[..length], out);
+    });
+}
+
+#[test]
+fn handshakes_begin_at_a_limited_rate() {
+    let (radsec, start) = (super::Radsec::default(), tokio::time::Instant::now());
+    let (rate, most) = super::RATE;
+    let begun = |at: Duration| (0..1000).filter(|_| radsec.allow(start + at)).count();
+    assert_eq!(begun(Duration::ZERO), most as usize);
+    assert_eq!(begun(Duration::from_millis(1)), 0);
+    assert_eq!(begun(Duration::from_millis(500)), rate as usize / 2);
+    assert_eq!(begun(Duration::from_secs(3600)), most as usize);
+    let in_two_seconds: usize = (0..2000).map(|ms| begun(Duration::from_millis(3_600_001 + ms))).sum();
+    assert!((2 * rate as usize - 4..=2 * rate as usize).contains(&in_two_seconds), "{in_two_seconds}");
+}
+
+#[test]
+fn a_server_that_does_not_take_its_tickets_back_is_connected_to_with_full_handshakes() {
+    run(async {
+        let world = World::new();
+        let serving = world.serve();
+        let (_asking, port) = world.ask(&world.tls(), &named());
+        let mut nas = Nas::new(port).await;
+        assert_eq!(nas.ask(1).await, Some(Code::ACCESS_REJECT));
+        // The next connection is ended as soon as it has begun, as if for its ticket.
+        let listen = world.port;
+        serving.reconfigure(|config| config.radsec.listen.clear());
+        serving.radsec.listen(&serving, &serving.core.borrow().config.clone()).unwrap();
+        tokio::task::yield_now().await;
+        let listener = loop {
+            match tokio::net::TcpListener::bind(("127.0.0.1", listen)).await {
+                Ok(listener) => break listener,
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        };
+        serving.radsec.open.borrow().values().for_each(|open| open.pipe.close("for a test"));
+        until("the connection is gone", || serving.radsec.connections() == 0).await;
+        let refuse = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut hello = [0; 4096];
+            let length = stream.read(&mut hello).await.unwrap();
+            // pre_shared_key is the last extension (RFC 8446, 4.2.11): with a ticket the ClientHello is long.
+            assert!(length > 500, "it has a ticket: {length} octets");
+            stream.write_all(b"\x15\x03\x03\x00\x02\x02\x50").await.unwrap();
+            drop(listener);
+            serving.reconfigure(|config| config.radsec.listen = vec![format!("127.0.0.1:{listen}").parse().unwrap()]);
+            serving.radsec.listen(&serving, &serving.core.borrow().config.clone()).unwrap();
+        };
+        let (answer, ()) = tokio::join!(nas.ask(2), refuse);
+        assert_eq!(answer, Some(Code::ACCESS_REJECT));
+        let resumed: Vec<bool> = serving.radsec.open.borrow().values().map(|open| open.pipe.is_resumed()).collect();
+        assert_eq!(resumed, [false]);
     });
 }

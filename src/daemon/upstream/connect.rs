@@ -6,8 +6,8 @@ use crate::config::{Host, Realm, Server, Target};
 use crate::radsec::settings::Connecting;
 use crate::radsec::trust::Expected;
 use crate::radsec::words;
-use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -90,6 +90,34 @@ pub fn host(server: &Server) -> Arc<str> {
     }
 }
 
+/// Connects to a server, over one of these addresses; resumes a session if there is one, and if that is what keeps it from letting us in,
+/// does without from then on.
+///
+/// # Errors
+/// Why it failed, in words.
+pub async fn connect(
+    daemon: &Daemon,
+    settings: &Connecting,
+    server: &Server,
+    addresses: &[SocketAddr],
+) -> Result<Rc<Pipe>, Arc<str>> {
+    let mut retried = false;
+    if let Some(resuming) = settings.resuming() {
+        let began = Instant::now();
+        let (stream, _) = tcp(addresses).await?;
+        match tls(daemon, settings, resuming, server, stream, began.elapsed()).await {
+            Ok(pipe) => return Ok(pipe),
+            Err(why) => tracing::debug!("{server} is connected to once more, with a full handshake: {why}"),
+        }
+        retried = true;
+    }
+    let began = Instant::now();
+    let (stream, _) = tcp(addresses).await?;
+    let pipe = tls(daemon, settings, settings.first(), server, stream, began.elapsed()).await?;
+    settings.succeeded(retried);
+    Ok(pipe)
+}
+
 /// Goes through the TLS handshake. `round_trip`: what TCP took.
 ///
 /// # Errors
@@ -97,6 +125,7 @@ pub fn host(server: &Server) -> Arc<str> {
 pub async fn tls(
     daemon: &Daemon,
     settings: &Connecting,
+    config: &Arc<ClientConfig>,
     server: &Server,
     tcp: TcpStream,
     round_trip: Duration,
@@ -107,7 +136,7 @@ pub async fn tls(
     };
     let name = ServerName::try_from(name.to_string()).map_err(|_| format!("{name} is no name of a host"))?;
     daemon.radsec.clock.set(daemon.core.borrow().time.effective(now()).wall);
-    let tls = ClientConnection::new(settings.config.clone(), name).map_err(|why| words::tls(&why, None))?;
+    let tls = ClientConnection::new(config.clone(), name).map_err(|why| words::tls(&why, None))?;
     let pipe = Pipe::new(tcp, tls);
     pipe.handshake(Instant::now() + STEP, &|| settings.judge.take_words()).await?;
     if pipe.is_resumed() {

@@ -187,9 +187,7 @@ async fn open_tls(
 ) -> Result<(Rc<Pipe>, Party), Arc<str>> {
     let addresses = connect::addresses(daemon, server).await?;
     let (settings, party) = settings(daemon, Some(id), realm, server)?;
-    let began = Instant::now();
-    let (tcp, _) = connect::tcp(&addresses).await?;
-    let pipe = connect::tls(daemon, &settings, server, tcp, began.elapsed()).await?;
+    let pipe = connect::connect(daemon, &settings, server, &addresses).await?;
     Ok((pipe, party))
 }
 

@@ -15,6 +15,7 @@ use crate::config::Server;
 use crate::proxy::{LinkId, ServerId};
 use crate::radsec::settings::Connecting;
 use crate::radsec::trust::Expected;
+use crate::radsec::words;
 use crate::service::Core;
 use crate::service::radius::{self, Errand, Next};
 use resolve::Names;
@@ -30,6 +31,9 @@ use tokio::task::JoinHandle;
 
 /// How often files and names are looked at.
 const LOOK: Duration = Duration::from_secs(10);
+
+/// For how many parties TLS settings are kept.
+const PARTIES: usize = 64;
 
 /// A way to a server.
 struct Link {
@@ -80,6 +84,7 @@ impl Upstream {
         loop {
             let errand = radius::errand(&mut daemon.core.borrow_mut(), now, &mut out);
             match errand {
+                None if self.flush(&mut daemon.core.borrow_mut()) => {}
                 None => break,
                 Some(Errand::Send(link, packet)) => self.queue(daemon, link, packet),
                 Some(Errand::Open(server)) => links::open(daemon, server),
@@ -95,7 +100,6 @@ impl Upstream {
             }
         }
         daemon.answer.set(out);
-        self.flush(&mut daemon.core.borrow_mut());
         if answered {
             daemon.flush_answers();
         }
@@ -128,22 +132,32 @@ impl Upstream {
         }
     }
 
-    fn flush(&self, core: &mut Core) {
+    /// Sends what waits. True when a link turned out to lead nowhere: then there is something to be done about it.
+    fn flush(&self, core: &mut Core) -> bool {
         let mut dirty = self.dirty.borrow_mut();
         if dirty.is_empty() {
-            return;
+            return false;
         }
         let mut links = self.links.borrow_mut();
+        let mut lost = false;
         for id in dirty.drain(..) {
             match links.get_mut(&id).map(|link| &mut link.way) {
                 Some(Way::Udp { socket, pending, .. }) => {
-                    self.courier.borrow_mut().get_or_insert_with(Courier::new).send(socket, pending);
+                    let sent = self.courier.borrow_mut().get_or_insert_with(Courier::new).send(socket, pending);
                     pending.drain(..).for_each(|packet| core.proxy.engine.reuse(packet));
+                    if let Err(why) = sent
+                        && let Some(link) = links.remove(&id)
+                    {
+                        link.task.abort();
+                        core.proxy.engine.closed(id, words::socket(&why), Instant::now());
+                        lost = true;
+                    }
                 }
                 Some(Way::Tls { pipe, .. }) => pipe.flush(),
                 None => {}
             }
         }
+        lost
     }
 
     /// The engine has done with a link.
@@ -179,6 +193,14 @@ impl Upstream {
         let realm = core.config.realms.iter().find(|realm| realm.name == party.0);
         let realm = realm.ok_or_else(|| -> Arc<str> { "it is not in the configuration any more".into() })?;
         let mut settings = self.settings.borrow_mut();
+        if settings.len() >= PARTIES {
+            // DNS may tell of ever more realms: those that nobody is connected to are read again when they are wanted.
+            let links = self.links.borrow();
+            let used = |party: &Party| {
+                links.values().any(|link| matches!(&link.way, Way::Tls { party: of, .. } if of == party))
+            };
+            settings.retain(|party, _| used(party));
+        }
         let kept = settings.entry(party.clone()).or_default();
         super::radsec::follow_realm(kept, core, realm, &party.1, clock);
         kept.get()

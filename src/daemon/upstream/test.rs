@@ -170,7 +170,7 @@ async fn radsec(daemon: &Rc<Daemon>, realm: &str, server: &Server, steps: &mut V
         format!("{address} in {} ms", round_trip.as_millis())
     })?;
     let began = Instant::now();
-    let pipe = connect::tls(daemon, &settings, server, tcp, round_trip).await;
+    let pipe = connect::tls(daemon, &settings, &settings.full, server, tcp, round_trip).await;
     let pipe = step(steps, Stage::Tls, began, pipe, |pipe| pipe.negotiated())?;
     steps.push(Step { stage: Stage::Certificate, ok: true, text: certificate(&pipe.peer_chain()), micros: None });
     let secret = RadiusSecret::new(crate::radsec::SECRET);

@@ -261,8 +261,11 @@ impl fmt::Display for PeerReason {
             PeerReason::Unreachable { party, servers: 0, why, without } => {
                 write!(f, "{party} cannot be reached: {why}{without}")
             }
+            PeerReason::Unreachable { party, servers: 1, why, without } => {
+                write!(f, "{party}'s server cannot be reached: {why}{without}")
+            }
             PeerReason::Unreachable { party, servers, why, without } => {
-                write!(f, "{party} cannot be reached ({}): {why}{without}", Servers(*servers))
+                write!(f, "{party}'s servers cannot be reached (tried {}): {why}{without}", Servers(*servers))
             }
             PeerReason::Refused { party, message } if message.is_empty() => write!(f, "{party} said no"),
             PeerReason::Refused { party, message } => write!(f, "{party} said no: {message}"),

@@ -249,11 +249,11 @@ pub(crate) fn write_reply(question: &Question, reply: &Reply, compress: bool) ->
             Data::Aaaa(address) => out.extend(address.octets()),
             Data::Cname(target) => push_name(target, &mut known, &mut out, compress),
             Data::Srv { priority, weight, port, target } => {
-                [priority, weight, port].map(|number| out.extend(number.to_be_bytes()));
+                [priority, weight, port].into_iter().for_each(|number| out.extend(number.to_be_bytes()));
                 push_name(target, &mut known, &mut out, compress);
             }
             Data::Naptr { order, preference, flags, service, has_regexp, replacement } => {
-                [order, preference].map(|number| out.extend(number.to_be_bytes()));
+                [order, preference].into_iter().for_each(|number| out.extend(number.to_be_bytes()));
                 for text in [&**flags, service, if *has_regexp { "!.*!x!" } else { "" }] {
                     out.push(text.len() as u8);
                     out.extend(text.bytes());

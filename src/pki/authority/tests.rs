@@ -90,6 +90,9 @@ fn openssl_takes_the_certificates() {
         return;
     };
     assert_eq!(said, "server.pem: OK\n");
+    // It is what RadSec servers are shown, too.
+    let said = openssl("verify -x509_strict -purpose sslclient -CAfile ca.pem server.pem");
+    assert_eq!(said.as_deref(), Some("server.pem: OK\n"));
     // Strictly by RFC 5280, and with a clock that was never set.
     for time in [1, NOW.0] {
         let said =

@@ -80,6 +80,8 @@ pub struct Request {
     pub sticky: bool,
     /// It has gone to the same server a second time, after its connection was lost.
     pub again: bool,
+    /// It has gone back to a server that had not answered, since no other could be reached.
+    pub returned: bool,
     /// It has been sent to somebody.
     pub was_sent: bool,
     pub code: Code,
@@ -177,6 +179,7 @@ impl Requests {
             stage: Stage::New,
             sticky,
             again: false,
+            returned: false,
             was_sent: false,
             code,
             eap,

@@ -3,7 +3,7 @@
 use super::super::{Failure, Health, LinkId, Output, ServerId};
 use super::links::Probe;
 use super::peer::{ENOUGH_MISSED, Peer};
-use super::requests::{Stage, Wait};
+use super::requests::{Stage, Tried, Wait};
 use super::{Engine, NO_CONNECTION, Random, TEST, counts};
 use crate::wire::radius::{Authenticator, Builder};
 use std::sync::Arc;
@@ -143,17 +143,27 @@ impl Engine {
             let same = !again && self.is_in(group, server);
             self.check(server, now).ok().filter(|_| same)
         });
+        let next = next.or_else(|| self.back(slot, group, now));
         match next {
             Some(next) => {
-                if next == server
-                    && let Some(request) = self.requests.get_mut(slot)
-                {
+                if let Some(request) = self.requests.get_mut(slot).filter(|request| request.tried.has(next)) {
+                    request.returned |= next != server;
                     request.again = true;
                 }
                 self.launch(slot, next, now, random);
             }
             None => self.fail(slot, gone),
         }
+    }
+
+    /// The server that has not answered so far may still do so, when no other can be reached; once.
+    fn back(&self, slot: u16, group: usize, now: Instant) -> Option<ServerId> {
+        let request =
+            self.requests.get(slot).filter(|request| request.was_sent && !request.sticky && !request.returned)?;
+        let mut unreached = Tried::default();
+        unreached.add(request.server);
+        let server = self.choose(group, &unreached, now).ok()?;
+        self.peer(server).is_some_and(|peer| !peer.links.is_empty()).then_some(server)
     }
 
     /// Looks after every server, and when that is to be done next.

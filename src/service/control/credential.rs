@@ -18,7 +18,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// How many certificates and public keys one device can have.
-const MAX_CERTIFICATES: usize = 16;
+pub const MAX_CERTIFICATES: usize = 16;
 /// The longest NAI, in octets (RFC 7542, 2.3).
 const MAX_NAI: usize = 253;
 /// The longest serial number or name of a device at its maker, in octets.
@@ -294,15 +294,28 @@ fn parse_psk_key(text: &str) -> Result<EapPskKey, ApiError> {
 }
 
 fn check_psk_key(core: &Core, key: &EapPskKey, device: &Device, nai: &str, others: &[Other]) -> Result<(), ApiError> {
+    judge_psk_key(core, key, device, nai, others).map_err(|bad| {
+        let mend = match bad.code {
+            "weak_secret" => "; have one made instead (--eap-psk)",
+            _ => ": every device needs a key of its own (--eap-psk makes one)",
+        };
+        ApiError { message: format!("this key {}{mend}", bad.message), ..bad }
+    })
+}
+
+/// The same without the mend: the message goes on after "this key".
+pub fn judge_psk_key(
+    core: &Core,
+    key: &EapPskKey,
+    device: &Device,
+    nai: &str,
+    others: &[Other],
+) -> Result<(), ApiError> {
     let ssids: Vec<&[u8]> = core.config.ssids.iter().map(|ssid| &*ssid.ssid).collect();
-    similar_octets::check(key, &device.name, nai, &ssids).map_err(|why| {
-        let message = format!("this key is too weak: {why}; have one made instead (--eap-psk)");
-        ApiError::field("weak_secret", "eap_psk_key", message)
-    })?;
+    similar_octets::check(key, &device.name, nai, &ssids)
+        .map_err(|why| ApiError::field("weak_secret", "eap_psk_key", format!("is too weak: {why}")))?;
     let refuse = |how: similar_octets::Similarity, whose: &str| {
-        let message =
-            format!("this key {}: every device needs a key of its own (--eap-psk makes one)", how.describe(whose));
-        Err(ApiError::field("similar_secret", "eap_psk_key", message))
+        Err(ApiError::field("similar_secret", "eap_psk_key", how.describe(whose)))
     };
     if let Some((other, how)) = core.registry.find_similar_octets(key, Some(device.id)) {
         return refuse(how, &other.name);
@@ -330,7 +343,7 @@ fn check_psk_key(core: &Core, key: &EapPskKey, device: &Device, nai: &str, other
 }
 
 /// A NAI that is well-formed (RFC 7542, 2.2) and no other device's.
-fn check_nai(core: &Core, nai: &str, except: Option<DeviceId>, others: &[Other]) -> Result<Arc<str>, ApiError> {
+pub fn check_nai(core: &Core, nai: &str, except: Option<DeviceId>, others: &[Other]) -> Result<Arc<str>, ApiError> {
     let shown: String = nai.chars().take(40).collect();
     let refuse = |code, why: String| Err(ApiError::field(code, "nai", format!("nai '{shown}' {why}")));
     let (user, realm) = nai.split_once('@').map_or((nai, None), |(user, realm)| (user, Some(realm)));

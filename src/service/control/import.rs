@@ -4,7 +4,7 @@
 use super::credential::{Given, WantedEap};
 use super::edit::{self, Other, Wanted};
 use super::params::Params;
-use super::{ApiError, Done, LineError, Then, view};
+use super::{ApiError, Done, Import, LineError, Then, view};
 use crate::mac::MacAddr;
 use crate::registry::device::{Change, Device, DeviceId};
 use crate::service::{Core, Now};
@@ -20,7 +20,7 @@ const LINES: usize = 20_000;
 const ERRORS: usize = 1000;
 
 /// An import being worked off.
-pub struct Import {
+struct Devices {
     /// For each of [`COLUMNS`], where it stands in the file.
     columns: [Option<usize>; COLUMNS.len()],
     rows: std::vec::IntoIter<(u64, StringRecord)>,
@@ -68,7 +68,7 @@ pub fn start(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError>
     if rows.is_empty() {
         return Err(bad("the file has a header only: add a line for each device".into()));
     }
-    Ok(Done::Import(Box::new(Import {
+    Ok(Done::Import(Box::new(Devices {
         columns,
         next_id: core.registry.next_id().0,
         accepted: Vec::with_capacity(rows.len()),
@@ -80,9 +80,8 @@ pub fn start(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError>
     })))
 }
 
-impl Import {
-    /// Checks the next `n` lines. True when there are no more.
-    pub fn step(&mut self, core: &mut Core, now: Now, n: usize) -> bool {
+impl Import for Devices {
+    fn step(&mut self, core: &mut Core, now: Now, n: usize) -> bool {
         let now = core.time.effective(now);
         for _ in 0..n {
             let Some((line, record)) = self.rows.next() else { return true };
@@ -100,11 +99,7 @@ impl Import {
         false
     }
 
-    /// The change that registers all devices.
-    ///
-    /// # Errors
-    /// Every bad line; nothing is registered then.
-    pub fn finish(self) -> Result<(Vec<Change>, Then), ApiError> {
+    fn finish(self: Box<Self>) -> Result<(Vec<Change>, Then), ApiError> {
         if !self.errors.is_empty() {
             let n = self.errors.len();
             let lines = if n == 1 { "1 line is wrong".into() } else { format!("{n} lines are wrong") };
@@ -130,7 +125,9 @@ impl Import {
         let result = json!({ "imported": devices.len(), "devices": shown });
         Ok((vec![Change::Put(devices)], Box::new(|_, _| result)))
     }
+}
 
+impl Devices {
     fn take(&mut self, core: &mut Core, line: u64, record: &StringRecord, now: Now) -> Result<(), ApiError> {
         let columns = self.columns;
         let raw = |column: usize| columns[column].and_then(|at| record.get(at)).unwrap_or("");

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// How many makers there can be.
-const MAX_MAKERS: usize = 64;
+pub const MAX_MAKERS: usize = 64;
 /// How many revocation lists a maker can have.
 const MAX_CRLS: usize = 16;
 /// The longest path, in octets.
@@ -110,7 +110,7 @@ pub fn find_by<'a>(core: &'a Core, name: &str, field: &'static str) -> Result<&'
     })
 }
 
-fn lookup<'a>(core: &'a Core, name: &str) -> Option<&'a Maker> {
+pub fn lookup<'a>(core: &'a Core, name: &str) -> Option<&'a Maker> {
     core.registry.makers().find(|maker| maker.name.eq_ignore_ascii_case(name))
 }
 
@@ -137,7 +137,7 @@ fn authorities(pem: &str, now: Now) -> Result<Vec<Box<[u8]>>, ApiError> {
 }
 
 /// One CA vouches for one maker: else nobody could say whose device it is.
-fn check_signers(core: &Core, maker: &Maker) -> Result<(), ApiError> {
+pub fn check_signers(core: &Core, maker: &Maker) -> Result<(), ApiError> {
     for other in core.registry.makers().filter(|other| other.name != maker.name) {
         if maker.authorities.iter().any(|der| other.authorities.contains(der)) {
             let message = format!("this CA is that of maker '{0}' already: latchkey maker show {0}", other.name);
@@ -152,7 +152,7 @@ fn check_signers(core: &Core, maker: &Maker) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn admit(params: &Params) -> Result<Option<Admit>, ApiError> {
+pub fn admit(params: &Params) -> Result<Option<Admit>, ApiError> {
     let Some(text) = params.text("admit").filter(|text| !text.is_empty()) else { return Ok(None) };
     text.parse().map(Some).map_err(|why| {
         let word: String = text.chars().take(40).collect();
@@ -189,7 +189,11 @@ fn shown(core: &Core, maker: &Maker) -> Value {
             "fingerprint": view::hex(&sha256(der)),
         })
     };
-    let by_maker = |known_by: &KnownBy| matches!(known_by, KnownBy::SubjectSerial { maker: m, .. } | KnownBy::AltName { maker: m, .. } if **m == *maker.name);
+    let by_maker = |known_by: &KnownBy| match known_by {
+        KnownBy::SubjectSerial { maker: of, .. } | KnownBy::AltName { maker: of, .. } => *of == maker.name,
+        KnownBy::Peer { realm, .. } => *realm == maker.name,
+        KnownBy::Fingerprint(_) | KnownBy::Serial { .. } | KnownBy::PublicKey(_) => false,
+    };
     let knows = core.registry.devices().filter_map(|device| device.eap.as_ref());
     let devices = knows.filter(|eap| eap.certificates.iter().any(|c| by_maker(&c.known_by))).count();
     json!({
@@ -200,6 +204,8 @@ fn shown(core: &Core, maker: &Maker) -> Value {
         "admit": maker.admit.as_str(),
         "authorities": maker.authorities.iter().map(|der| authority(der)).collect::<Value>(),
         "crls": maker.crls.iter().map(|path| path.to_string_lossy()).collect::<Value>(),
+        "lists": maker.lists.len(),
+        "bundle_issued": maker.bundle_issued.map(|at| at.to_string()),
         "devices": devices,
     })
 }

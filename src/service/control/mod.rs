@@ -1,5 +1,6 @@
 //! The method table: everything an administrator can ask for. The control socket serves it, ubus will.
 
+mod bundle;
 mod ca;
 mod credential;
 mod device;
@@ -18,7 +19,6 @@ mod view;
 
 pub use view::hex;
 
-pub use import::Import;
 pub use params::Kind;
 
 use super::{Core, Now};
@@ -45,7 +45,7 @@ pub struct ApiError {
 /// A bad line of an imported file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LineError {
-    /// Its number, the header being line 1.
+    /// Its number, the header being line 1; 0 when `field` alone says where.
     pub line: u64,
     /// The column at fault.
     pub field: String,
@@ -87,7 +87,7 @@ pub enum Done {
         then: Then,
     },
     /// An import, to be worked off in steps so that nobody else waits for it.
-    Import(Box<Import>),
+    Import(Box<dyn Import>),
     /// The servers of the realm of this name are to be tried out; [`realm::tested`] makes the result.
     RealmTest(Arc<str>),
     /// A realm to be moved in the configuration file; [`realm::moved`] makes the result.
@@ -106,6 +106,18 @@ pub enum Done {
         /// Only events of this address.
         mac: Option<MacAddr>,
     },
+}
+
+/// An import that is worked off in steps: thousands of devices take a slow router seconds in which the air goes on.
+pub trait Import {
+    /// Checks the next `n` devices. True when there are no more.
+    fn step(&mut self, core: &mut Core, now: Now, n: usize) -> bool;
+
+    /// The changes to make durable and to apply, all of them or none; then the result.
+    ///
+    /// # Errors
+    /// Everything that is wrong; nothing is changed then.
+    fn finish(self: Box<Self>) -> Result<(Vec<Change>, Then), ApiError>;
 }
 
 /// Makes a result from the state after a change.
@@ -251,6 +263,22 @@ pub static METHODS: &[Method] = &[
         realm::repoint,
     ),
     read("config_reload", &[], realm::reload),
+    // Takes the lock itself, late.
+    read(
+        "maker_import",
+        &[
+            ("bundle", Kind::Text),
+            ("signed_by", Kind::Text),
+            ("unsigned", Kind::Flag),
+            ("force", Kind::Flag),
+            ("profile", Kind::Text),
+            ("admit", Kind::Text),
+            ("register", Kind::Flag),
+            ("dry_run", Kind::Flag),
+        ],
+        bundle::import,
+    ),
+    read("maker_export", &[("name", Kind::Text), ("realms", Kind::Texts), ("all", Kind::Flag)], bundle::export),
     // These take the lock, too: the window is not closed or opened while a device is being registered in it.
     write(
         "pair_open",

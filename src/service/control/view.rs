@@ -207,6 +207,7 @@ pub fn session(core: &Core, key: &SessionKey, session: &Session, now: Now) -> Va
         "bytes_out": session.bytes_out,
         "address": session.address.map(IpAddr::from).or_else(|| addresses(core, key.mac).next()).map(|a| a.to_string()),
         "proved": session.proved,
+        "realm": session.realm().map(|realm| &**realm),
     })
 }
 

@@ -13,10 +13,10 @@ use crate::wire::radius::{AttributeType, Builder, Packet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-const CONFIG: &str = "
+pub(super) const CONFIG: &str = "
 config client 'ap2'
 	option address '192.0.2.7'
-	option secret 'fuzz'
+	option secret 'secret of the fuzzer'
 	option disconnect_port '3799'
 config profile 'iot'
 	option vlan '20'
@@ -25,7 +25,7 @@ config ssid
 config realm 'acme'
 	list realm 'acme.example'
 	list server 'udp://192.0.2.1'
-	option secret 'fuzz'
+	option secret 'secret of the fuzzer'
 	option profile 'iot'
 ";
 
@@ -66,7 +66,7 @@ pub fn fuzz(data: &[u8]) {
         };
         core.sessions.update(SessionKey { client: client.into(), id: id[..].into(), mac }, session);
     }
-    let secret = RadiusSecret::new(b"fuzz");
+    let secret = RadiusSecret::new(b"secret of the fuzzer");
     let from = SocketAddr::from(([192, 0, 2, 1], 40000));
     let (mut data, mut datagram, mut out) = (data, Vec::new(), Vec::new());
     while let [flags, high, low, rest @ ..] = data {

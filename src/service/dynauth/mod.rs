@@ -386,7 +386,11 @@ impl Core {
         let mut about = About {
             change: packet.code() == Code::COA_REQUEST,
             device: None,
-            mac: MacAddr([0; 6]),
+            // Whom it means, also when the rest of it cannot be read.
+            mac: packet
+                .find(AttributeType::CALLING_STATION_ID)
+                .and_then(|value| MacAddr::parse_bytes(value).ok())
+                .unwrap_or(MacAddr([0; 6])),
             ssid: Arc::default(),
             nas: party.clone(),
             party,
@@ -395,7 +399,6 @@ impl Core {
             Ok(wanted) => wanted,
             Err(cause) => return Begun::Over(about, Some(cause)),
         };
-        about.mac = wanted.selected.mac.unwrap_or(about.mac);
         let places = match self.places(realms, &wanted.selected) {
             Ok(places) if places.len() > SESSIONS => {
                 return Begun::Over(about, Some(error_cause::MULTIPLE_SESSION_SELECTION_UNSUPPORTED));

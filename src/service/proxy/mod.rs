@@ -48,15 +48,27 @@ impl Proxy {
         self.waiting.len()
     }
 
-    /// The station begins anew, or goes on: nobody waits for the answer to its last request any more.
+    /// The station is ours to answer now: nobody waits for the answer to its last request any more.
     pub(super) fn begin_anew(&mut self, station: &Station) {
         if let Some(ticket) = self.waiting.of(station) {
             self.cancel(ticket);
         }
     }
 
+    /// A request is on its way: nobody waits for the answer to the last one of its station any more.
+    pub(super) fn sent(&mut self, ticket: Ticket) {
+        if let Some(before) = self.waiting.sent(ticket) {
+            self.cancel(before);
+        }
+    }
+
     fn cancel(&mut self, ticket: Ticket) {
         self.engine.cancel(ticket);
+        self.forget(ticket);
+    }
+
+    /// Nobody waits for this answer any more.
+    pub(super) fn forget(&mut self, ticket: Ticket) {
         if let Some(waiting) = self.waiting.take(ticket) {
             self.waiting.reuse(waiting.datagram);
         }

@@ -7,6 +7,7 @@ use crate::service::Core;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// The pseudonym of an address for a realm: the beginning of HMAC-SHA256(key, realm name || address), made a locally
 /// administered unicast address (IEEE 802, 8.4).
@@ -21,7 +22,16 @@ pub fn pseudonym(key: &PseudonymKey, realm: &str, mac: MacAddr) -> MacAddr {
 }
 
 impl Core {
-    /// The pseudonym of an address for a realm.
+    /// Makes a key that is not kept if there is none: an address that is not to be told never is.
+    pub(in crate::service) fn ensure_pseudonyms(&mut self) {
+        if self.proxy.pseudonyms.is_none() {
+            let mut octets = Zeroizing::new([0; 32]);
+            self.fill_random(&mut *octets);
+            self.proxy.pseudonyms = Some(PseudonymKey::new(*octets));
+        }
+    }
+
+    /// The pseudonym of an address for a realm; its own as long as there is no key, which is as long as none was told.
     pub fn pseudonym(&self, realm: &str, mac: MacAddr) -> MacAddr {
         self.proxy.pseudonyms.as_ref().map_or(mac, |key| pseudonym(key, realm, mac))
     }

@@ -90,11 +90,8 @@ impl Table {
         }
     }
 
-    /// Has a request wait; it comes back when there is no place. The station's one before is not found by it any more.
-    ///
-    /// # Errors
-    /// The request, when the table is full.
-    pub fn put(&mut self, waiting: Waiting) -> Result<Ticket, Waiting> {
+    /// Has a request wait, if there is a place. See [`Table::sent`].
+    pub fn put(&mut self, waiting: Waiting) -> Option<Ticket> {
         let index = match self.free.pop() {
             Some(index) => index,
             None if self.slots.len() < WAITING => {
@@ -102,14 +99,23 @@ impl Table {
                 // Less than 1024.
                 (self.slots.len() - 1) as u16
             }
-            None => return Err(waiting),
+            None => {
+                self.reuse(waiting.datagram);
+                return None;
+            }
         };
-        let Some(slot) = self.slots.get_mut(usize::from(index)) else { return Err(waiting) };
+        let slot = self.slots.get_mut(usize::from(index))?;
         slot.generation = slot.generation.wrapping_add(1);
         let ticket = Ticket(u64::from(slot.generation) << 16 | u64::from(index));
-        self.by_station.insert(waiting.station.clone(), ticket);
         slot.waiting = Some(waiting);
-        Ok(ticket)
+        Some(ticket)
+    }
+
+    /// A request is on its way: it is its station's from now on. The ticket of the one before, for whose answer nobody waits any
+    /// more.
+    pub fn sent(&mut self, ticket: Ticket) -> Option<Ticket> {
+        let station = self.get(ticket)?.station.clone();
+        self.by_station.insert(station, ticket).filter(|before| *before != ticket)
     }
 
     /// A request that waits.
@@ -169,8 +175,11 @@ mod tests {
     fn a_ticket_is_good_once() {
         let mut table = Table::default();
         let first = table.put(waiting(1)).expect("room");
-        assert_eq!(table.of(&waiting(1).station), Some(first));
+        assert_eq!((table.of(&waiting(1).station), table.sent(first)), (None, None));
+        assert_eq!((table.of(&waiting(1).station), table.sent(first)), (Some(first), None));
         let second = table.put(waiting(1)).expect("room");
+        assert_eq!(table.of(&waiting(1).station), Some(first), "not on its way yet");
+        assert_eq!(table.sent(second), Some(first));
         assert!(first != second && table.len() == 2);
         assert!(table.take(first).is_some() && table.take(first).is_none());
         assert_eq!(table.of(&waiting(1).station), Some(second), "the later one is the station's");
@@ -187,7 +196,8 @@ mod tests {
     fn the_table_is_bounded_and_buffers_are_used_again() {
         let mut table = Table::default();
         let tickets: Vec<_> = (0..WAITING as u16).map(|n| table.put(waiting(n)).expect("room")).collect();
-        assert!(table.put(waiting(9999)).is_err());
+        assert!(tickets.iter().all(|ticket| table.sent(*ticket).is_none()));
+        assert!(table.put(waiting(9999)).is_none());
         assert_eq!((table.len(), table.by_station.len()), (WAITING, WAITING));
         for ticket in tickets {
             let waiting = table.take(ticket).expect("it waits");

@@ -55,8 +55,8 @@ fn receive_from(core: &mut Core, from: Origin, datagram: &[u8], now: Now, out: &
 /// Goes on with a request after its key search.
 pub fn resume(core: &mut Core, exchange: &Exchange, proof: Proof, now: Now, out: &mut Vec<u8>) -> Next {
     let now = core.time.effective(now);
-    if let Some(Elsewhere::Failed(realm, failure)) = exchange.elsewhere.as_deref() {
-        return super::proxied::resume(core, exchange, (realm, failure), proof, now, out);
+    if let Some(Elsewhere::Failed(failed)) = exchange.elsewhere.as_deref() {
+        return super::proxied::resume(core, exchange, failed, proof, now, out);
     }
     let Some(incoming) = admit(core, exchange.from, &exchange.datagram, exchange.started) else { return Next::Nothing };
     work(core, &incoming, &exchange.datagram, Some(proof), now, out)

@@ -210,3 +210,46 @@ fn request(identifier: u8, port: u8, attributes: &[u8], secret: &RadiusSecret) -
     }
     packet
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Attributes that mean something to a proxy, with values that are as likely as not to be ones.
+    fn attribute() -> impl Strategy<Value = Vec<u8>> {
+        let of = |kind: u8, value: Vec<u8>| {
+            let length = u8::try_from(value.len() + 2).unwrap_or(u8::MAX);
+            [vec![kind, length], value].concat()
+        };
+        let kinds = vec![1, 18, 24, 25, 26, 27, 33, 64, 65, 69, 79, 81, 89, 241, 245];
+        let names = vec!["cam@acme.example", "bob@x.example", "020000000009", "@acme.example"];
+        prop_oneof![
+            (proptest::sample::select(kinds), prop::collection::vec(any::<u8>(), 0..60))
+                .prop_map(move |(k, v)| of(k, v)),
+            proptest::sample::select(names).prop_flat_map(move |name| {
+                let identity = [&[2, 1, 0, 5 + name.len() as u8, 1], name.as_bytes()].concat();
+                Just([of(1, name.into()), of(79, identity)].concat())
+            }),
+            Just(of(31, b"02-00-00-00-00-09".to_vec())),
+            proptest::sample::select(vec!["Home", "Online"])
+                .prop_map(move |ssid| of(30, format!("02-00-00-00-00-AA:{ssid}").into())),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_clients_ask_and_servers_answer(
+            steps in prop::collection::vec((any::<u8>(), prop::collection::vec(attribute(), 0..8)), 1..8),
+        ) {
+            let mut data = Vec::new();
+            for (port, attributes) in steps {
+                let attributes = attributes.concat();
+                data.push(port);
+                data.extend(u16::try_from(attributes.len()).expect("short").to_be_bytes());
+                data.extend(attributes);
+            }
+            fuzz(&data);
+        }
+    }
+}

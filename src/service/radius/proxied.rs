@@ -69,7 +69,7 @@ pub(super) enum Elsewhere {
     /// What a server answered to it.
     Got(Got),
     /// None did, and the last known good answer is to be given to this realm's device, if that proves its key.
-    Failed(Arc<str>, Failure),
+    Failed(last_good::Failed),
 }
 
 /// Takes a packet that came over a link. The answer for the client, if there is one at once, is left in `out`.
@@ -177,7 +177,7 @@ pub(super) fn divert(
             return Ok(Next::Send);
         }
     }
-    Ok(forward(core, incoming, ask, realm, Kind::Eap, datagram, now, out))
+    Ok(forward(core, incoming, (ask, station), realm, Kind::Eap, datagram, now, out))
 }
 
 /// Sends a request for a Wi-Fi key on that nobody knows here, if there is somebody to ask; gives the question back if not.
@@ -197,22 +197,32 @@ pub(super) fn ask_elsewhere(
     if core.registry.knows(ask.mac) || core.registry.is_ignored(ask.mac) {
         return Err(ask);
     }
-    Ok(forward(core, incoming, ask, realm, kind, datagram, now, out))
+    let (mac, mut ask) = (ask.mac, ask);
+    if let Some(limits) = &realm.last_good
+        && let Some(failure) = last_good::failing(core, realm, kind)
+    {
+        let failed = last_good::Failed { realm: realm.name.clone(), failure, asked: false };
+        match last_good::answer(core, incoming, datagram, ask, (realm, limits), failed, now, out) {
+            Ok(next) => return Ok(next),
+            Err((back, _)) => ask = back,
+        }
+    }
+    let station = Station { client: incoming.client.name.clone(), mac, bssid: ask.bssid };
+    Ok(forward(core, incoming, (ask, station), realm, kind, datagram, now, out))
 }
 
 #[allow(clippy::too_many_arguments)]
 fn forward(
     core: &mut Core,
     incoming: &Incoming<'_>,
-    ask: Ask,
+    (ask, station): (Ask, Station),
     realm: &Realm,
     kind: Kind,
     datagram: &[u8],
     now: Now,
     out: &mut Vec<u8>,
 ) -> Next {
-    let station = Station { client: incoming.client.name.clone(), mac: ask.mac, bssid: ask.bssid };
-    core.proxy.begin_anew(&station);
+    // What goes in a circle must not take the place of what it comes from: that one still has to be answered.
     let sent = if would_return(realm, incoming.from) {
         Err(Failure::Loop)
     } else {
@@ -226,15 +236,17 @@ fn forward(
             kind,
         };
         match core.proxy.waiting.put(waiting) {
-            Ok(ticket) => find_and_submit(core, incoming, realm, ticket, ask.mac, now).inspect_err(|_| {
-                if let Some(waiting) = core.proxy.waiting.take(ticket) {
-                    core.proxy.waiting.reuse(waiting.datagram);
+            Some(ticket) => match find_and_submit(core, incoming, realm, ticket, ask.mac, now) {
+                Ok(()) => {
+                    core.proxy.sent(ticket);
+                    Ok(())
                 }
-            }),
-            Err(waiting) => {
-                core.proxy.waiting.reuse(waiting.datagram);
-                Err(Failure::Busy)
-            }
+                Err(failure) => {
+                    core.proxy.forget(ticket);
+                    Err(failure)
+                }
+            },
+            None => Err(Failure::Busy),
         }
     };
     match sent {
@@ -294,6 +306,9 @@ fn submit(
     now: Now,
 ) -> Result<(), Failure> {
     let masked = realm.mac == MacShare::Pseudonym;
+    if masked {
+        core.ensure_pseudonyms();
+    }
     let pseudonym = mac.filter(|_| masked).map(|mac| core.pseudonym(&realm.name, mac));
     let order = Order {
         realm: &realm.name,
@@ -314,6 +329,12 @@ fn would_return(realm: &Realm, from: Origin) -> bool {
     let is_there = |server: &Server| matches!(server.host, Host::Address(at) if at.to_canonical() == from);
     let Target::Servers(servers) = &realm.target else { return false };
     !from.is_loopback() && servers.iter().any(is_there)
+}
+
+/// Asks a server without waiting for the answer, which tells that it is there again.
+fn ask_unattended(core: &mut Core, incoming: &Incoming<'_>, realm: &Realm, mac: MacAddr, now: Now) {
+    let ticket = core.proxy.waiting.unattended();
+    let _ = submit(core, incoming, realm, ticket, Some(mac), now);
 }
 
 /// Sends a report of a session on to the server that let it in, if it is to know all; it is acknowledged here.
@@ -437,10 +458,13 @@ fn unanswered(
     let (ask, without) = match realm.last_good.as_ref().filter(|_| nobody) {
         None => (ask, Without::NotWanted),
         Some(_) if kind == Kind::Eap => (ask, Without::Eap),
-        Some(limits) => match last_good::answer(core, incoming, datagram, ask, (realm, limits), &failure, now, out) {
-            Ok(next) => return next,
-            Err(without) => without,
-        },
+        Some(limits) => {
+            let failed = last_good::Failed { realm: realm.name.clone(), failure: failure.clone(), asked: true };
+            match last_good::answer(core, incoming, datagram, ask, (realm, limits), failed, now, out) {
+                Ok(next) => return next,
+                Err(without) => without,
+            }
+        }
     };
     if let Some(grant) = offer_here(core, &ask, kind, now) {
         conclude(core, incoming, &ask, Ok(grant), now, out);

@@ -192,7 +192,7 @@ fn any_maker() -> impl Strategy<Value = Maker> {
             profile: if iot { "iot" } else { "guest" }.into(),
             admit,
             crls: crls.into_iter().map(Into::into).collect(),
-            lists: lists.into_iter().map(Vec::into_boxed_slice).collect(),
+            lists: lists.into_iter().map(Into::into).collect(),
             bundle_issued: issued.map(UnixTime),
         },
     )

@@ -179,6 +179,25 @@ fn nobody_can_be_reached() {
 }
 
 #[test]
+fn back_to_the_first_when_the_second_cannot_be_reached() {
+    let mut world = World::new(&[(Udp, Manner::Answers(20)), (Radsec, Manner::Refuses)]);
+    let first = world.ids()[0];
+    world.loses = |n| n < 2;
+    let ticket = world.ask().unwrap();
+    world.pass(9000);
+    let (millis, end) = world.end(ticket);
+    assert_eq!(end, End::Answer(Code::ACCESS_ACCEPT, first));
+    assert!((5000..5100).contains(&millis), "{millis}");
+    // Once: it does not go to and fro.
+    let mut world = World::new(&[(Udp, Manner::Silent), (Radsec, Manner::Refuses)]);
+    let first = world.ids()[0];
+    let ticket = world.ask().unwrap();
+    world.pass(9000);
+    assert_eq!(world.end(ticket), (9000, End::Failed(Failure::Silent { seconds: 9, servers: 2 })));
+    assert_eq!(world.times(first), [1, 2001, 5002, 7002]);
+}
+
+#[test]
 fn nobody_waits_for_a_long_back_off() {
     let mut world = World::new(&[(Radsec, Manner::Refuses)]);
     world.ask().unwrap();

@@ -15,7 +15,6 @@ use crate::wire::radius::{AttributeType, Builder, Code, Packet};
 use proptest::prelude::*;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
     /// Whatever is called in whatever order: nothing panics, and every request ends exactly once.
     #[test]
     fn every_request_ends_once(data in prop::collection::vec(any::<u8>(), 0..600)) {

@@ -5,13 +5,14 @@ use super::super::ask::{Ask, Credential};
 use super::super::auth::{refuse, remember_and_tell};
 use super::super::{Exchange, Incoming, Next, admit, answer as write};
 use super::verdict::{Got, vouch};
-use super::{Elsewhere, exchange, reason_of};
+use super::{Elsewhere, ask_unattended, exchange, forward, reason_of};
 use crate::config::{LastGood as Limits, Realm};
 use crate::decision::reason::{PeerReason, Reason, Without};
 use crate::decision::{Evidence, Grant, Identified, Peer, Proof, Refusal, Request};
-use crate::proxy::Failure;
+use crate::proxy::{Failure, Health};
 use crate::registry::device::{Change, DeviceId};
 use crate::registry::last_good::{LastGood, MAX_KEYS, WifiKey};
+use crate::service::eap::Station;
 use crate::service::grants::Vouched;
 use crate::service::keyring::SsidKeys;
 use crate::service::proxy::waiting::Kind;
@@ -25,6 +26,17 @@ use std::sync::Arc;
 const STALE: i64 = 86_400;
 /// The shortest stay that is granted so, in seconds: the end of the time must not be asked for in a circle.
 const SHORTEST: u32 = 60;
+
+/// Nobody answers, or will.
+#[derive(Debug, Clone)]
+pub(in crate::service::radius) struct Failed {
+    /// The name of the `config realm`.
+    pub(super) realm: Arc<str>,
+    /// Why.
+    pub(super) failure: Failure,
+    /// They were asked about this device. If not, they are when nothing is known of it here.
+    pub(super) asked: bool,
+}
 
 /// What of an Access-Accept is to be kept, if it is not kept already.
 pub(super) fn to_keep(
@@ -66,6 +78,28 @@ pub(super) fn to_forget(core: &Core, ask: &Ask, name: &Arc<str>, kind: Kind) -> 
     (kept.realm == *name).then(|| Change::RemoveLastGood { mac: ask.mac, ssid: ask.ssid.clone() })
 }
 
+/// Why it is no use to wait for a realm's servers: all are known not to answer. In the middle of a handshake a station waits for
+/// a second or two only, so that there one that did not answer lately is as good as none.
+pub(super) fn failing(core: &Core, realm: &Realm, kind: Kind) -> Option<Failure> {
+    let all = core.proxy.engine.status();
+    let mut servers = 0u8;
+    let mut trouble: Option<Arc<str>> = None;
+    for (_, _, status) in all.into_iter().filter(|(name, ..)| *name == realm.name) {
+        let gone = match status.health {
+            Health::Down => true,
+            Health::Suspect => kind == Kind::Handshake,
+            Health::Up | Health::Unknown => false,
+        };
+        if !gone {
+            return None;
+        }
+        servers = servers.saturating_add(1);
+        trouble = status.trouble.or(trouble);
+    }
+    let why = trouble.unwrap_or_else(|| "no server answers".into());
+    (servers > 0).then_some(Failure::Unreachable { servers, why })
+}
+
 fn is_for(limits: &Limits, profile: &Arc<str>) -> bool {
     limits.profiles.is_empty() || limits.profiles.contains(profile)
 }
@@ -81,20 +115,20 @@ pub(super) fn answer(
     datagram: &[u8],
     ask: Ask,
     (realm, limits): (&Realm, &Limits),
-    failure: &Failure,
+    failed: Failed,
     now: Now,
     out: &mut Vec<u8>,
 ) -> Result<Next, (Ask, Without)> {
     let Some(kept) = usable(core, &ask, realm, limits, now) else { return Err((ask, Without::Never)) };
     let Credential::Handshake(handshake) = &ask.credential else {
-        return Ok(say(core, incoming, &ask, realm, limits, &kept, kept.keys.iter(), now, out));
+        return Ok(say(core, incoming, &ask, realm, limits, &kept, kept.keys.iter(), failed.asked, now, out));
     };
     let verifies = |key: &&WifiKey| match key {
         WifiKey::Pmk(pmk) => handshake.verify(&Candidate::new(pmk.clone())),
         WifiKey::Passphrase(_) => false,
     };
     if let Some(key) = kept.keys.iter().find(verifies) {
-        return Ok(say(core, incoming, &ask, realm, limits, &kept, std::iter::once(key), now, out));
+        return Ok(say(core, incoming, &ask, realm, limits, &kept, std::iter::once(key), failed.asked, now, out));
     }
     let passphrases: Vec<_> = kept
         .keys
@@ -109,7 +143,7 @@ pub(super) fn answer(
     }
     // Computing a PMK takes a router 10 ms and more: not in the event loop.
     let keys = Arc::new(SsidKeys::to_derive(ask.ssid.clone(), passphrases));
-    let exchange = exchange(incoming, datagram, Elsewhere::Failed(realm.name.clone(), failure.clone()));
+    let exchange = exchange(incoming, datagram, Elsewhere::Failed(failed));
     match ask.credential {
         Credential::Handshake(handshake) => Ok(Next::Search(exchange, keys, handshake)),
         _ => Ok(Next::Nothing),
@@ -120,7 +154,7 @@ pub(super) fn answer(
 pub(in crate::service::radius) fn resume(
     core: &mut Core,
     exchange: &Exchange,
-    (name, failure): (&Arc<str>, &Failure),
+    failed: &Failed,
     proof: Proof,
     now: Now,
     out: &mut Vec<u8>,
@@ -128,16 +162,20 @@ pub(in crate::service::radius) fn resume(
     let Some(incoming) = admit(core, exchange.from, &exchange.datagram, exchange.started) else { return Next::Nothing };
     let Ok(ask) = Ask::read(&incoming.packet, &core.config) else { return Next::Nothing };
     let config = core.config.clone();
-    let realm = proxy::realm(&config, name);
+    let realm = proxy::realm(&config, &failed.realm);
     let found = realm.and_then(|realm| Some((realm, realm.last_good.as_ref()?)));
     let kept = found.and_then(|(realm, limits)| usable(core, &ask, realm, limits, now));
     if let (Some((realm, limits)), Some(kept), Proof::Device(DeviceId(place))) = (found, &kept, proof)
         && let Some(key) = usize::try_from(place).ok().and_then(|place| kept.keys.get(place))
     {
-        return say(core, &incoming, &ask, realm, limits, kept, std::iter::once(key), now, out);
+        return say(core, &incoming, &ask, realm, limits, kept, std::iter::once(key), failed.asked, now, out);
+    }
+    if let (Some((realm, _)), false) = (found, failed.asked) {
+        let station = Station { client: incoming.client.name.clone(), mac: ask.mac, bssid: ask.bssid };
+        return forward(core, &incoming, (ask, station), realm, Kind::Handshake, &exchange.datagram, now, out);
     }
     let without = if kept.is_some() { Without::WrongKey } else { Without::Never };
-    refuse(core, &incoming, &ask, reason_of(failure, name, without), now, out)
+    refuse(core, &incoming, &ask, reason_of(&failed.failure, &failed.realm, without), now, out)
 }
 
 /// The answer that is kept, if it may be said again.
@@ -161,6 +199,7 @@ fn say<'a>(
     limits: &Limits,
     kept: &LastGood,
     keys: impl Iterator<Item = &'a WifiKey>,
+    asked: bool,
     now: Now,
     out: &mut Vec<u8>,
 ) -> Next {
@@ -193,6 +232,9 @@ fn say<'a>(
         let user_name = incoming.packet.find(AttributeType::USER_NAME).unwrap_or_default().into();
         let vouched = Vouched { realm: realm.name.clone(), user_name, accepted_name: None, cui: None, class: None };
         vouch(core, ask, vouched);
+    }
+    if !asked {
+        ask_unattended(core, incoming, realm, ask.mac, now);
     }
     Next::Send
 }

@@ -186,7 +186,7 @@ fn an_online_server_may_place_where_a_profile_is() {
 #[test]
 fn pseudonyms_are_told_to_those_who_are_to_have_them() {
     let mut rig = Rig::proxy(vec![], &with("\toption mac 'pseudonym'\n"));
-    rig.core.proxy.pseudonyms = Some(crate::secret::PseudonymKey::new([7; 32]));
+    assert!(rig.core.proxy.pseudonyms.is_none(), "the shell has brought none, and one is made");
     let request = rig.identity_of(CAM, mac(9));
     let asked = rig.forwarded(&request);
     let told = asked.packet().find(AttributeType::CALLING_STATION_ID).and_then(|mac| MacAddr::parse_bytes(mac).ok());
@@ -218,7 +218,7 @@ fn a_realm_that_goes_takes_its_devices_along() {
         let mut rig = Rig::proxy(vec![], &with(register));
         assert_eq!(rig.joins(CAM, mac(9), |_| ()).code, Code::ACCESS_ACCEPT);
         rig.core.revocation.take_orders();
-        let config = Config::parse(&format!("{BASE}{after}")).expect("a configuration");
+        let config = Config::parse(format!("{BASE}{after}")).expect("a configuration");
         rig.core.reconfigure(Arc::new(config), rig.now);
         let why = match rig.core.revocation.take_orders().front() {
             Some(Order::Off { mac: whom, why, .. }) if *whom == mac(9) => Some(*why),

@@ -135,11 +135,43 @@ fn in_the_handshake_the_key_is_verified_first() {
         rig.forwarded(&request);
         assert_eq!(rig.wait(10, &request), Some(accepted("20", &[sent.to_owned()])), "the key that it proved only");
         assert_eq!(rig.last().2, "last_known_good");
+        // Another one is for the server to judge, doubtful as it is.
         let request = rig.by_handshake(mac(9), "Home", "quite another key");
-        rig.forwarded(&request);
+        let next = match rig.receive(&request) {
+            Next::Search(exchange, keys, handshake) => {
+                let proof = keys.search(&handshake);
+                resume(&mut rig.core, &exchange, proof, rig.now, &mut rig.out)
+            }
+            next => next,
+        };
+        assert!(matches!(next, Next::Nothing), "{next:?}");
+        assert_eq!(rig.asked().len(), 1);
         assert_eq!((rig.wait(10, &request), rig.last().2), (Some(rejected()), "peer_silent"));
         assert!(rig.event().to_string().contains("not the last known good one"), "{}", rig.event());
     }
+}
+
+#[test]
+fn a_handshake_does_not_wait_for_a_server_that_does_not_answer() {
+    let mut rig = lasting();
+    let request = rig.by_handshake(mac(9), "Home", KEY);
+    rig.through(&request, Code::ACCESS_ACCEPT, |builder| {
+        let mut salts = SaltSequence::new(9);
+        builder.push_tunnel_password(0, pmk(KEY, "Home").as_bytes(), &mut salts).expect("fits");
+    });
+    // One is lost; from then on the server is doubtful.
+    let request = rig.by_address(mac(10), "Home");
+    rig.forwarded(&request);
+    assert_eq!(rig.wait(10, &request), Some(rejected()));
+    let request = rig.by_handshake(mac(9), "Home", KEY);
+    assert!(matches!(rig.receive(&request), Next::Send), "at once");
+    assert_eq!((rig.answer(&request).code, rig.last().2), (Code::ACCESS_ACCEPT, "last_known_good"));
+    // The server was asked all the same, and is there again with its answer, which nobody waits for.
+    let asked = rig.asked().pop().expect("asked");
+    let answer = asked.answer(Code::ACCESS_REJECT, |_| ());
+    assert!(matches!(receive_answer(&mut rig.core, asked.link, &answer, rig.now, &mut rig.out), Returned::Nothing));
+    let request = rig.by_handshake(mac(9), "Home", KEY);
+    assert_eq!((rig.through(&request, Code::ACCESS_REJECT, |_| ()), rig.last().2), (rejected(), "unknown_to_peer"));
 }
 
 #[test]
