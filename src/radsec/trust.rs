@@ -4,8 +4,8 @@
 use super::names::Names;
 use crate::pki::blame;
 use crate::pki::certificate::{LARGEST, read_pem_or_der, sha256};
-use crate::pki::trust::{ALGORITHMS, LONGEST_CHAIN, Purpose, Trust};
-use crate::pki::{CertificateInfo, CertificateProblem, Voucher};
+use crate::pki::trust::{ALGORITHMS, LONGEST_CHAIN, Purpose};
+use crate::pki::{CertificateInfo, CertificateProblem};
 use crate::time::UnixTime;
 use rustls::CertificateError;
 use rustls::pki_types::{self, CertificateDer, TrustAnchor};
@@ -191,20 +191,11 @@ impl OfServer {
     }
 }
 
-/// Who vouches for clients.
-#[derive(Debug)]
-pub enum Vouching {
-    /// These authorities.
-    Authorities(Authorities),
-    /// Our own CA, as long as the certificate is some device's in the registry.
-    Ourselves(Arc<Trust>),
-}
-
 /// What is asked of a client's certificate.
 #[derive(Debug)]
 pub struct OfClient {
-    /// Who may have signed it.
-    pub vouching: Vouching,
+    /// Who may have signed it. Certificates that our own CA issues to devices have no names, so they are none of clients.
+    pub authorities: Authorities,
     /// The names that clients have in the configuration.
     pub names: Vec<Arc<str>>,
 }
@@ -215,28 +206,12 @@ impl OfClient {
     /// # Errors
     /// The first thing that is wrong.
     pub fn check(&self, chain: &[CertificateDer<'_>], wall: UnixTime) -> Result<Vec<Arc<str>>, Refusal> {
+        self.authorities.check(chain, Purpose::Client, wall)?;
         let (own, _) = own_and_others(chain)?;
-        // Certificates of our own CA have no other name than the device's, and we gave it.
-        let mut common_name = None;
-        match &self.vouching {
-            Vouching::Authorities(authorities) => authorities.check(chain, Purpose::Client, wall)?,
-            Vouching::Ourselves(trust) => match trust.verify(chain, wall) {
-                Ok((info, Voucher::Ourselves)) => common_name = info.common_name,
-                Ok((info, _)) => {
-                    let why = CertificateProblem::UnknownIssuer { issuer: info.issuer };
-                    return Err(of_problem(&why));
-                }
-                Err(why) => return Err(of_problem(&why)),
-            },
-        }
         let own = names(own)?;
-        let is = |name: &&Arc<str>| {
-            own.has(name) || common_name.as_ref().is_some_and(|common| common.eq_ignore_ascii_case(name))
-        };
-        let found: Vec<Arc<str>> = self.names.iter().filter(is).cloned().collect();
+        let found: Vec<Arc<str>> = self.names.iter().filter(|name| own.has(name)).cloned().collect();
         if found.is_empty() {
-            let whom = common_name.map_or_else(|| own.to_string(), |name| name.to_string());
-            let words = format!("its certificate is for {whom}, which is option radsec of no config client");
+            let words = format!("its certificate is for {own}, which is option radsec of no config client");
             return Err(Refusal::new(CertificateError::ApplicationVerificationFailure, words));
         }
         Ok(found)
@@ -244,10 +219,7 @@ impl OfClient {
 
     /// The names of the authorities (DER): a client with several certificates chooses by them.
     pub fn subjects(&self) -> Vec<Vec<u8>> {
-        match &self.vouching {
-            Vouching::Authorities(authorities) => authorities.subjects().map(<[u8]>::to_vec).collect(),
-            Vouching::Ourselves(_) => Vec::new(),
-        }
+        self.authorities.subjects().map(<[u8]>::to_vec).collect()
     }
 }
 
@@ -378,10 +350,8 @@ mod tests {
     fn a_client_has_to_be_one_that_is_configured() {
         let acme = Ca::root("Acme CA");
         let authorities = Authorities::new([&acme.der[..]].into_iter(), "option ca of config radsec").unwrap();
-        let asked = OfClient {
-            vouching: Vouching::Authorities(authorities),
-            names: vec!["ap1.example".into(), "192.0.2.7".into(), "ap2.example".into()],
-        };
+        let asked =
+            OfClient { authorities, names: vec!["ap1.example".into(), "192.0.2.7".into(), "ap2.example".into()] };
         let ask = |edit: &dyn Fn(&mut rcgen::CertificateParams)| {
             let chain = chain(&[&acme.device("ap1.example", |params| edit(params))]);
             asked.check(&chain, NOW).map(|names| names.join(" ")).map_err(|why| why.words.to_string())

@@ -4,9 +4,8 @@
 use super::super::pki::{Stamp, read, stamp};
 use crate::config::{Config, Realm, Tls};
 use crate::pki::certificate::sha256;
-use crate::pki::trust::Trust;
 use crate::radsec::settings::{Accepting, Clock, Connecting, Identity};
-use crate::radsec::trust::{Authorities, Expected, OfClient, OfServer, Vouching};
+use crate::radsec::trust::{Authorities, Expected, OfClient, OfServer};
 use crate::service::Core;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
@@ -42,25 +41,11 @@ struct Depends {
     own: Vec<[u8; 32]>,
     /// What else there is in the configuration.
     names: Vec<Arc<str>>,
-    /// Where it is our own CA that counts for clients: the snapshot of the registry, which is another one when it has changed.
-    trust: Option<ByAddress>,
 }
-
-/// Two are the same when they are at the same place.
-#[derive(Debug)]
-struct ByAddress(Arc<Trust>);
-
-impl PartialEq for ByAddress {
-    fn eq(&self, other: &ByAddress) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl Eq for ByAddress {}
 
 impl Depends {
     fn new(core: &Core, of: &Files<'_>, names: Vec<Arc<str>>) -> Depends {
-        let mut depends = Depends { files: Vec::new(), own: Vec::new(), names, trust: None };
+        let mut depends = Depends { files: Vec::new(), own: Vec::new(), names };
         let mut file = |path: &Path| depends.files.push((path.to_owned(), stamp(path)));
         match of.ca {
             Some((_, path)) => file(path),
@@ -140,15 +125,17 @@ impl<'a> Files<'a> {
         Identity::read(&chain, &secret).map_err(|why| of("certificate", certificate, &why))
     }
 
-    /// Nothing when it is our own CA that counts.
-    fn authorities(&self) -> Result<Option<Authorities>, String> {
-        let Some((title, path)) = self.ca else { return Ok(None) };
+    fn authorities(&self, core: &Core) -> Result<Authorities, String> {
+        let Some((title, path)) = self.ca else {
+            let own = core.pki.own().certificate();
+            return Authorities::new(own.into_iter(), "this box's own CA (option ca is not set)");
+        };
         let of = |why: &dyn std::fmt::Display| {
             format!("{title}: option ca: {}: {why}: put a good one there", path.display())
         };
         let file = read(path).map_err(|why| of(&unreadable(&why)))?;
         let source = format!("option ca ({})", path.display());
-        Authorities::read(&file, &source).map(Some).map_err(|why| of(&why))
+        Authorities::read(&file, &source).map_err(|why| of(&why))
     }
 }
 
@@ -181,13 +168,7 @@ pub fn follow_realm(
         Expected::Host(name) | Expected::Realm(name) => name.clone(),
     };
     kept.follow(Depends::new(core, &files, vec![expected_name]), || {
-        let authorities = match files.authorities()? {
-            Some(authorities) => authorities,
-            None => {
-                Authorities::new(core.pki.own().certificate().into_iter(), "this box's own CA (option ca is not set)")?
-            }
-        };
-        let asked = OfServer { authorities, expected: expected.clone() };
+        let asked = OfServer { authorities: files.authorities(core)?, expected: expected.clone() };
         Connecting::new(&files.identity(core)?, asked, clock).map_err(|why| format!("{title}: {why}"))
     })
 }
@@ -199,17 +180,8 @@ pub fn follow_clients(kept: &mut Kept<Accepting>, core: &Core, clock: &Arc<Clock
     let mut names: Vec<Arc<str>> = config.clients.iter().filter_map(|client| client.radsec.clone()).collect();
     names.sort();
     names.dedup();
-    let mut depends = Depends::new(core, &files, names.clone());
-    let trust = core.pki.trust();
-    if files.ca.is_none() {
-        depends.trust = Some(ByAddress(trust.clone()));
-    }
-    kept.follow(depends, || {
-        let vouching = match files.authorities()? {
-            Some(authorities) => Vouching::Authorities(authorities),
-            None => Vouching::Ourselves(trust),
-        };
-        let asked = OfClient { vouching, names };
+    kept.follow(Depends::new(core, &files, names.clone()), || {
+        let asked = OfClient { authorities: files.authorities(core)?, names };
         Accepting::new(&files.identity(core)?, asked, clock).map_err(|why| format!("config radsec: {why}"))
     })
 }
