@@ -34,7 +34,7 @@ test: rig ## Format, lints, and every test, the Wi-Fi rig included
 # What is measured is what is installed: cargo bench would build the program anew, with features that crates have for
 # the benchmark, and put it into the same place.
 .PHONY: bench
-bench: ## latchkey, FreeRADIUS and hostapd side by side; fails when a bound is missed
+bench: ## latchkey beside FreeRADIUS, hostapd and radsecproxy; fails when a bound is missed
 	@.ci/setup packages rust
 	$(CARGO) build --release --locked
 	@cp target/release/latchkey target/latchkey-measured

@@ -39,9 +39,12 @@ fn enclosed(dir: &std::path::Path) -> bool {
     true
 }
 
+/// What was asked: name, type, and over what.
+type Asked = Vec<(String, u16, &'static str)>;
+
 /// A name server with these records: name, type, data. What it knows of NAPTR it tells over TCP only.
 struct Dns {
-    asked: Arc<Mutex<Vec<(String, u16, &'static str)>>>,
+    asked: Arc<Mutex<Asked>>,
 }
 
 type Records = Vec<(&'static str, u16, Vec<u8>)>;
@@ -96,12 +99,7 @@ impl Dns {
     }
 }
 
-fn answer(
-    query: &[u8],
-    records: &Records,
-    log: &Mutex<Vec<(String, u16, &'static str)>>,
-    over: &'static str,
-) -> Vec<u8> {
+fn answer(query: &[u8], records: &Records, log: &Mutex<Asked>, over: &'static str) -> Vec<u8> {
     let (mut labels, mut at) = (Vec::new(), 12);
     while query[at] != 0 {
         let end = at + 1 + usize::from(query[at]);

@@ -65,6 +65,7 @@ pub struct Load {
     secret: Secret,
     random: Random,
     identifier: u8,
+    in_flight: usize,
 }
 
 impl Load {
@@ -72,17 +73,22 @@ impl Load {
         let socket = process::udp_client(server)?;
         socket.set_nonblocking(true).map_err(|e| format!("O_NONBLOCK: {e}"))?;
         let random = Random(u64::from(std::process::id()) ^ u64::from(server.port()) << 32);
-        Ok(Load { socket, secret: Secret::new(secret.as_bytes()), random, identifier: 0 })
+        Ok(Load { socket, secret: Secret::new(secret.as_bytes()), random, identifier: 0, in_flight: IN_FLIGHT })
     }
 
-    /// Keeps [`IN_FLIGHT`] authentications on their way. `make` gives the device for one of that many places.
+    /// The same with fewer authentications under way.
+    pub fn at_most(self, in_flight: usize) -> Load {
+        Load { in_flight: in_flight.min(IN_FLIGHT), ..self }
+    }
+
+    /// Keeps [`IN_FLIGHT`] authentications on their way, or as many as it was told. `make` gives the device for one of that many places.
     pub fn run(
         &mut self,
         until: Until,
         make: &mut dyn FnMut(usize, &mut Random) -> Result<Peer, String>,
     ) -> Result<Outcome, String> {
         let mut sessions: Vec<Option<Session>> = (0..256).map(|_| None).collect();
-        let mut free: Vec<usize> = (0..IN_FLIGHT).rev().collect();
+        let mut free: Vec<usize> = (0..self.in_flight).rev().collect();
         let mut outcome = Outcome::default();
         let (start, cpu) = (Instant::now(), process::own_cpu()?);
         let (mut begun, mut progress) = (0, start);
@@ -97,7 +103,7 @@ impl Load {
                 begun += 1;
                 outcome.requests += 1;
             }
-            if free.len() == IN_FLIGHT && (begun == limit(until) || time_is_up(until, start)) {
+            if free.len() == self.in_flight && (begun == limit(until) || time_is_up(until, start)) {
                 break;
             }
             std::thread::sleep(NAP);
@@ -121,8 +127,8 @@ impl Load {
                     None => free.push(slot),
                 }
             }
-            if free.len() < IN_FLIGHT && progress.elapsed() > PATIENCE {
-                return Err(format!("{} requests unanswered for {PATIENCE:?}", IN_FLIGHT - free.len()));
+            if free.len() < self.in_flight && progress.elapsed() > PATIENCE {
+                return Err(format!("{} requests unanswered for {PATIENCE:?}", self.in_flight - free.len()));
             }
         }
         outcome.elapsed = start.elapsed();

@@ -4,7 +4,7 @@ use super::certificates::{PROXY, Site};
 use super::{ACCESS_POINTS, servers};
 use crate::process::Server;
 use crate::radius::{Secret, attribute};
-use crate::table::Table;
+use crate::table::{Table, median};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 use std::io::{Read, Write};
@@ -14,8 +14,13 @@ use std::time::{Duration, Instant};
 
 type Connection = StreamOwned<ClientConnection, TcpStream>;
 
-/// Connects as all access points, each of which asks whether the server is there, and keeps the connections open.
-fn connect(server: SocketAddr, site: &Site) -> Result<Vec<Connection>, String> {
+/// Tries of one access point, and the pause after each: latchkey takes no more than 32 handshakes a second.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Connects as all access points, each of which asks whether the server is there, and keeps the connections open. And how long
+/// each took, in milliseconds.
+fn connect(server: SocketAddr, site: &Site) -> Result<(Vec<Connection>, Vec<f64>), String> {
     let name = ServerName::try_from(PROXY).map_err(|e| format!("{PROXY}: {e}"))?;
     let secret = Secret::new(b"radsec");
     let connect = |(access_point, identity): &(String, _)| {
@@ -45,18 +50,31 @@ fn connect(server: SocketAddr, site: &Site) -> Result<Vec<Connection>, String> {
             Err(format!("{access_point}: code {} for Status-Server", head[0]))
         }
     };
-    site.access_points.iter().map(connect).collect()
+    let (mut connections, mut times) = (Vec::new(), Vec::new());
+    for access_point in &site.access_points {
+        for n in 1.. {
+            let start = Instant::now();
+            match connect(access_point) {
+                Err(why) if n == TRIES => return Err(why),
+                Err(_) => std::thread::sleep(PAUSE),
+                Ok(connection) => {
+                    times.push(start.elapsed().as_secs_f64() * 1e3);
+                    connections.push(connection);
+                    break;
+                }
+            }
+        }
+    }
+    Ok((connections, times))
 }
 
-/// Resident memory before and with the connections in MB, and how long it took to make them.
-fn measure(server: &Server, address: SocketAddr, site: &Site) -> Result<(f64, f64, Duration), String> {
+/// Resident memory before and with the connections in MB, and how long it took to make one of them in milliseconds.
+fn measure(server: &Server, address: SocketAddr, site: &Site) -> Result<[f64; 3], String> {
     let before = server.rss()? as f64 / 1e6;
-    let start = Instant::now();
-    let connections = connect(address, site)?;
-    let took = start.elapsed();
+    let (connections, times) = connect(address, site)?;
     let with = server.rss()? as f64 / 1e6;
     drop(connections);
-    Ok((before, with, took))
+    Ok([before, with, median(times)])
 }
 
 pub fn run(dir: &Path, site: &Site, behind: SocketAddr, table: &mut Table) -> Result<(), String> {
@@ -67,15 +85,13 @@ pub fn run(dir: &Path, site: &Site, behind: SocketAddr, table: &mut Table) -> Re
     let (server, address) = servers::radsecproxy_for_access_points(&dir.join("radsecproxy-radsec"), site, behind)?;
     let others = measure(&server, address, site)?;
     drop(server);
-    let mb = |size: f64| format!("{size:.1}");
-    let what = format!("memory with {ACCESS_POINTS} RadSec clients, MB");
-    table.compare(&what, mb(ours.1), String::new(), mb(others.1), None);
-    table.compare("  before they came, MB", mb(ours.0), String::new(), mb(others.0), None);
-    let each = |(before, with, _): (f64, f64, Duration)| {
-        format!("{:.1}", (with - before) * 1e6 / 1024.0 / ACCESS_POINTS as f64)
+    let mut row = |what: &str, digits: usize, of: &dyn Fn([f64; 3]) -> f64| {
+        let [ours, others] = [ours, others].map(|figures| format!("{:.digits$}", of(figures)));
+        table.compare(what, ours, String::new(), others, None);
     };
-    table.compare("  each, KiB", each(ours), String::new(), each(others), None);
-    let ms = |(_, _, took): (f64, f64, Duration)| format!("{:.2}", took.as_secs_f64() * 1e3 / ACCESS_POINTS as f64);
-    table.compare("  time to connect one, handshakes of both sides, ms", ms(ours), String::new(), ms(others), None);
+    row(&format!("memory with {ACCESS_POINTS} RadSec clients, MB"), 1, &|[_, with, _]| with);
+    row("  before they came, MB", 1, &|[before, ..]| before);
+    row("  each, KiB", 1, &|[before, with, _]| (with - before) * 1e6 / 1024.0 / ACCESS_POINTS as f64);
+    row("  until one is connected and has an answer, ms", 2, &|[.., took]| took);
     Ok(())
 }

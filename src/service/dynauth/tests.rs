@@ -12,7 +12,7 @@ use crate::service::grants::{Credential, Grant, Onboarding, Vouched};
 use crate::service::revocation::Order;
 use crate::service::sessions::Session;
 use crate::time::UnixTime;
-use crate::wire::radius::verify_response_authenticator;
+use crate::wire::radius::{Builder, verify_response_authenticator};
 use proptest::prelude::*;
 
 const CONFIG: &str = "
