@@ -273,6 +273,12 @@ fn binary(table: &mut Table) -> Result<(), String> {
     table.figure("program file, MB", format!("{size:.2}"), String::new());
     let growth = size - BINARY_WITHOUT_PEERS;
     let bound = format!("<= {MOST_GROWTH} MB");
-    table.bound("  what realms and their peers added, MB", format!("{growth:.2}"), String::new(), &bound, growth <= MOST_GROWTH);
+    table.bound(
+        "  what realms and their peers added, MB",
+        format!("{growth:.2}"),
+        String::new(),
+        &bound,
+        growth <= MOST_GROWTH,
+    );
     Ok(())
 }
