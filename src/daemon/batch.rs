@@ -133,10 +133,9 @@ fn transmit(
 ) -> io::Result<()> {
     let (mut sent, mut refused, mut end) = (0, false, Ok(()));
     while let (Some(datagrams), Some(to @ [first, ..])) = (slices.get(sent..), to.get(sent..)) {
-        let result = socket.try_io(Interest::WRITABLE, || {
-            let done = sendmmsg(socket.as_raw_fd(), headers, datagrams, to, [], MsgFlags::MSG_DONTWAIT);
-            done.map(Iterator::count).map_err(Errno::into)
-        });
+        // Not by way of `try_io`: of a socket that was just opened nobody has heard yet that it can be written to.
+        let done = sendmmsg(socket.as_raw_fd(), headers, datagrams, to, [], MsgFlags::MSG_DONTWAIT);
+        let result: io::Result<usize> = done.map(Iterator::count).map_err(Errno::into);
         match result {
             Ok(count) => sent += count.max(1),
             // What an earlier datagram met with, on a connected socket: nothing was sent now.
@@ -169,12 +168,11 @@ mod tests {
     use super::*;
     use std::net::UdpSocket as Peer;
 
-    /// Runs `test` with a socket of the event loop that can be written to.
+    /// Runs `test` with a socket that was just opened.
     fn with_socket(test: impl AsyncFnOnce(UdpSocket)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
         runtime.block_on(async {
             let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-            socket.writable().await.unwrap();
             test(socket).await;
         });
     }

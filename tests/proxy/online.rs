@@ -20,7 +20,6 @@ impl Figure2 {
         let (online, ap) = (Home::new(), Home::new());
         online.configure(&format!(
             "config ssid 'office'\n\toption ssid 'Office'\n\toption security 'enterprise'\n\
-             config eap\n\toption realm 'online.example'\n\
              config client 'ap'\n\toption radsec '{US}'\nconfig radsec\n\tlist listen '127.0.0.1:{port}'\n{}",
             files(&site.ca.certificate(), &site.hub)
         ));

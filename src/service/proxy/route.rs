@@ -60,7 +60,9 @@ pub fn route<'a>(
     if let Some(found) = proxy::best(&config.realms, realm).and_then(|index| config.realms.get(index)) {
         return Route::to(found);
     }
-    if nai::same(realm, config.eap.realm.as_bytes()) || known.is_some_and(has_own_credentials) {
+    if known.is_some_and(has_own_credentials)
+        || (nai::same(realm, config.eap.realm.as_bytes()) && is_ours(identity, config, registry))
+    {
         return Route::Local;
     }
     match default_of(config) {
@@ -69,6 +71,13 @@ pub fn route<'a>(
         None if certificates => Route::Local,
         None => Route::Nowhere,
     }
+}
+
+/// Of identities in our own realm: it is one we gave, or may be. An online server may give them in a realm of the same name.
+fn is_ours(identity: &[u8], config: &Config, registry: &Registry) -> bool {
+    let named = |user: &[u8]| std::str::from_utf8(user).is_ok_and(|user| registry.by_name(user).is_some());
+    // With our certificates devices say nothing but the realm.
+    default_of(config).is_none() || nai::is_anonymous(identity) || named(nai::user(identity))
 }
 
 /// The section for what is in no other.
@@ -164,7 +173,11 @@ mod tests {
             // An explicit section comes before what is known of the address.
             ("cam@acme.example", 4, &all, false, "acme"),
             // Ours.
-            ("cam@latchkey.home.arpa", 9, &all, false, "local"),
+            ("@latchkey.home.arpa", 9, &all, false, "local"),
+            ("d2@latchkey.home.arpa", 9, &all, false, "local"),
+            ("cam@latchkey.home.arpa", 4, &all, false, "local"),
+            ("cam@latchkey.home.arpa", 9, &all, false, "online"),
+            ("cam@latchkey.home.arpa", 9, &makers, false, "local"),
             ("", 9, &makers, false, "local"),
             ("cam", 9, &makers, false, "local"),
             ("cam@acme", 9, &makers, false, "local"),
