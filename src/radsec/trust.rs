@@ -223,6 +223,12 @@ impl OfClient {
     }
 }
 
+/// The time at which the first of these certificates that are good now ends: until then nothing changes by itself.
+pub fn next_end(chain: &[CertificateDer<'_>], wall: UnixTime) -> Option<UnixTime> {
+    let ends = chain.iter().filter_map(|der| CertificateInfo::parse(der).ok()?.not_after);
+    ends.filter(|end| *end >= wall).min()
+}
+
 fn names<'a>(certificate: &'a [u8]) -> Result<Names<'a>, Refusal> {
     Names::of(certificate).map_err(|what| {
         let words = format!("its certificate is not accepted: {what} cannot be read");
@@ -344,6 +350,20 @@ mod tests {
         let why = asked.check(&with(dns("acme.example")), NOW).unwrap_err();
         assert_eq!(&*why.words, "its certificate is for acme.example, not for the realm acme.example (NAIRealm)");
         assert_eq!(why.alert, CertificateError::NotValidForName);
+    }
+
+    #[test]
+    fn the_first_end_of_a_chain_that_is_to_come_counts() {
+        let acme = Ca::root("Acme CA");
+        let until = |year| move |params: &mut rcgen::CertificateParams| params.not_after = date_time_ymd(year, 1, 1);
+        let at = |year: i32| UnixTime(date_time_ymd(year, 1, 1).unix_timestamp());
+        let sub = acme.sub("Acme Sub CA", until(2029));
+        let both = chain(&[&acme.device("aaa", until(2031)), &sub.der]);
+        assert_eq!(next_end(&both, NOW), Some(at(2029)));
+        assert_eq!(next_end(&both, at(2029)), Some(at(2029)), "it is good in its last second");
+        assert_eq!(next_end(&both, at(2030)), Some(at(2031)));
+        assert_eq!(next_end(&both, at(2032)), None);
+        assert_eq!(next_end(&[], NOW), None);
     }
 
     #[test]

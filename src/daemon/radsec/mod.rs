@@ -18,7 +18,6 @@ use pipe::Pipe;
 use rustls::ServerConnection;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -70,9 +69,12 @@ pub struct Radsec {
 }
 
 impl Radsec {
-    /// Opens and closes sockets as the configuration has them. When one cannot be opened, nothing changes.
-    pub fn listen(&self, daemon: &Rc<Daemon>, config: &Config) -> Result<(), Box<dyn Error>> {
-        let mut listeners = self.listeners.borrow_mut();
+    /// Opens the sockets that the configuration has and that are not open yet. Nobody is served by that.
+    ///
+    /// # Errors
+    /// Which one cannot be opened, and why.
+    pub fn bind(&self, config: &Config) -> Result<Vec<(SocketAddr, TcpListener)>, String> {
+        let listeners = self.listeners.borrow();
         let mut opened = Vec::new();
         for address in &config.radsec.listen {
             if listeners.iter().any(|(open, _)| open == address) {
@@ -83,6 +85,12 @@ impl Radsec {
             socket.set_nonblocking(true).map_err(bad)?;
             opened.push((*address, TcpListener::from_std(socket).map_err(bad)?));
         }
+        Ok(opened)
+    }
+
+    /// Serves these sockets, and closes those that the configuration does not have.
+    pub fn put(&self, daemon: &Rc<Daemon>, config: &Config, opened: Vec<(SocketAddr, TcpListener)>) {
+        let mut listeners = self.listeners.borrow_mut();
         listeners.retain(|(address, task)| {
             let keep = config.radsec.listen.contains(address);
             if !keep {
@@ -93,7 +101,6 @@ impl Radsec {
         for (address, socket) in opened {
             listeners.push((address, tokio::task::spawn_local(accept(daemon.clone(), socket))));
         }
-        Ok(())
     }
 
     /// Follows the files and the configuration. Connections whose clients do not count any more are closed, the others stay.

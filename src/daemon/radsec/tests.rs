@@ -53,12 +53,15 @@ impl World {
 
     /// A daemon whose default realm is that server. `more` goes into the realm's section.
     fn ask(&self, tls: &str, more: &str) -> (Started, u16) {
+        self.ask_at(&self.server().to_string(), tls, more)
+    }
+
+    fn ask_at(&self, server: &str, tls: &str, more: &str) -> (Started, u16) {
         let nas = port();
         let config = format!(
             "\tlist auth_listen '127.0.0.1:{nas}'\nconfig profile 'iot'\n\toption vlan '20'\nconfig ssid\n\toption ssid 'Home'\n\
              config client 'nas'\n\toption address '127.0.0.1'\n\toption secret 'secret of the tests'\n\
-             config realm 'acme'\n\tlist realm 'default'\n\tlist server '{}'\n\toption profile 'iot'\n{tls}{more}",
-            self.server()
+             config realm 'acme'\n\tlist realm 'default'\n\tlist server '{server}'\n\toption profile 'iot'\n{tls}{more}",
         );
         (self.files.daemon(&config), nas)
     }
@@ -328,6 +331,52 @@ fn certificates_are_read_again_and_only_good_connections_stay() {
 }
 
 #[test]
+fn a_server_whose_ca_does_not_count_any_more_is_left_whoever_noticed_first() {
+    run(async {
+        let world = World::new();
+        let serving = world.serve();
+        let (asking, port) = world.ask(&world.tls(), &named());
+        let mut nas = Nas::new(port).await;
+        assert_eq!(nas.ask(1).await, Some(Code::ACCESS_REJECT));
+        world.files.ca("ca.pem", &[&Ca::root("Other CA")]);
+        // The test reads the new file; the open connection is looked at only afterwards.
+        let (ok, told) = world.test(&asking).await;
+        assert!(!ok && told.contains("is signed by a CA that"), "{told}");
+        until("the test is over", || serving.radsec.connections() == 1).await;
+        let core = asking.core.borrow();
+        asking.upstream.follow(&core, &asking.radsec.clock);
+        drop(core);
+        until("the connection is closed", || serving.radsec.connections() == 0).await;
+    });
+}
+
+#[test]
+fn a_server_whose_ca_stops_to_count_during_the_handshake_is_not_asked() {
+    run(async {
+        let world = World::new();
+        // Takes connections, but does not pass on what they carry before it is told to.
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let serving = world.serve();
+        let server = format!("radsec://{}", listener.local_addr().unwrap());
+        let (asking, port) = world.ask_at(&server, &world.tls(), &named());
+        let mut nas = Nas::new(port).await;
+        let pass = async {
+            let (mut from, _) = listener.accept().await.unwrap();
+            world.files.ca("ca.pem", &[&Ca::root("Other CA")]);
+            asking.upstream.follow(&asking.core.borrow(), &asking.radsec.clock);
+            let mut to = TcpStream::connect(("127.0.0.1", world.port)).await.unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
+        };
+        let answer = tokio::select! {
+            answer = nas.ask(1) => answer,
+            () = pass => None,
+        };
+        // We say no, for lack of a server.
+        assert_eq!((answer, serving.core.borrow().radius.stats.rejects), (Some(Code::ACCESS_REJECT), 0));
+    });
+}
+
+#[test]
 fn a_client_that_is_not_in_the_configuration_any_more_is_disconnected() {
     run(async {
         let world = World::new();
@@ -556,6 +605,13 @@ fn handshakes_begin_at_a_limited_rate() {
     assert!((2 * rate as usize - 4..=2 * rate as usize).contains(&in_two_seconds), "{in_two_seconds}");
 }
 
+/// Opens and closes sockets as the configuration has them.
+fn rebind(serving: &Started) {
+    let config = serving.core.borrow().config.clone();
+    let opened = serving.radsec.bind(&config).unwrap();
+    serving.radsec.put(serving, &config, opened);
+}
+
 #[test]
 fn a_server_that_does_not_take_its_tickets_back_is_connected_to_with_full_handshakes() {
     run(async {
@@ -567,7 +623,7 @@ fn a_server_that_does_not_take_its_tickets_back_is_connected_to_with_full_handsh
         // The next connection is ended as soon as it has begun, as if for its ticket.
         let listen = world.port;
         serving.reconfigure(|config| config.radsec.listen.clear());
-        serving.radsec.listen(&serving, &serving.core.borrow().config.clone()).unwrap();
+        rebind(&serving);
         tokio::task::yield_now().await;
         let listener = loop {
             match tokio::net::TcpListener::bind(("127.0.0.1", listen)).await {
@@ -586,7 +642,7 @@ fn a_server_that_does_not_take_its_tickets_back_is_connected_to_with_full_handsh
             stream.write_all(b"\x15\x03\x03\x00\x02\x02\x50").await.unwrap();
             drop(listener);
             serving.reconfigure(|config| config.radsec.listen = vec![format!("127.0.0.1:{listen}").parse().unwrap()]);
-            serving.radsec.listen(&serving, &serving.core.borrow().config.clone()).unwrap();
+            rebind(&serving);
         };
         let (answer, ()) = tokio::join!(nas.ask(2), refuse);
         assert_eq!(answer, Some(Code::ACCESS_REJECT));
