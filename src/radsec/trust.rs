@@ -161,6 +161,17 @@ pub enum Expected {
     Realm(Arc<str>),
 }
 
+const IS_FOR: &str = "its certificate is for ";
+const NOT_FOR: &str = ", not for ";
+
+/// The name that a server's certificate is for, when these are the words of [`OfServer::check`] for one that is for another host: the first
+/// of several. Nothing when it is for nobody or should be for a realm, or when something else is wrong.
+pub fn other_name(words: &str) -> Option<&str> {
+    let (names, whom) = words.strip_prefix(IS_FOR)?.split_once(NOT_FOR)?;
+    let name = names.split([',', ' ']).next().filter(|name| !name.is_empty() && !name.starts_with('*'))?;
+    (!names.starts_with("nobody (") && !whom.contains(' ')).then_some(name)
+}
+
 /// What is asked of a server's certificate.
 #[derive(Debug)]
 pub struct OfServer {
@@ -186,7 +197,7 @@ impl OfServer {
         if is {
             return Ok(());
         }
-        let words = format!("its certificate is for {names}, not for {whom}");
+        let words = format!("{IS_FOR}{names}{NOT_FOR}{whom}");
         Err(Refusal::new(CertificateError::NotValidForName, words))
     }
 }
@@ -207,6 +218,14 @@ impl OfClient {
     /// The first thing that is wrong.
     pub fn check(&self, chain: &[CertificateDer<'_>], wall: UnixTime) -> Result<Vec<Arc<str>>, Refusal> {
         self.authorities.check(chain, Purpose::Client, wall)?;
+        self.named(chain)
+    }
+
+    /// Which of the names a chain has that was checked already.
+    ///
+    /// # Errors
+    /// When it has none of them.
+    pub fn named(&self, chain: &[CertificateDer<'_>]) -> Result<Vec<Arc<str>>, Refusal> {
         let (own, _) = own_and_others(chain)?;
         let own = names(own)?;
         let found: Vec<Arc<str>> = self.names.iter().filter(|name| own.has(name)).cloned().collect();
@@ -320,7 +339,12 @@ mod tests {
             ),
         ] {
             assert_eq!(said(&what), Err(expected.to_owned()));
+            let other = (expected.contains("radius.other.example")).then_some("radius.other.example");
+            assert_eq!(other_name(expected), other, "{expected}");
         }
+        let two = "its certificate is for a.example and 192.0.2.1, not for aaa.acme.example";
+        assert_eq!(other_name(two), Some("a.example"));
+        assert_eq!(other_name("its certificate is for a.example, not for the realm b.example (NAIRealm)"), None);
     }
 
     #[test]

@@ -377,6 +377,75 @@ fn a_server_whose_ca_stops_to_count_during_the_handshake_is_not_asked() {
 }
 
 #[test]
+fn many_certificates_are_judged_anew_a_few_at_a_time_and_only_when_they_have_to_be() {
+    run(async {
+        let world = World::new();
+        let serving = world.serve();
+        let mut open = Vec::new();
+        for number in 1..=super::JUDGED + 2 {
+            open.push(stranger(&world).await);
+            until("it is open", || serving.radsec.connections() == number).await;
+        }
+        let due = || {
+            let accepting = serving.radsec.accepting.borrow().get().unwrap();
+            let wall = super::super::now().wall;
+            let open = serving.radsec.open.borrow();
+            open.values().filter(|open| open.judged.is_due(&accepting.judge, wall)).count()
+        };
+        let more = async || timeout(Duration::from_millis(20), serving.radsec.more.notified()).await.is_ok();
+        serving.follow_files();
+        assert_eq!((due(), more().await), (0, false), "nothing has changed");
+        world.files.ca("ca.pem", &[&world.ca, &Ca::root("Other CA")]);
+        serving.follow_files();
+        assert_eq!((due(), more().await), (2, true));
+        serving.radsec.judge(&serving.core.borrow());
+        assert_eq!((due(), more().await, serving.radsec.connections()), (0, false, open.len()));
+    });
+}
+
+#[test]
+fn connections_end_with_the_listener_they_came_in_by() {
+    run(async {
+        let world = World::new();
+        let serving = world.serve();
+        let stream = stranger(&world).await;
+        until("it is open", || serving.radsec.connections() == 1).await;
+        let other = port();
+        serving.reconfigure(|config| config.radsec.listen.push(format!("127.0.0.1:{other}").parse().unwrap()));
+        rebind(&serving);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(serving.radsec.connections(), 1, "another one is no reason");
+        serving.reconfigure(|config| {
+            config.radsec.listen.remove(0);
+        });
+        rebind(&serving);
+        until("it is closed", || serving.radsec.connections() == 0).await;
+        assert_eq!(rest(stream).await, b"");
+    });
+}
+
+#[test]
+fn a_server_whose_certificate_expires_is_left() {
+    run(async {
+        let world = World::new();
+        let end = u64::try_from(crate::time::UnixTime::now().0).unwrap() + 2;
+        world.files.certificate("server", &world.ca, SERVER, |params| {
+            params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(end);
+        });
+        let serving = world.serve();
+        let (asking, port) = world.ask(&world.tls(), &named());
+        let mut nas = Nas::new(port).await;
+        assert_eq!(nas.ask(1).await, Some(Code::ACCESS_REJECT));
+        asking.follow_files();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(serving.radsec.connections(), 1);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        asking.follow_files();
+        until("the connection is closed", || serving.radsec.connections() == 0).await;
+    });
+}
+
+#[test]
 fn a_client_that_is_not_in_the_configuration_any_more_is_disconnected() {
     run(async {
         let world = World::new();
@@ -521,10 +590,10 @@ fn who_does_not_finish_a_handshake_does_not_stay() {
         let mut slow = connect().await;
         let silent = connect().await;
         slow.write_all(&[0x16, 3, 1, 0, 200, 1]).await.unwrap();
-        until("both wait", || serving.radsec.shaking.borrow().len() == 2).await;
+        until("both wait", || serving.radsec.door.len() == 2).await;
         rest(slow).await;
         rest(silent).await;
-        assert!(serving.radsec.shaking.borrow().is_empty() && serving.radsec.connections() == 0);
+        assert!(serving.radsec.door.len() == 0 && serving.radsec.connections() == 0);
     });
 }
 
@@ -534,14 +603,14 @@ fn handshakes_and_connections_are_limited() {
         let world = World::new();
         let serving = world.serve();
         let mut waiting = Vec::new();
-        for _ in 0..super::HANDSHAKES_OF_ONE {
+        for _ in 0..super::door::OF_ONE {
             waiting.push(TcpStream::connect(("127.0.0.1", world.port)).await.unwrap());
         }
-        until("all wait", || serving.radsec.shaking.borrow().len() == super::HANDSHAKES_OF_ONE).await;
+        until("all wait", || serving.radsec.door.len() == super::door::OF_ONE).await;
         let one_more = TcpStream::connect(("127.0.0.1", world.port)).await.unwrap();
         assert_eq!(rest(one_more).await, b"");
         drop(waiting);
-        until("all have gone", || serving.radsec.shaking.borrow().is_empty()).await;
+        until("all have gone", || serving.radsec.door.len() == 0).await;
         let mut open = Vec::new();
         for _ in 0..super::OF_ONE + 2 {
             open.push(stranger(&world).await);
@@ -590,19 +659,6 @@ fn a_request_of_ours_goes_to_the_client_over_its_connection() {
         let length = timeout(Duration::from_secs(5), stream.read(&mut octets)).await.unwrap().unwrap();
         assert_eq!(octets[..length], out);
     });
-}
-
-#[test]
-fn handshakes_begin_at_a_limited_rate() {
-    let (radsec, start) = (super::Radsec::default(), tokio::time::Instant::now());
-    let (rate, most) = super::RATE;
-    let begun = |at: Duration| (0..1000).filter(|_| radsec.allow(start + at)).count();
-    assert_eq!(begun(Duration::ZERO), most as usize);
-    assert_eq!(begun(Duration::from_millis(1)), 0);
-    assert_eq!(begun(Duration::from_millis(500)), rate as usize / 2);
-    assert_eq!(begun(Duration::from_secs(3600)), most as usize);
-    let in_two_seconds: usize = (0..2000).map(|ms| begun(Duration::from_millis(3_600_001 + ms))).sum();
-    assert!((2 * rate as usize - 4..=2 * rate as usize).contains(&in_two_seconds), "{in_two_seconds}");
 }
 
 /// Opens and closes sockets as the configuration has them.

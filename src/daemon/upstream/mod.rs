@@ -278,10 +278,17 @@ impl Upstream {
 pub async fn watch_files(daemon: Rc<Daemon>) {
     let mut look = every_look();
     loop {
-        look.tick().await;
-        let core = daemon.core.borrow();
-        daemon.radsec.follow(&core);
-        daemon.upstream.follow(&core, &daemon.radsec.clock);
+        tokio::select! {
+            _ = look.tick() => {
+                let core = daemon.core.borrow();
+                daemon.radsec.follow(&core);
+                daemon.upstream.follow(&core, &daemon.radsec.clock);
+            }
+            () = daemon.radsec.more.notified() => {
+                tokio::time::sleep(super::radsec::SOON).await;
+                daemon.radsec.judge(&daemon.core.borrow());
+            }
+        }
     }
 }
 
