@@ -186,10 +186,34 @@ async fn open_tls(
     realm: &Arc<str>,
     server: &Server,
 ) -> Result<(Rc<Pipe>, Party, Connecting), Arc<str>> {
-    let addresses = connect::addresses(daemon, server).await?;
+    let addresses = addresses(daemon, Some(id), realm, server).await?;
     let (settings, party) = settings(daemon, Some(id), realm, server)?;
     let pipe = connect::connect(daemon, &settings, server, &addresses).await?;
     Ok((pipe, party, settings))
+}
+
+/// The addresses of a server: of one that DNS told, those that it told with it, which were looked at; nobody is asked again.
+///
+/// # Errors
+/// Why there are none, in words.
+pub async fn addresses(
+    daemon: &Daemon,
+    id: Option<ServerId>,
+    realm: &Arc<str>,
+    server: &Server,
+) -> Result<Vec<SocketAddr>, Arc<str>> {
+    let told = {
+        let core = daemon.core.borrow();
+        id.and_then(|id| core.proxy.engine.nai_realm(id)).map(|nai_realm| {
+            let told = core.discovery.addresses(realm, nai_realm, server);
+            told.iter().map(|address| SocketAddr::new(*address, server.port)).collect::<Vec<_>>()
+        })
+    };
+    match told {
+        Some(told) if told.is_empty() => Err("what DNS told of it is not good any more".into()),
+        Some(told) => Ok(told),
+        None => connect::addresses(daemon, server).await,
+    }
 }
 
 /// The TLS settings for a server.
