@@ -77,7 +77,12 @@ impl std::error::Error for ReplaceError {}
 /// # Errors
 /// Why it is as it was.
 pub fn replace(path: &Path, old: &[u8], new: &[u8]) -> Result<(), ReplaceError> {
-    let path = fs::canonicalize(path).map_err(|why| ReplaceError::Io(path.to_owned(), why))?;
+    replace_after(path, old, new, || ())
+}
+
+/// Writes the new file, which may take long on flash, does something, and puts it in place of the old one if that still is what it was.
+fn replace_after(named: &Path, old: &[u8], new: &[u8], meanwhile: impl FnOnce()) -> Result<(), ReplaceError> {
+    let path = fs::canonicalize(named).map_err(|why| ReplaceError::Io(named.to_owned(), why))?;
     let io = |why: io::Error| ReplaceError::Io(path.clone(), why);
     let (present, metadata) = read(&path).map_err(io)?;
     if *present != old {
@@ -91,7 +96,23 @@ pub fn replace(path: &Path, old: &[u8], new: &[u8]) -> Result<(), ReplaceError> 
     temporary.push(name);
     temporary.push(".new");
     let temporary = dir.join(temporary);
-    let result = write(&temporary, new, &metadata).and_then(|()| fs::rename(&temporary, &path));
+    let is_unchanged = || -> io::Result<bool> {
+        let (present, now) = read(&path)?;
+        // An editor that saves puts another file there, or writes into the same one.
+        let same_file = (now.dev(), now.ino()) == (metadata.dev(), metadata.ino());
+        Ok(same_file && *present == old && fs::canonicalize(named)? == path)
+    };
+    let result = write(&temporary, new, &metadata).and_then(|()| {
+        meanwhile();
+        if !is_unchanged()? {
+            return Ok(false);
+        }
+        fs::rename(&temporary, &path).map(|()| true)
+    });
+    if matches!(result, Ok(false)) {
+        let _ = fs::remove_file(&temporary);
+        return Err(ReplaceError::Changed(path));
+    }
     if let Err(why) = result {
         let _ = fs::remove_file(&temporary);
         let foreign =
@@ -235,6 +256,32 @@ mod tests {
         assert!(matches!(replace(&dir.path().join("none"), b"", b"x"), Err(ReplaceError::Io(..))));
         assert!(matches!(replace(dir.path(), b"", b"x"), Err(ReplaceError::Io(..))));
         assert_eq!(fs::read_to_string(&real).expect("there"), "new");
+    }
+
+    #[test]
+    fn what_an_editor_saves_meanwhile_stays() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (path, other, link) = (dir.path().join("latchkey"), dir.path().join("other"), dir.path().join("link"));
+        symlink(&path, &link).expect("made");
+        let save_in_place = || fs::write(&path, "saved").expect("written");
+        let save_the_same_anew = || {
+            fs::write(&other, "old").expect("written");
+            fs::rename(&other, &path).expect("renamed");
+        };
+        let lead_elsewhere = || {
+            fs::write(&other, "old").expect("written");
+            fs::remove_file(&link).expect("removed");
+            symlink(&other, &link).expect("made");
+        };
+        let cases: [(&dyn Fn(), &str); 3] =
+            [(&save_in_place, "saved"), (&save_the_same_anew, "old"), (&lead_elsewhere, "old")];
+        for (meanwhile, expected) in cases {
+            fs::write(&path, "old").expect("written");
+            let result = replace_after(&link, b"old", b"new", meanwhile);
+            assert!(matches!(result, Err(ReplaceError::Changed(_))), "{result:?}");
+            assert_eq!(fs::read_to_string(&path).expect("there"), expected);
+            assert!(!dir.path().join(".latchkey.new").exists(), "nothing left behind");
+        }
     }
 
     #[test]

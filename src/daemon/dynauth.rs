@@ -38,25 +38,29 @@ struct Open {
 }
 
 impl Sockets {
-    /// Opens the sockets of a configuration and closes those it does not have.
+    /// Opens the sockets that the configuration has and that are not open yet. Nothing is served by that.
     ///
     /// # Errors
-    /// Which one cannot be opened; nothing has changed then.
-    pub fn follow(&self, daemon: &Rc<Daemon>, config: &Config) -> Result<(), String> {
-        let wanted = &config.radsec.coa_listen;
+    /// Which one cannot be opened, and why.
+    pub fn bind(&self, config: &Config) -> Result<Vec<(SocketAddr, UdpSocket)>, String> {
         let mut opened = Vec::new();
-        for address in wanted {
+        for address in &config.radsec.coa_listen {
             if self.open.borrow().iter().any(|open| open.address == *address) {
                 continue;
             }
             let bad = |why: std::io::Error| format!("option coa_listen: cannot listen on {address}: {why}");
             let socket = std::net::UdpSocket::bind(address).map_err(bad)?;
             socket.set_nonblocking(true).map_err(bad)?;
-            opened.push((*address, Rc::new(UdpSocket::from_std(socket).map_err(bad)?)));
+            opened.push((*address, UdpSocket::from_std(socket).map_err(bad)?));
         }
+        Ok(opened)
+    }
+
+    /// Serves these sockets, and closes those that the configuration does not have.
+    pub fn put(&self, daemon: &Rc<Daemon>, config: &Config, opened: Vec<(SocketAddr, UdpSocket)>) {
         let mut open = self.open.borrow_mut();
         open.retain(|open| {
-            let keep = wanted.contains(&open.address);
+            let keep = config.radsec.coa_listen.contains(&open.address);
             if !keep {
                 open.task.abort();
             }
@@ -65,10 +69,10 @@ impl Sockets {
         for (address, socket) in opened {
             let number = self.last.get().wrapping_add(1);
             self.last.set(number);
+            let socket = Rc::new(socket);
             let task = tokio::task::spawn_local(serve(daemon.clone(), number, socket.clone()));
             open.push(Open { number, address, socket, task });
         }
-        Ok(())
     }
 
     /// Sends an answer. One that is lost is given again when the request is.

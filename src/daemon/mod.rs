@@ -260,10 +260,8 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
         // The limits come before the devices.
         firewall::start(&daemon).await;
         let mut listeners = udp::Listeners::default();
-        listeners.follow(&daemon, &config)?;
-        daemon.dynauth.follow(&daemon, &config)?;
         daemon.radsec.follow(&daemon.core.borrow());
-        daemon.radsec.listen(&daemon, &config)?;
+        reload::listen(&daemon, &mut listeners, &config)?;
         let control = control::Listener::bind(&config.main.control_socket)?;
         tokio::task::spawn_local(control.serve(daemon.clone()));
         tokio::task::spawn_local(work::derive_keys(daemon.clone()));
@@ -272,7 +270,8 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
         tokio::task::spawn_local(dns::run(daemon.clone()));
         tokio::task::spawn_local(pki::watch(daemon.clone()));
         tokio::task::spawn_local(upstream::run(daemon.clone()));
-        tokio::task::spawn_local(upstream::watch(daemon.clone()));
+        tokio::task::spawn_local(upstream::watch_files(daemon.clone()));
+        tokio::task::spawn_local(upstream::watch_names(daemon.clone()));
         let firewall = tokio::task::spawn_local(firewall::watch(daemon.clone()));
         let hostapd = tokio::task::spawn_local(hostapd::watch(daemon.clone()));
         let network = tokio::task::spawn_local(network::watch(daemon.clone()));

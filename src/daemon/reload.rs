@@ -19,13 +19,26 @@ pub async fn reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<()
     done
 }
 
+/// Opens and closes the sockets of all services as the configuration has them.
+///
+/// # Errors
+/// Which one cannot be opened; nothing has changed then.
+pub fn listen(daemon: &Rc<Daemon>, listeners: &mut Listeners, config: &Config) -> Result<(), String> {
+    let radius = listeners.bind(config)?;
+    let dynauth = daemon.dynauth.bind(config)?;
+    let radsec = daemon.radsec.bind(config)?;
+    // From here on nothing can fail.
+    listeners.put(daemon, radius);
+    daemon.dynauth.put(daemon, config, dynauth);
+    daemon.radsec.put(daemon, config, radsec);
+    Ok(())
+}
+
 async fn try_reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<(), String> {
     // No change of the registry may be half way, with a profile that is about to go.
     let _writer = daemon.writer.lock().await;
     let config = Arc::new(Config::load(&daemon.config_path).map_err(|errors| errors.to_string())?);
-    listeners.follow(daemon, &config).map_err(|why| why.to_string())?;
-    daemon.dynauth.follow(daemon, &config)?;
-    daemon.radsec.listen(daemon, &config).map_err(|why| why.to_string())?;
+    listen(daemon, listeners, &config)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -54,4 +67,35 @@ async fn try_reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<()
     }
     tracing::info!("configuration reloaded from {}", daemon.config_path.display());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Files, port, run};
+    use super::*;
+    use std::net::{TcpListener, UdpSocket};
+
+    #[test]
+    fn a_configuration_whose_sockets_cannot_all_be_opened_changes_none() {
+        run(async {
+            let (old, new, coa, taken) = (port(), port(), port(), TcpListener::bind("127.0.0.1:0").unwrap());
+            let files = Files::new();
+            let mut started = files.daemon(&format!("\tlist auth_listen '127.0.0.1:{old}'\n"));
+            let daemon = started.daemon.clone();
+            let mut config = (*daemon.core.borrow().config).clone();
+            let address = |port: u16| format!("127.0.0.1:{port}").parse().unwrap();
+            config.main.auth_listen = vec![address(new)];
+            config.radsec.coa_listen = vec![address(coa)];
+            config.radsec.listen = vec![taken.local_addr().unwrap()];
+            let why = listen(&daemon, &mut started.listeners, &config).unwrap_err();
+            assert!(why.starts_with("config radsec: option listen: cannot listen on 127.0.0.1:"), "{why}");
+            let is_free = |port: u16| UdpSocket::bind(("127.0.0.1", port)).is_ok();
+            assert_eq!([old, new, coa].map(is_free), [false, true, true], "all is as it was");
+            drop(taken);
+            listen(&daemon, &mut started.listeners, &config).unwrap();
+            // The task that had the old socket has to end first.
+            tokio::task::yield_now().await;
+            assert_eq!([old, new, coa].map(is_free), [true, false, false]);
+        });
+    }
 }

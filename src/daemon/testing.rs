@@ -65,18 +65,17 @@ impl Files {
         let daemon = Rc::new(daemon);
         daemon.pki.load(&mut daemon.core.borrow_mut());
         let mut listeners = udp::Listeners::default();
-        listeners.follow(&daemon, &config).unwrap();
         daemon.radsec.follow(&daemon.core.borrow());
-        daemon.radsec.listen(&daemon, &config).unwrap();
+        reload::listen(&daemon, &mut listeners, &config).unwrap();
         tokio::task::spawn_local(upstream::run(daemon.clone()));
-        Started { daemon, _listeners: listeners, _reloads: Box::new(reloads) }
+        Started { daemon, listeners, _reloads: Box::new(reloads) }
     }
 }
 
 /// A daemon that serves as long as this is there.
 pub(super) struct Started {
     pub(super) daemon: Rc<Daemon>,
-    _listeners: udp::Listeners,
+    pub(super) listeners: udp::Listeners,
     _reloads: Box<dyn std::any::Any>,
 }
 

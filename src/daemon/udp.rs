@@ -7,7 +7,6 @@ use crate::service::Core;
 use crate::service::Now;
 use crate::service::radius::{self, Next, Origin, Via};
 use std::cell::{Cell, RefCell};
-use std::error::Error;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -33,6 +32,12 @@ impl Port {
     }
 }
 
+/// Sockets that are open and not served yet, and all that are wanted.
+pub struct Bound {
+    wanted: Vec<(Port, SocketAddr)>,
+    opened: Vec<(Port, SocketAddr, UdpSocket)>,
+}
+
 /// The sockets being served.
 #[derive(Default)]
 pub struct Listeners {
@@ -40,8 +45,11 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Opens and closes sockets as the configuration has them. When one cannot be opened, nothing changes.
-    pub fn follow(&mut self, daemon: &Rc<Daemon>, config: &Config) -> Result<(), Box<dyn Error>> {
+    /// Opens the sockets that the configuration has and that are not open yet. Nothing is served by that.
+    ///
+    /// # Errors
+    /// Which one cannot be opened, and why.
+    pub fn bind(&self, config: &Config) -> Result<Bound, String> {
         let auth = config.main.auth_listen.iter().map(|address| (Port::Authentication, *address));
         let acct = config.main.acct_listen.iter().map(|address| (Port::Accounting, *address));
         let wanted: Vec<(Port, SocketAddr)> = auth.chain(acct).collect();
@@ -61,6 +69,12 @@ impl Listeners {
             socket.set_nonblocking(true).map_err(bad)?;
             opened.push((*port, *address, UdpSocket::from_std(socket).map_err(bad)?));
         }
+        Ok(Bound { wanted, opened })
+    }
+
+    /// Serves these sockets, and closes those that are not wanted any more.
+    pub fn put(&mut self, daemon: &Rc<Daemon>, bound: Bound) {
+        let Bound { wanted, opened } = bound;
         self.open.retain(|(port, address, number, task)| {
             let keep = wanted.contains(&(*port, *address));
             if !keep {
@@ -75,7 +89,6 @@ impl Listeners {
             let task = tokio::task::spawn_local(serve(daemon.clone(), port, socket));
             self.open.push((port, address, number, task));
         }
-        Ok(())
     }
 }
 

@@ -52,6 +52,19 @@ pub enum Trouble {
     NoAddress(Name),
     /// It is us (RFC 7585, 3.4.3, 19).
     Ourselves(SocketAddr),
+    /// It is an address that no server of others can have.
+    Nowhere(IpAddr),
+}
+
+/// True for an address that leads nowhere, to this host, or to one on the same link: DNS of strangers must not send us there.
+pub fn is_nowhere(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(ip) => {
+            // 0.0.0.0/8 is this host, too (RFC 1122, 3.2.1.3).
+            ip.octets()[0] == 0 || ip.is_loopback() || ip.is_link_local() || ip.is_multicast() || ip.is_broadcast()
+        }
+        IpAddr::V6(ip) => ip.is_unspecified() || ip.is_loopback() || ip.is_unicast_link_local() || ip.is_multicast(),
+    }
 }
 
 impl Trouble {
@@ -89,6 +102,11 @@ impl Trouble {
                     Trouble::NoAddress(host) => {
                         write!(f, "DNS names {host} as server of '{realm}', but no address of it")
                     }
+                    Trouble::Nowhere(address) => write!(
+                        f,
+                        "DNS names {address} as server of '{realm}', where no server of others can be: if it is right, name the \
+                         realm itself in the section (list realm '{realm}')"
+                    ),
                     Trouble::Ourselves(address) => {
                         write!(f, "DNS names this very host ({address}) as server of '{realm}': that would be a loop")
                     }

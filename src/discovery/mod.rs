@@ -21,8 +21,8 @@ pub mod message;
 pub use fuzzing::fuzz;
 pub use lookup::{DNS_TIMEOUT, Found, SERVICE, SRV_PREFIX, Trouble};
 
-use crate::config::{Pattern, Realm, Target};
-use lookup::{Answer, Lookup, Outcome};
+use crate::config::{Pattern, Realm, Server, Target};
+use lookup::{Answer, Lookup, Outcome, is_nowhere};
 use message::{Name, Question, parse_reply, write_query};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -116,6 +116,8 @@ struct Entry {
     wanted: Instant,
     /// Until when the servers that were found may be used, if some were.
     usable: Option<Instant>,
+    /// Where they are, as DNS told with them.
+    found: Vec<Found>,
     /// How often in a row DNS did not answer.
     silences: u8,
 }
@@ -227,7 +229,7 @@ impl Discovery {
             Some(entry) => entry.state = State::Asking,
             None => {
                 self.make_room();
-                let entry = Entry { state: State::Asking, wanted: now, usable: None, silences: 0 };
+                let entry = Entry { state: State::Asking, wanted: now, usable: None, found: Vec::new(), silences: 0 };
                 self.entries.insert(key.clone(), entry);
             }
         }
@@ -323,8 +325,13 @@ impl Discovery {
 
     fn over(&mut self, key: Key, outcome: Outcome, now: Instant) {
         let Some(entry) = self.entries.get_mut(&key) else { return };
+        // Where a realm leads that the configuration names is its business; any other one is chosen by whoever comes.
+        let is_named = names(&self.realms, &key);
+        let outcome =
+            outcome.and_then(|(found, ttl)| if is_named { Ok((found, ttl)) } else { Ok((elsewhere(found)?, ttl)) });
         let result = match outcome {
             Ok((found, ttl)) => {
+                entry.found.clone_from(&found);
                 let until = now + Duration::from_secs(ttl.into());
                 (entry.state, entry.usable, entry.silences) = (State::Good(until), Some(until + STALE), 0);
                 Ok(found)
@@ -341,11 +348,18 @@ impl Discovery {
                 if trouble.is_passing() && entry.usable.is_some_and(|until| now < until) {
                     return;
                 }
-                entry.usable = None;
+                (entry.usable, entry.found) = (None, Vec::new());
                 Err(why)
             }
         };
         self.outputs.push_back(Output::Over(key, result));
+    }
+
+    /// Where a server of a realm is, as DNS told together with its name. Nothing when it is not known (any more).
+    pub fn addresses(&self, section: &Arc<str>, realm: &str, server: &Server) -> &[IpAddr] {
+        let entry = self.entries.get(&(section.clone(), realm.into()));
+        let found = entry.and_then(|entry| entry.found.iter().find(|found| found.server == *server));
+        found.map(|found| &found.addresses[..]).unwrap_or_default()
     }
 
     /// When [`Discovery::timeout`] is to be called at the latest.
@@ -387,6 +401,26 @@ fn covers(realms: &[(Arc<str>, Vec<Pattern>)], (section, realm): &Key) -> bool {
         Pattern::Default => true,
     };
     realms.iter().any(|(name, patterns)| name == section && patterns.iter().any(fits))
+}
+
+/// True when the section names this very realm.
+fn names(realms: &[(Arc<str>, Vec<Pattern>)], (section, realm): &Key) -> bool {
+    let exact = |pattern: &Pattern| matches!(pattern, Pattern::Exact(exact) if exact == realm);
+    realms.iter().any(|(name, patterns)| name == section && patterns.iter().any(exact))
+}
+
+/// Without the addresses where no server of others can be, and the servers that have no other.
+fn elsewhere(mut found: Vec<Found>) -> Result<Vec<Found>, Trouble> {
+    let mut nowhere = None;
+    for server in &mut found {
+        nowhere = nowhere.or(server.addresses.iter().copied().find(|address| is_nowhere(*address)));
+        server.addresses.retain(|address| !is_nowhere(*address));
+    }
+    found.retain(|server| !server.addresses.is_empty());
+    match nowhere {
+        Some(nowhere) if found.is_empty() => Err(Trouble::Nowhere(nowhere)),
+        _ => Ok(found),
+    }
 }
 
 #[cfg(test)]

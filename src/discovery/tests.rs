@@ -359,6 +359,36 @@ fn weights_are_shares() {
 }
 
 #[test]
+fn strangers_do_not_send_us_where_no_server_of_others_can_be() {
+    let dns = |addresses: Vec<Data>| {
+        move |about: &str, kind: Kind| match kind {
+            Kind::Naptr => records(about, vec![naptr(1, 1, "a", SERVICE, "aaa.things.example")]),
+            Kind::A => records(about, addresses.clone()),
+            _ => no_such_name(),
+        }
+    };
+    let at = |last: [u8; 4]| Data::A(last.into());
+    for bad in [[127, 0, 0, 1], [0, 0, 0, 0], [0, 1, 2, 3], [169, 254, 1, 1], [224, 0, 0, 1], [255, 255, 255, 255]] {
+        let mut scene = Scene::new();
+        scene.discovery.set_own(Own::default());
+        let why = scene.look_up("lamp.things.example", &dns(vec![at(bad)])).unwrap_err();
+        assert!(why.contains("where no server of others can be"), "{why}");
+        scene.look_up("acme.example", &dns(vec![at(bad)])).expect("the configuration names the realm");
+    }
+    for bad in ["::", "::1", "fe80::1", "ff02::1", "::ffff:127.0.0.1"] {
+        assert!(is_nowhere(bad.parse().unwrap()), "{bad}");
+    }
+    assert!(!["2001:db8::1", "fd00::1", "10.0.0.1"].iter().any(|good| is_nowhere(good.parse().unwrap())));
+    // The good one is used, and it only: nobody is asked again.
+    let mut scene = Scene::new();
+    let found = scene.look_up("lamp.things.example", &dns(vec![at([127, 0, 0, 1]), address(7)])).unwrap();
+    let server = |port| Server { transport: Transport::Radsec, host: Host::Name("aaa.things.example".into()), port };
+    let told = |realm: &str, port| scene.discovery.addresses(&section(), realm, &server(port)).to_vec();
+    assert_eq!(told("lamp.things.example", found[0].1), ["192.0.2.7".parse::<IpAddr>().unwrap()]);
+    assert!(told("lamp.things.example", 1).is_empty() && told("acme.example", found[0].1).is_empty());
+}
+
+#[test]
 fn only_realms_of_the_configuration() {
     let mut scene = Scene::new();
     for realm in ["example", "beta.example", "sub.acme.example", "things.example", ".things.example", "xthings.example"]

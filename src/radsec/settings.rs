@@ -107,6 +107,25 @@ impl<T> Judge<T> {
     }
 }
 
+/// A certificate that was found good: by which settings, and until when that is certain.
+#[derive(Debug)]
+pub struct Judged<T> {
+    by: Arc<Judge<T>>,
+    until: Option<UnixTime>,
+}
+
+impl<T> Judged<T> {
+    /// This chain was found good now.
+    pub fn new(by: &Arc<Judge<T>>, chain: &[CertificateDer<'_>], wall: UnixTime) -> Judged<T> {
+        Judged { by: by.clone(), until: super::trust::next_end(chain, wall) }
+    }
+
+    /// True when it is to be judged again: others say now who counts, or the time of a certificate is over.
+    pub fn is_due(&self, by: &Arc<Judge<T>>, wall: UnixTime) -> bool {
+        !Arc::ptr_eq(&self.by, by) || self.until.is_some_and(|until| until < wall)
+    }
+}
+
 fn chain<'a>(own: &'a CertificateDer<'_>, others: &'a [CertificateDer<'_>]) -> Vec<CertificateDer<'a>> {
     std::iter::once(own).chain(others).map(|der| CertificateDer::from(&der[..])).collect()
 }

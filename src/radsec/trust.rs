@@ -161,6 +161,17 @@ pub enum Expected {
     Realm(Arc<str>),
 }
 
+const IS_FOR: &str = "its certificate is for ";
+const NOT_FOR: &str = ", not for ";
+
+/// The name that a server's certificate is for, when these are the words of [`OfServer::check`] for one that is for another host: the first
+/// of several. Nothing when it is for nobody or should be for a realm, or when something else is wrong.
+pub fn other_name(words: &str) -> Option<&str> {
+    let (names, whom) = words.strip_prefix(IS_FOR)?.split_once(NOT_FOR)?;
+    let name = names.split([',', ' ']).next().filter(|name| !name.is_empty() && !name.starts_with('*'))?;
+    (!names.starts_with("nobody (") && !whom.contains(' ')).then_some(name)
+}
+
 /// What is asked of a server's certificate.
 #[derive(Debug)]
 pub struct OfServer {
@@ -186,7 +197,7 @@ impl OfServer {
         if is {
             return Ok(());
         }
-        let words = format!("its certificate is for {names}, not for {whom}");
+        let words = format!("{IS_FOR}{names}{NOT_FOR}{whom}");
         Err(Refusal::new(CertificateError::NotValidForName, words))
     }
 }
@@ -207,6 +218,14 @@ impl OfClient {
     /// The first thing that is wrong.
     pub fn check(&self, chain: &[CertificateDer<'_>], wall: UnixTime) -> Result<Vec<Arc<str>>, Refusal> {
         self.authorities.check(chain, Purpose::Client, wall)?;
+        self.named(chain)
+    }
+
+    /// Which of the names a chain has that was checked already.
+    ///
+    /// # Errors
+    /// When it has none of them.
+    pub fn named(&self, chain: &[CertificateDer<'_>]) -> Result<Vec<Arc<str>>, Refusal> {
         let (own, _) = own_and_others(chain)?;
         let own = names(own)?;
         let found: Vec<Arc<str>> = self.names.iter().filter(|name| own.has(name)).cloned().collect();
@@ -221,6 +240,12 @@ impl OfClient {
     pub fn subjects(&self) -> Vec<Vec<u8>> {
         self.authorities.subjects().map(<[u8]>::to_vec).collect()
     }
+}
+
+/// The time at which the first of these certificates that are good now ends: until then nothing changes by itself.
+pub fn next_end(chain: &[CertificateDer<'_>], wall: UnixTime) -> Option<UnixTime> {
+    let ends = chain.iter().filter_map(|der| CertificateInfo::parse(der).ok()?.not_after);
+    ends.filter(|end| *end >= wall).min()
 }
 
 fn names<'a>(certificate: &'a [u8]) -> Result<Names<'a>, Refusal> {
@@ -314,7 +339,12 @@ mod tests {
             ),
         ] {
             assert_eq!(said(&what), Err(expected.to_owned()));
+            let other = (expected.contains("radius.other.example")).then_some("radius.other.example");
+            assert_eq!(other_name(expected), other, "{expected}");
         }
+        let two = "its certificate is for a.example and 192.0.2.1, not for aaa.acme.example";
+        assert_eq!(other_name(two), Some("a.example"));
+        assert_eq!(other_name("its certificate is for a.example, not for the realm b.example (NAIRealm)"), None);
     }
 
     #[test]
@@ -344,6 +374,20 @@ mod tests {
         let why = asked.check(&with(dns("acme.example")), NOW).unwrap_err();
         assert_eq!(&*why.words, "its certificate is for acme.example, not for the realm acme.example (NAIRealm)");
         assert_eq!(why.alert, CertificateError::NotValidForName);
+    }
+
+    #[test]
+    fn the_first_end_of_a_chain_that_is_to_come_counts() {
+        let acme = Ca::root("Acme CA");
+        let until = |year| move |params: &mut rcgen::CertificateParams| params.not_after = date_time_ymd(year, 1, 1);
+        let at = |year: i32| UnixTime(date_time_ymd(year, 1, 1).unix_timestamp());
+        let sub = acme.sub("Acme Sub CA", until(2029));
+        let both = chain(&[&acme.device("aaa", until(2031)), &sub.der]);
+        assert_eq!(next_end(&both, NOW), Some(at(2029)));
+        assert_eq!(next_end(&both, at(2029)), Some(at(2029)), "it is good in its last second");
+        assert_eq!(next_end(&both, at(2030)), Some(at(2031)));
+        assert_eq!(next_end(&both, at(2032)), None);
+        assert_eq!(next_end(&[], NOW), None);
     }
 
     #[test]

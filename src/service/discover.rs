@@ -4,9 +4,10 @@ use super::proxy::waiting::WAITING;
 use super::radius;
 use super::wake::Wake;
 use super::{Core, Now};
-use crate::config::Realm;
+use crate::config::{Realm, Server};
 use crate::discovery::{Ask, Discovery, Found, Key, Output, Own, Taken, Want};
 use crate::proxy::Ticket;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -43,6 +44,11 @@ impl Discover {
             self.wake.wake();
         }
         want
+    }
+
+    /// Where a server of a realm is, as DNS told together with its name. Nothing when it is not known (any more).
+    pub fn addresses(&self, section: &Arc<str>, nai_realm: &str, server: &Server) -> &[IpAddr] {
+        self.lookups.addresses(section, nai_realm, server)
     }
 
     /// When [`Core::discovery_timeout`] is to be called at the latest.

@@ -4,6 +4,7 @@
 //! limits to handshakes, connections, time and what waits for a client that does not read.
 
 mod connection;
+mod door;
 mod files;
 pub mod pipe;
 
@@ -12,31 +13,31 @@ pub use files::{Kept, follow_realm};
 
 use super::{Daemon, now};
 use crate::config::{Client, Config};
-use crate::radsec::settings::{Accepting, Clock};
+use crate::radsec::settings::{Accepting, Clock, Judged};
+use crate::radsec::trust::OfClient;
 use crate::service::Core;
+use door::Door;
 use pipe::Pipe;
 use rustls::ServerConnection;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::sync::Notify;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
 /// Connections of all clients.
 const CONNECTIONS: usize = 256;
 /// Connections of one client: the oldest makes room, since whoever comes again has lost it.
 const OF_ONE: usize = 8;
-/// Handshakes at the same time: each takes some 16 KiB.
-const HANDSHAKES: usize = 64;
-/// Of them from one address.
-const HANDSHAKES_OF_ONE: usize = 16;
-/// Handshakes that may begin in a second, and in one go: a stranger must not have the time that devices at the door need.
-const RATE: (u32, u32) = (32, 64);
+/// Certificates that are judged anew in one go, when others count now: each takes some milliseconds of a slow processor.
+const JUDGED: usize = 4;
+/// After this time it goes on with the others.
+pub const SOON: Duration = Duration::from_millis(100);
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 /// A client that sends nothing for so long is disconnected.
@@ -46,7 +47,12 @@ const IDLE: Duration = Duration::from_secs(900);
 struct Open {
     client: Arc<str>,
     address: SocketAddr,
+    /// Where it came in.
+    listener: SocketAddr,
     pipe: Rc<Pipe>,
+    /// The names of clients that its certificate has.
+    names: Vec<Arc<str>>,
+    judged: Judged<OfClient>,
 }
 
 /// The server.
@@ -61,18 +67,20 @@ pub struct Radsec {
     next: Cell<u32>,
     /// Connections with something to be sent.
     dirty: RefCell<Vec<Rc<Pipe>>>,
-    /// From where there are handshakes under way.
-    shaking: RefCell<Vec<IpAddr>>,
-    /// Handshakes that may begin now, and since when.
-    allowed: Cell<Option<(u32, Instant)>>,
+    door: Door<(Rc<Pipe>, AbortHandle)>,
+    /// There are certificates that are still to be judged anew.
+    pub more: Notify,
     /// Those that came to nothing, since the start.
     failed: Cell<u64>,
 }
 
 impl Radsec {
-    /// Opens and closes sockets as the configuration has them. When one cannot be opened, nothing changes.
-    pub fn listen(&self, daemon: &Rc<Daemon>, config: &Config) -> Result<(), Box<dyn Error>> {
-        let mut listeners = self.listeners.borrow_mut();
+    /// Opens the sockets that the configuration has and that are not open yet. Nobody is served by that.
+    ///
+    /// # Errors
+    /// Which one cannot be opened, and why.
+    pub fn bind(&self, config: &Config) -> Result<Vec<(SocketAddr, TcpListener)>, String> {
+        let listeners = self.listeners.borrow();
         let mut opened = Vec::new();
         for address in &config.radsec.listen {
             if listeners.iter().any(|(open, _)| open == address) {
@@ -83,6 +91,12 @@ impl Radsec {
             socket.set_nonblocking(true).map_err(bad)?;
             opened.push((*address, TcpListener::from_std(socket).map_err(bad)?));
         }
+        Ok(opened)
+    }
+
+    /// Serves these sockets, and closes those that the configuration does not have.
+    pub fn put(&self, daemon: &Rc<Daemon>, config: &Config, opened: Vec<(SocketAddr, TcpListener)>) {
+        let mut listeners = self.listeners.borrow_mut();
         listeners.retain(|(address, task)| {
             let keep = config.radsec.listen.contains(address);
             if !keep {
@@ -90,10 +104,12 @@ impl Radsec {
             }
             keep
         });
-        for (address, socket) in opened {
-            listeners.push((address, tokio::task::spawn_local(accept(daemon.clone(), socket))));
+        for open in self.open.borrow().values().filter(|open| !config.radsec.listen.contains(&open.listener)) {
+            open.pipe.close("it came in where no clients are taken any more");
         }
-        Ok(())
+        for (address, socket) in opened {
+            listeners.push((address, tokio::task::spawn_local(accept(daemon.clone(), socket, address))));
+        }
     }
 
     /// Follows the files and the configuration. Connections whose clients do not count any more are closed, the others stay.
@@ -105,9 +121,33 @@ impl Radsec {
         if files::follow_clients(&mut self.accepting.borrow_mut(), core, &self.clock) {
             tracing::info!("the certificates of RadSec clients are judged anew");
         }
+        self.judge(core);
+    }
+
+    /// Closes connections of clients that the configuration does not have any more, and judges those certificates anew that have to be: a
+    /// few of them. [`Radsec::more`] tells when there are others.
+    pub fn judge(&self, core: &Core) {
         let Ok(accepting) = self.accepting.borrow().get() else { return };
-        for open in self.open.borrow().values() {
-            match identify(core, &accepting, &open.pipe, open.address.ip()) {
+        let wall = core.time.effective(now()).wall;
+        let mut judged = 0;
+        for open in self.open.borrow_mut().values_mut() {
+            if open.judged.is_due(&accepting.judge, wall) {
+                if judged == JUDGED {
+                    self.more.notify_one();
+                    break;
+                }
+                judged += 1;
+                let chain = open.pipe.peer_chain();
+                match accepting.judge.asked.check(&chain, wall) {
+                    Ok(names) => open.names = names,
+                    Err(why) => {
+                        open.pipe.close(&why.words);
+                        continue;
+                    }
+                }
+                open.judged = Judged::new(&accepting.judge, &chain, wall);
+            }
+            match named(core, &open.names, open.address.ip()) {
                 Ok(client) if *client.name == *open.client => {}
                 Ok(_) => open.pipe.close("it is another client now"),
                 Err(why) => open.pipe.close(&why),
@@ -133,20 +173,8 @@ impl Radsec {
         }
     }
 
-    /// Whether one more handshake may begin now.
-    fn allow(&self, now: Instant) -> bool {
-        let (rate, most) = RATE;
-        let (left, since) = self.allowed.get().unwrap_or((most, now));
-        let fresh = u32::try_from(now.saturating_duration_since(since).as_millis()).unwrap_or(u32::MAX);
-        let fresh = fresh.saturating_mul(rate) / 1000;
-        // What is less than one goes on counting.
-        let since = if fresh > 0 { now } else { since };
-        let left = left.saturating_add(fresh).min(most);
-        self.allowed.set(Some((left.saturating_sub(1), since)));
-        left > 0
-    }
-
     /// How many connections there are.
+    #[cfg(test)]
     pub fn connections(&self) -> usize {
         self.open.borrow().len()
     }
@@ -162,10 +190,8 @@ impl Daemon {
     }
 }
 
-/// Which client is at the other end: by its certificate, and from where it may come.
-fn identify<'a>(core: &'a Core, accepting: &Accepting, pipe: &Pipe, from: IpAddr) -> Result<&'a Client, Arc<str>> {
-    let wall = core.time.effective(now()).wall;
-    let names = accepting.judge.asked.check(&pipe.peer_chain(), wall).map_err(|why| why.words)?;
+/// Which client that is: it has one of these names, and has to be one that may come from there.
+fn named<'a>(core: &'a Core, names: &[Arc<str>], from: IpAddr) -> Result<&'a Client, Arc<str>> {
     let named = |client: &&Client| client.radsec.as_ref().is_some_and(|name| names.contains(name));
     let here = core.config.clients.iter().filter(|client| client.address.contains(from)).filter(named);
     here.max_by_key(|client| client.address.length()).ok_or_else(|| {
@@ -175,10 +201,10 @@ fn identify<'a>(core: &'a Core, accepting: &Accepting, pipe: &Pipe, from: IpAddr
 }
 
 /// Takes connections for ever.
-async fn accept(daemon: Rc<Daemon>, listener: TcpListener) {
+async fn accept(daemon: Rc<Daemon>, socket: TcpListener, address: SocketAddr) {
     loop {
-        match listener.accept().await {
-            Ok((tcp, from)) => begin(&daemon, tcp, from),
+        match socket.accept().await {
+            Ok((tcp, from)) => begin(&daemon, tcp, from, address),
             Err(why) => {
                 // Out of descriptors, most likely: some will be free in a moment.
                 tracing::warn!("a RadSec client was not accepted: {why}");
@@ -189,7 +215,7 @@ async fn accept(daemon: Rc<Daemon>, listener: TcpListener) {
 }
 
 /// Begins with a connection, if there is room for it and a client may come from there.
-fn begin(daemon: &Rc<Daemon>, tcp: TcpStream, from: SocketAddr) {
+fn begin(daemon: &Rc<Daemon>, tcp: TcpStream, from: SocketAddr, listener: SocketAddr) {
     let from = SocketAddr::new(from.ip().to_canonical(), from.port());
     let radsec = &daemon.radsec;
     {
@@ -200,24 +226,21 @@ fn begin(daemon: &Rc<Daemon>, tcp: TcpStream, from: SocketAddr) {
             return failed(daemon, from, "no config client with option radsec may come from there");
         }
     }
-    let (all, here) = {
-        let shaking = radsec.shaking.borrow();
-        (shaking.len(), shaking.iter().filter(|other| **other == from.ip()).count())
-    };
-    if all >= HANDSHAKES || here >= HANDSHAKES_OF_ONE || radsec.connections() + all >= CONNECTIONS + HANDSHAKES {
-        return failed(daemon, from, "too many handshakes are under way");
-    }
-    if !radsec.allow(Instant::now()) {
-        return failed(daemon, from, "too many handshakes began in the last second");
-    }
     let accepting = match radsec.accepting.borrow().get() {
         Ok(accepting) => accepting,
         Err(why) => return failed(daemon, from, &why),
     };
     let Ok(tls) = ServerConnection::new(accepting.config.clone()) else { return };
-    radsec.shaking.borrow_mut().push(from.ip());
+    match radsec.door.admit(from.ip(), Instant::now(), |(pipe, _)| !pipe.has_sent()) {
+        Ok(None) => {}
+        // Its connection is closed with its task.
+        Ok(Some((_, task))) => task.abort(),
+        Err(why) => return failed(daemon, from, why),
+    }
     let pipe = Pipe::new(tcp, tls);
-    tokio::task::spawn_local(serve(daemon.clone(), accepting, pipe, from));
+    let id = radsec.door.number();
+    let task = tokio::task::spawn_local(serve(daemon.clone(), accepting, pipe.clone(), from, listener, id));
+    radsec.door.begin(id, from.ip(), Instant::now(), (pipe, task.abort_handle()));
 }
 
 /// Says that somebody did not get in; when their count is a power of two.
@@ -232,14 +255,17 @@ fn failed(daemon: &Daemon, from: SocketAddr, why: &str) {
 }
 
 /// A connection from its handshake to its end.
-async fn serve(daemon: Rc<Daemon>, accepting: Accepting, pipe: Rc<Pipe>, from: SocketAddr) {
-    let opened = open(&daemon, &accepting, &pipe, from).await;
-    {
-        let mut shaking = daemon.radsec.shaking.borrow_mut();
-        if let Some(at) = shaking.iter().position(|other| *other == from.ip()) {
-            shaking.swap_remove(at);
-        }
-    }
+async fn serve(
+    daemon: Rc<Daemon>,
+    accepting: Accepting,
+    pipe: Rc<Pipe>,
+    from: SocketAddr,
+    listener: SocketAddr,
+    handshake: u32,
+) {
+    let opened = open(&daemon, &accepting, &pipe, from, listener).await;
+    let door = &daemon.radsec.door;
+    door.over(handshake);
     let (id, client) = match opened {
         Ok(opened) => opened,
         Err(why) => {
@@ -248,8 +274,10 @@ async fn serve(daemon: Rc<Daemon>, accepting: Accepting, pipe: Rc<Pipe>, from: S
         }
     };
     drop(accepting);
+    door.came_from(from.ip(), Instant::now());
     tracing::info!("client '{client}' is connected over RadSec from {from}");
     let why = connection::run(&daemon, id, &client, from, &pipe).await;
+    door.came_from(from.ip(), Instant::now());
     daemon.radsec.open.borrow_mut().remove(&id);
     {
         let core = &mut *daemon.core.borrow_mut();
@@ -265,13 +293,22 @@ async fn open(
     accepting: &Accepting,
     pipe: &Rc<Pipe>,
     from: SocketAddr,
+    listener: SocketAddr,
 ) -> Result<(u32, Arc<str>), Arc<str>> {
     let radsec = &daemon.radsec;
     radsec.clock.set(daemon.core.borrow().time.effective(now()).wall);
     pipe.handshake(Instant::now() + HANDSHAKE, &|| accepting.judge.take_words()).await?;
     let core = &mut *daemon.core.borrow_mut();
-    // Also when the session was resumed, or when the configuration has changed meanwhile.
-    let client = identify(core, accepting, pipe, from.ip())?.name.clone();
+    if !radsec.listeners.borrow().iter().any(|(address, _)| *address == listener) {
+        return Err("no clients are taken any more where it came in".into());
+    }
+    let (chain, wall) = (pipe.peer_chain(), core.time.effective(now()).wall);
+    let current = radsec.accepting.borrow().get()?;
+    // It was judged in the handshake, unless the session was resumed; but by others if the configuration has changed meanwhile.
+    let is_judged = !pipe.is_resumed() && Arc::ptr_eq(&current.judge, &accepting.judge);
+    let asked = &current.judge.asked;
+    let names = if is_judged { asked.named(&chain) } else { asked.check(&chain, wall) }.map_err(|why| why.words)?;
+    let client = named(core, &names, from.ip())?.name.clone();
     let mut open = radsec.open.borrow_mut();
     if open.values().filter(|other| other.client == client).count() >= OF_ONE
         && let Some(oldest) = open.values().find(|other| other.client == client)
@@ -282,7 +319,9 @@ async fn open(
     }
     let id = radsec.next.get();
     radsec.next.set(id.wrapping_add(1));
-    open.insert(id, Open { client: client.clone(), address: from, pipe: pipe.clone() });
+    let judged = Judged::new(&current.judge, &chain, wall);
+    let made = Open { client: client.clone(), address: from, listener, pipe: pipe.clone(), names, judged };
+    open.insert(id, made);
     core.radius.connections.connected(id, client.clone());
     Ok((id, client))
 }

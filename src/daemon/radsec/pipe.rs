@@ -48,6 +48,8 @@ struct State {
     tls: Connection,
     /// Packets that are not encrypted yet.
     waiting: Vec<u8>,
+    /// Octets of TLS were sent.
+    sent: bool,
     /// Why it is over.
     ended: Option<Arc<str>>,
 }
@@ -92,7 +94,7 @@ impl Pipe {
         }
         let mut tls = tls.into();
         tls.set_buffer_limit(Some(WAITING));
-        let state = State { tls, waiting: Vec::new(), ended: None };
+        let state = State { tls, waiting: Vec::new(), sent: false, ended: None };
         Rc::new(Pipe { tcp, state: RefCell::new(state), wake: Notify::new() })
     }
 
@@ -141,6 +143,11 @@ impl Pipe {
     pub fn peer_chain(&self) -> Vec<CertificateDer<'static>> {
         let state = self.state.borrow();
         state.tls.peer_certificates().unwrap_or_default().to_vec()
+    }
+
+    /// True when something was sent: of a server's connection, that a whole ClientHello has come.
+    pub fn has_sent(&self) -> bool {
+        self.state.borrow().sent
     }
 
     /// True when a session was resumed: then nobody was asked whether its certificate still counts.
@@ -217,7 +224,7 @@ impl Pipe {
     fn write_out(&self, state: &mut State) {
         while state.tls.wants_write() {
             match state.tls.write_tls(&mut Socket(&self.tcp)) {
-                Ok(1..) => {}
+                Ok(1..) => state.sent = true,
                 Ok(0) => return self.end(state, "it ended the connection".into()),
                 Err(why) if why.kind() == ErrorKind::Interrupted => {}
                 Err(why) if why.kind() == ErrorKind::WouldBlock => return self.wake.notify_one(),

@@ -1,5 +1,7 @@
 //! Our client against our server over the loopback interface, and strangers against our server.
 
+mod follow;
+
 use super::super::testing::{Files, Started, port, run, until};
 use super::super::upstream::test as realm;
 use crate::config::Server;
@@ -53,12 +55,15 @@ impl World {
 
     /// A daemon whose default realm is that server. `more` goes into the realm's section.
     fn ask(&self, tls: &str, more: &str) -> (Started, u16) {
+        self.ask_at(&self.server().to_string(), tls, more)
+    }
+
+    fn ask_at(&self, server: &str, tls: &str, more: &str) -> (Started, u16) {
         let nas = port();
         let config = format!(
             "\tlist auth_listen '127.0.0.1:{nas}'\nconfig profile 'iot'\n\toption vlan '20'\nconfig ssid\n\toption ssid 'Home'\n\
              config client 'nas'\n\toption address '127.0.0.1'\n\toption secret 'secret of the tests'\n\
-             config realm 'acme'\n\tlist realm 'default'\n\tlist server '{}'\n\toption profile 'iot'\n{tls}{more}",
-            self.server()
+             config realm 'acme'\n\tlist realm 'default'\n\tlist server '{server}'\n\toption profile 'iot'\n{tls}{more}",
         );
         (self.files.daemon(&config), nas)
     }
@@ -472,10 +477,10 @@ fn who_does_not_finish_a_handshake_does_not_stay() {
         let mut slow = connect().await;
         let silent = connect().await;
         slow.write_all(&[0x16, 3, 1, 0, 200, 1]).await.unwrap();
-        until("both wait", || serving.radsec.shaking.borrow().len() == 2).await;
+        until("both wait", || serving.radsec.door.len() == 2).await;
         rest(slow).await;
         rest(silent).await;
-        assert!(serving.radsec.shaking.borrow().is_empty() && serving.radsec.connections() == 0);
+        assert!(serving.radsec.door.len() == 0 && serving.radsec.connections() == 0);
     });
 }
 
@@ -485,14 +490,14 @@ fn handshakes_and_connections_are_limited() {
         let world = World::new();
         let serving = world.serve();
         let mut waiting = Vec::new();
-        for _ in 0..super::HANDSHAKES_OF_ONE {
+        for _ in 0..super::door::OF_ONE {
             waiting.push(TcpStream::connect(("127.0.0.1", world.port)).await.unwrap());
         }
-        until("all wait", || serving.radsec.shaking.borrow().len() == super::HANDSHAKES_OF_ONE).await;
+        until("all wait", || serving.radsec.door.len() == super::door::OF_ONE).await;
         let one_more = TcpStream::connect(("127.0.0.1", world.port)).await.unwrap();
         assert_eq!(rest(one_more).await, b"");
         drop(waiting);
-        until("all have gone", || serving.radsec.shaking.borrow().is_empty()).await;
+        until("all have gone", || serving.radsec.door.len() == 0).await;
         let mut open = Vec::new();
         for _ in 0..super::OF_ONE + 2 {
             open.push(stranger(&world).await);
@@ -543,17 +548,11 @@ fn a_request_of_ours_goes_to_the_client_over_its_connection() {
     });
 }
 
-#[test]
-fn handshakes_begin_at_a_limited_rate() {
-    let (radsec, start) = (super::Radsec::default(), tokio::time::Instant::now());
-    let (rate, most) = super::RATE;
-    let begun = |at: Duration| (0..1000).filter(|_| radsec.allow(start + at)).count();
-    assert_eq!(begun(Duration::ZERO), most as usize);
-    assert_eq!(begun(Duration::from_millis(1)), 0);
-    assert_eq!(begun(Duration::from_millis(500)), rate as usize / 2);
-    assert_eq!(begun(Duration::from_secs(3600)), most as usize);
-    let in_two_seconds: usize = (0..2000).map(|ms| begun(Duration::from_millis(3_600_001 + ms))).sum();
-    assert!((2 * rate as usize - 4..=2 * rate as usize).contains(&in_two_seconds), "{in_two_seconds}");
+/// Opens and closes sockets as the configuration has them.
+fn rebind(serving: &Started) {
+    let config = serving.core.borrow().config.clone();
+    let opened = serving.radsec.bind(&config).unwrap();
+    serving.radsec.put(serving, &config, opened);
 }
 
 #[test]
@@ -567,7 +566,7 @@ fn a_server_that_does_not_take_its_tickets_back_is_connected_to_with_full_handsh
         // The next connection is ended as soon as it has begun, as if for its ticket.
         let listen = world.port;
         serving.reconfigure(|config| config.radsec.listen.clear());
-        serving.radsec.listen(&serving, &serving.core.borrow().config.clone()).unwrap();
+        rebind(&serving);
         tokio::task::yield_now().await;
         let listener = loop {
             match tokio::net::TcpListener::bind(("127.0.0.1", listen)).await {
@@ -586,7 +585,7 @@ fn a_server_that_does_not_take_its_tickets_back_is_connected_to_with_full_handsh
             stream.write_all(b"\x15\x03\x03\x00\x02\x02\x50").await.unwrap();
             drop(listener);
             serving.reconfigure(|config| config.radsec.listen = vec![format!("127.0.0.1:{listen}").parse().unwrap()]);
-            serving.radsec.listen(&serving, &serving.core.borrow().config.clone()).unwrap();
+            rebind(&serving);
         };
         let (answer, ()) = tokio::join!(nas.ask(2), refuse);
         assert_eq!(answer, Some(Code::ACCESS_REJECT));

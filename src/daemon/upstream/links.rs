@@ -6,6 +6,7 @@ use super::super::{Daemon, now};
 use super::{Link, Party, Way, connect};
 use crate::config::{Host, Server, Transport};
 use crate::proxy::{Health, LinkId, ServerId};
+use crate::radsec::settings::{Connecting, Judged};
 use crate::radsec::words;
 use crate::service::dynauth;
 use crate::service::radius::{self, Next, Returned};
@@ -41,7 +42,7 @@ pub fn open(daemon: &Rc<Daemon>, id: ServerId) {
                         Err(why) => unreachable(&daemon, id, why),
                     },
                     Transport::Radsec => match open_tls(&daemon, id, &realm, &server).await {
-                        Ok((pipe, party)) => opened_tls(&daemon, id, pipe, party),
+                        Ok((pipe, party, by)) => opened_tls(&daemon, id, pipe, party, &by),
                         Err(why) => unreachable(&daemon, id, why),
                     },
                 }
@@ -184,11 +185,35 @@ async fn open_tls(
     id: ServerId,
     realm: &Arc<str>,
     server: &Server,
-) -> Result<(Rc<Pipe>, Party), Arc<str>> {
-    let addresses = connect::addresses(daemon, server).await?;
+) -> Result<(Rc<Pipe>, Party, Connecting), Arc<str>> {
+    let addresses = addresses(daemon, Some(id), realm, server).await?;
     let (settings, party) = settings(daemon, Some(id), realm, server)?;
     let pipe = connect::connect(daemon, &settings, server, &addresses).await?;
-    Ok((pipe, party))
+    Ok((pipe, party, settings))
+}
+
+/// The addresses of a server: of one that DNS told, those that it told with it, which were looked at; nobody is asked again.
+///
+/// # Errors
+/// Why there are none, in words.
+pub async fn addresses(
+    daemon: &Daemon,
+    id: Option<ServerId>,
+    realm: &Arc<str>,
+    server: &Server,
+) -> Result<Vec<SocketAddr>, Arc<str>> {
+    let told = {
+        let core = daemon.core.borrow();
+        id.and_then(|id| core.proxy.engine.nai_realm(id)).map(|nai_realm| {
+            let told = core.discovery.addresses(realm, nai_realm, server);
+            told.iter().map(|address| SocketAddr::new(*address, server.port)).collect::<Vec<_>>()
+        })
+    };
+    match told {
+        Some(told) if told.is_empty() => Err("what DNS told of it is not good any more".into()),
+        Some(told) => Ok(told),
+        None => connect::addresses(daemon, server).await,
+    }
 }
 
 /// The TLS settings for a server.
@@ -197,7 +222,7 @@ pub fn settings(
     id: Option<ServerId>,
     realm: &Arc<str>,
     server: &Server,
-) -> Result<(crate::radsec::settings::Connecting, Party), Arc<str>> {
+) -> Result<(Connecting, Party), Arc<str>> {
     let core = daemon.core.borrow();
     let section = core.config.realms.iter().find(|section| section.name == *realm);
     let section = section.ok_or_else(|| -> Arc<str> { format!("there is no config realm '{realm}'").into() })?;
@@ -207,13 +232,27 @@ pub fn settings(
     Ok((settings, party))
 }
 
-fn opened_tls(daemon: &Rc<Daemon>, id: ServerId, pipe: Rc<Pipe>, party: Party) {
+/// A connection is there. Its certificate is judged once more, in case the files or the configuration changed during the handshake.
+fn opened_tls(daemon: &Rc<Daemon>, id: ServerId, pipe: Rc<Pipe>, party: Party, by: &Connecting) {
+    let clock = &daemon.radsec.clock;
+    let current = daemon.upstream.settings(&daemon.core.borrow(), &party, clock);
+    let judged = current.and_then(|current| match Arc::ptr_eq(&current.judge, &by.judge) {
+        true => Ok(Judged::new(&by.judge, &pipe.peer_chain(), clock.get())),
+        false => super::judge(&current, &pipe, clock),
+    });
+    let judged = match judged {
+        Ok(judged) => judged,
+        Err(why) => {
+            pipe.close(&why);
+            return unreachable(daemon, id, why);
+        }
+    };
     if let Some((realm, server)) = find(daemon, id) {
         tracing::info!("connected to {realm}'s server {server}: {}", pipe.negotiated());
     }
     let link = daemon.core.borrow_mut().proxy.engine.opened(id, Instant::now());
     let task = tokio::task::spawn_local(receive_tls(daemon.clone(), link, pipe.clone()));
-    daemon.upstream.links.borrow_mut().insert(link, Link { server: id, way: Way::Tls { pipe, party }, task });
+    daemon.upstream.links.borrow_mut().insert(link, Link { server: id, way: Way::Tls { pipe, party, judged }, task });
 }
 
 /// Takes what comes until the connection is over. How long it may be idle is the engine's business.

@@ -11,10 +11,10 @@ use super::batch::{Courier, DATAGRAM, Incoming};
 use super::radsec::Kept;
 use super::radsec::pipe::Pipe;
 use super::{Daemon, now};
-use crate::config::Server;
+use crate::config::{Realm, Server};
 use crate::proxy::{LinkId, ServerId};
-use crate::radsec::settings::Connecting;
-use crate::radsec::trust::Expected;
+use crate::radsec::settings::{Clock, Connecting, Judged};
+use crate::radsec::trust::{Expected, OfServer};
 use crate::radsec::words;
 use crate::service::Core;
 use crate::service::radius::{self, Errand, Next};
@@ -45,7 +45,7 @@ struct Link {
 
 enum Way {
     Udp { socket: Rc<UdpSocket>, to: SocketAddr, pending: Vec<Vec<u8>> },
-    Tls { pipe: Rc<Pipe>, party: Party },
+    Tls { pipe: Rc<Pipe>, party: Party, judged: Judged<OfServer> },
 }
 
 /// What TLS settings are kept for: a `config realm`, and for whom the server's certificate has to be.
@@ -184,12 +184,7 @@ impl Upstream {
     }
 
     /// The TLS settings for a server of a realm, with their files as they are now.
-    fn settings(
-        &self,
-        core: &Core,
-        party: &Party,
-        clock: &Arc<crate::radsec::settings::Clock>,
-    ) -> Result<Connecting, Arc<str>> {
+    fn settings(&self, core: &Core, party: &Party, clock: &Arc<Clock>) -> Result<Connecting, Arc<str>> {
         let realm = core.config.realms.iter().find(|realm| realm.name == party.0);
         let realm = realm.ok_or_else(|| -> Arc<str> { "it is not in the configuration any more".into() })?;
         let mut settings = self.settings.borrow_mut();
@@ -202,13 +197,15 @@ impl Upstream {
             settings.retain(|party, _| used(party));
         }
         let kept = settings.entry(party.clone()).or_default();
-        super::radsec::follow_realm(kept, core, realm, &party.1, clock);
+        if super::radsec::follow_realm(kept, core, realm, &party.1, clock) {
+            read_again(realm);
+        }
         kept.get()
     }
 
     /// Follows the files of TLS, and the configuration. Connections to servers whose certificates do not count any more are closed, the
     /// others stay.
-    pub fn follow(&self, core: &Core, clock: &Arc<crate::radsec::settings::Clock>) {
+    pub fn follow(&self, core: &Core, clock: &Arc<Clock>) {
         let mut settings = self.settings.borrow_mut();
         settings.retain(|(realm, _), _| core.config.realms.iter().any(|other| other.name == *realm));
         if settings.is_empty() {
@@ -217,21 +214,33 @@ impl Upstream {
         clock.set(core.time.effective(now()).wall);
         for (party, kept) in settings.iter_mut() {
             let Some(realm) = core.config.realms.iter().find(|realm| realm.name == party.0) else { continue };
-            if !super::radsec::follow_realm(kept, core, realm, &party.1, clock) {
-                continue;
+            if super::radsec::follow_realm(kept, core, realm, &party.1, clock) {
+                read_again(realm);
             }
-            tracing::info!("the certificates for RadSec to {}'s servers were read again", realm.name);
-            let Ok(current) = kept.get() else { continue };
-            for link in self.links.borrow().values() {
-                let Way::Tls { pipe, party: of } = &link.way else { continue };
-                if of == party
-                    && let Err(why) = current.judge.asked.check(&pipe.peer_chain(), clock.get())
-                {
-                    pipe.close(&why.words);
+        }
+        // The files may have been read for another connection meanwhile: it counts what each was judged by.
+        for link in self.links.borrow_mut().values_mut() {
+            let Way::Tls { pipe, party, judged } = &mut link.way else { continue };
+            let Some(Ok(current)) = settings.get(party).map(Kept::get) else { continue };
+            if judged.is_due(&current.judge, clock.get()) {
+                match judge(&current, pipe, clock) {
+                    Ok(anew) => *judged = anew,
+                    Err(why) => pipe.close(&why),
                 }
             }
         }
     }
+}
+
+/// Judges the certificate at the other end of a connection.
+fn judge(current: &Connecting, pipe: &Pipe, clock: &Clock) -> Result<Judged<OfServer>, Arc<str>> {
+    let chain = pipe.peer_chain();
+    current.judge.asked.check(&chain, clock.get()).map_err(|why| why.words)?;
+    Ok(Judged::new(&current.judge, &chain, clock.get()))
+}
+
+fn read_again(realm: &Realm) {
+    tracing::info!("the certificates for RadSec to {}'s servers were read again", realm.name);
 }
 
 /// Tells the engine that time has passed, for ever.
@@ -265,17 +274,35 @@ impl Upstream {
     }
 }
 
-/// Looks after files and names, for ever.
-pub async fn watch(daemon: Rc<Daemon>) {
-    let mut look = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
-    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+/// Looks after certificates, for ever.
+pub async fn watch_files(daemon: Rc<Daemon>) {
+    let mut look = every_look();
+    loop {
+        tokio::select! {
+            _ = look.tick() => {
+                let core = daemon.core.borrow();
+                daemon.radsec.follow(&core);
+                daemon.upstream.follow(&core, &daemon.radsec.clock);
+            }
+            () = daemon.radsec.more.notified() => {
+                tokio::time::sleep(super::radsec::SOON).await;
+                daemon.radsec.judge(&daemon.core.borrow());
+            }
+        }
+    }
+}
+
+/// Looks after the addresses of names, for ever. DNS may be slow, and certificates do not wait for it.
+pub async fn watch_names(daemon: Rc<Daemon>) {
+    let mut look = every_look();
     loop {
         look.tick().await;
-        {
-            let core = daemon.core.borrow();
-            daemon.radsec.follow(&core);
-            daemon.upstream.follow(&core, &daemon.radsec.clock);
-        }
         links::follow_names(&daemon).await;
     }
+}
+
+fn every_look() -> tokio::time::Interval {
+    let mut look = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    look
 }

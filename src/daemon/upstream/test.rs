@@ -4,6 +4,7 @@ use super::super::Daemon;
 use super::{connect, links};
 use crate::config::{Server, Transport};
 use crate::pki::CertificateInfo;
+use crate::proxy::ServerId;
 use crate::radsec::names::Names;
 use crate::radsec::words;
 use crate::secret::RadiusSecret;
@@ -90,16 +91,22 @@ fn step<T>(
     result.ok()
 }
 
-async fn resolve(daemon: &Daemon, server: &Server, steps: &mut Vec<Step>) -> Option<Vec<SocketAddr>> {
+async fn resolve(
+    daemon: &Daemon,
+    id: Option<ServerId>,
+    realm: &str,
+    server: &Server,
+    steps: &mut Vec<Step>,
+) -> Option<Vec<SocketAddr>> {
     let began = Instant::now();
-    let found = connect::addresses(daemon, server).await;
+    let found = links::addresses(daemon, id, &realm.into(), server).await;
     step(steps, Stage::Resolve, began, found, |addresses| {
         addresses.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>().join(", ")
     })
 }
 
 async fn udp(daemon: &Rc<Daemon>, realm: &str, server: &Server, steps: &mut Vec<Step>) -> Option<()> {
-    let addresses = resolve(daemon, server, steps).await?;
+    let addresses = resolve(daemon, None, realm, server, steps).await?;
     let secret = {
         let core = daemon.core.borrow();
         let section = core.config.realms.iter().find(|section| *section.name == *realm);
@@ -153,12 +160,12 @@ async fn ask_udp(daemon: &Daemon, secret: &RadiusSecret, to: SocketAddr) -> Resu
 }
 
 async fn radsec(daemon: &Rc<Daemon>, realm: &str, server: &Server, steps: &mut Vec<Step>) -> Option<()> {
-    let addresses = resolve(daemon, server, steps).await?;
-    let began = Instant::now();
     let id = {
         let status = daemon.core.borrow().proxy.engine.status();
         status.into_iter().find(|(name, _, status)| **name == *realm && status.server == *server).map(|(_, id, _)| id)
     };
+    let addresses = resolve(daemon, id, realm, server, steps).await?;
+    let began = Instant::now();
     let settings = match links::settings(daemon, id, &realm.into(), server) {
         Ok((settings, _)) => settings,
         Err(why) => return step(steps, Stage::Tls, began, Err(why), |()| String::new()),

@@ -4,6 +4,7 @@ use super::params::Params;
 use super::{ApiError, Done};
 use crate::config::{Pattern, Plan, Realm, Repoint, RepointError, Server, Target, Tls, To, Transport};
 use crate::proxy::{Health, ServerId, Status};
+use crate::radsec::trust::other_name;
 use crate::registry::credential::KnownBy;
 use crate::registry::device::Device;
 use crate::secret::RadiusSecret;
@@ -195,7 +196,7 @@ pub fn tested(core: &Core, realm: &str, lookups: &[Lookup], servers: &[(Server, 
             "server": server.to_string(),
             "ok": works(steps),
             "steps": steps.iter().map(step).collect::<Value>(),
-            "mend": steps.last().filter(|step| !step.ok).map(|step| mend(realm, server, step.stage)),
+            "mend": steps.last().filter(|step| !step.ok).map(|step| mend(realm, server, step)),
         })
     };
     json!({
@@ -208,9 +209,12 @@ pub fn tested(core: &Core, realm: &str, lookups: &[Lookup], servers: &[(Server, 
 }
 
 /// What to do when a step went wrong.
-fn mend(realm: &str, server: &Server, stage: &str) -> String {
+fn mend(realm: &str, server: &Server, step: &Step) -> String {
     let (host, port) = (&server.host, server.port);
-    match (stage, server.transport) {
+    if let Some(name) = other_name(&step.text) {
+        return format!("if that is the right server: option server_name '{name}' in config realm '{realm}'");
+    }
+    match (step.stage, server.transport) {
         ("resolve", _) => format!(
             "see whether the name is right and this box can ask DNS (nslookup {host}), or give the server's IP address"
         ),

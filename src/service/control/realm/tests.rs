@@ -200,3 +200,14 @@ fn verdicts() {
     assert_eq!(reply["lookups"][1], json!({ "realm": "b.example", "ok": false, "text": "DNS names no server" }));
     assert_eq!(tested(&core, "cloud", &lookups, &[])["verdict"], "DNS tells no server: its devices are refused");
 }
+
+#[test]
+fn the_mend_for_a_certificate_of_another_name_is_that_name() {
+    let server: Server = "radsec://192.0.2.1".parse().unwrap();
+    let mend = |text: &str| mend("x", &server, &Step { stage: "tls", ok: false, text: text.into(), micros: None });
+    assert_eq!(
+        mend("its certificate is for hub.example.net, not for 192.0.2.1"),
+        "if that is the right server: option server_name 'hub.example.net' in config realm 'x'"
+    );
+    assert!(mend("it ended the connection").starts_with("see that port 2083 is that of RadSec"));
+}
