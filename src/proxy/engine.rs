@@ -158,6 +158,12 @@ impl Engine {
         let Some(request) = self.requests.get_mut(slot) else { return Err(Failure::Busy) };
         request.way = way;
         if rewrite::request(order, &next, &mut request.packet).is_err() {
+            // Nothing was sent: no answer can come for this identifier, and it is not kept from others.
+            if let Some(unused) = self.requests.get_mut(slot).and_then(|request| request.way.take())
+                && let Some(link) = self.link_mut(unused.link)
+            {
+                link.free(unused.identifier);
+            }
             self.detach(slot);
             self.requests.remove(slot);
             return Err(Failure::TooLong);
@@ -173,9 +179,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Nobody wants the answer any more.
-    pub fn cancel(&mut self, ticket: Ticket) {
+    /// Nobody wants the answer any more. Whoever asks anew every few seconds would never learn that a server is gone: its silence
+    /// so far counts.
+    pub fn cancel(&mut self, ticket: Ticket, now: Instant) {
         if let Some(slot) = self.requests.find(ticket) {
+            self.unanswered(slot, requests::REPLACED_WAIT, now);
             self.detach(slot);
             self.requests.remove(slot);
         }

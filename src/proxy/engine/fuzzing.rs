@@ -186,7 +186,7 @@ impl<'a> Driver<'a> {
                 }
                 13 => {
                     let ticket = what as u64 % (self.next_ticket + 1);
-                    self.engine.cancel(Ticket(ticket));
+                    self.engine.cancel(Ticket(ticket), self.now);
                     self.open.remove(&ticket);
                 }
                 14 => self.configure(what),

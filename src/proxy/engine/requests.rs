@@ -16,6 +16,8 @@ pub const MOST: usize = 1024;
 pub const GIVE_UP: Duration = Duration::from_secs(9);
 /// When a request is sent again over UDP.
 pub const FIRST_WAIT: Duration = Duration::from_secs(2);
+/// How long a request has waited at least when its being replaced by another tells something of the server.
+pub const REPLACED_WAIT: Duration = Duration::from_secs(1);
 /// How long after that the next server is tried.
 pub const SECOND_WAIT: Duration = Duration::from_secs(3);
 /// No slot.

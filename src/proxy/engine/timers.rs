@@ -3,7 +3,7 @@
 use super::super::{Failure, Health, LinkId, Output, ServerId};
 use super::links::Probe;
 use super::peer::{ENOUGH_MISSED, Peer};
-use super::requests::{Stage, Tried, Wait};
+use super::requests::{FIRST_WAIT, Stage, Tried, Wait};
 use super::{Engine, NO_CONNECTION, Random, TEST, counts};
 use crate::wire::radius::{Authenticator, Builder};
 use std::sync::Arc;
@@ -45,7 +45,7 @@ impl Engine {
 
     /// The whole time of a request is over.
     fn give_up(&mut self, slot: u16, now: Instant) {
-        self.unanswered(slot, now);
+        self.unanswered(slot, FIRST_WAIT, now);
         let Some(request) = self.requests.get(slot) else { return };
         let seconds = u16::try_from(now.saturating_duration_since(request.since).as_secs()).unwrap_or(u16::MAX);
         let servers = request.tried.count();
@@ -72,7 +72,7 @@ impl Engine {
                 self.requests.wait(slot, Stage::Second, Wait::Second, now);
             }
             stage => {
-                self.unanswered(slot, now);
+                self.unanswered(slot, FIRST_WAIT, now);
                 if let Some(other) = self.other(slot, now) {
                     self.detach(slot);
                     self.launch(slot, other, now, random);
@@ -108,10 +108,10 @@ impl Engine {
         (rank(other) <= rank(request.server)).then_some(other)
     }
 
-    /// Holds it against a server that it has not answered a request.
-    fn unanswered(&mut self, slot: u16, now: Instant) {
+    /// Holds it against a server that it has not answered a request, if that waited `at_least` so long.
+    pub(super) fn unanswered(&mut self, slot: u16, at_least: Duration, now: Instant) {
         let Some(request) = self.requests.get(slot) else { return };
-        let waited = now.saturating_duration_since(request.sent) >= super::requests::FIRST_WAIT;
+        let waited = now.saturating_duration_since(request.sent) >= at_least;
         if !waited || request.way.is_none() || !counts(request.code) {
             return;
         }

@@ -508,9 +508,10 @@ impl Core {
         let over: Vec<MacAddr> = self.dynauth.stays.iter().filter(|(_, stay)| due(stay)).map(|(mac, _)| *mac).collect();
         for mac in over {
             let Some(stay) = self.dynauth.stays.remove(&mac) else { continue };
-            let selected = request::Selected { mac: Some(mac), ..request::Selected::default() };
-            let realms = [stay.realm];
-            for place in self.places(&realms, &selected).unwrap_or_default() {
+            // The address is the real one here, whatever its realm's servers are told.
+            let (mut places, mut elsewhere) = (Vec::new(), false);
+            self.sessions_of(&[stay.realm], Some(mac), &request::Selected::default(), &mut places, &mut elsewhere);
+            for place in places {
                 if place.since.is_some_and(|since| since > stay.set) {
                     continue;
                 }

@@ -97,7 +97,8 @@ impl Core {
         }
     }
 
-    fn sessions_of(
+    /// Adds the sessions that one of these realms let in and that are meant, of the real address `mac` if there is one.
+    pub(super) fn sessions_of(
         &self,
         realms: &[Arc<str>],
         mac: Option<MacAddr>,

@@ -431,6 +431,17 @@ fn a_pseudonym_is_what_its_servers_know_a_device_by() {
 }
 
 #[test]
+fn a_shorter_stay_ends_where_the_address_is_a_pseudonym() {
+    let mut scene = Scene::new();
+    let told = scene.core.pseudonym("beta", mac(3)).to_string();
+    let attributes: Attributes<'_> = &[(CALLING, told.as_bytes()), (AttributeType::SESSION_TIMEOUT, &[0, 0, 0, 60])];
+    assert_eq!(scene.ask(true, "beta", BETA, attributes), Some((Code::COA_ACK, None)));
+    scene.pass(60_000);
+    scene.core.tick_stays(scene.now);
+    assert_eq!(scene.carry_out(), [mac(3)]);
+}
+
+#[test]
 fn what_is_dropped() {
     let mut scene = Scene::new();
     let good = scene.request(false, "acme", &[LAMP]);

@@ -12,6 +12,7 @@ use crate::config::{Config, Realm};
 use crate::proxy::{Engine, Failure, Health, ServerId, Ticket};
 use crate::secret::PseudonymKey;
 use std::collections::VecDeque;
+use std::time::Instant;
 use waiting::Table;
 
 /// Counters since the start.
@@ -49,21 +50,21 @@ impl Proxy {
     }
 
     /// The station is ours to answer now: nobody waits for the answer to its last request any more.
-    pub(super) fn begin_anew(&mut self, station: &Station) {
+    pub(super) fn begin_anew(&mut self, station: &Station, now: Instant) {
         if let Some(ticket) = self.waiting.of(station) {
-            self.cancel(ticket);
+            self.cancel(ticket, now);
         }
     }
 
     /// A request is on its way: nobody waits for the answer to the last one of its station any more.
-    pub(super) fn sent(&mut self, ticket: Ticket) {
+    pub(super) fn sent(&mut self, ticket: Ticket, now: Instant) {
         if let Some(before) = self.waiting.sent(ticket) {
-            self.cancel(before);
+            self.cancel(before, now);
         }
     }
 
-    fn cancel(&mut self, ticket: Ticket) {
-        self.engine.cancel(ticket);
+    fn cancel(&mut self, ticket: Ticket, now: Instant) {
+        self.engine.cancel(ticket, now);
         self.forget(ticket);
     }
 

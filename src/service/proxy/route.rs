@@ -53,7 +53,7 @@ pub fn route<'a>(
     let valid = realm.filter(|realm| nai::is_realm(realm));
     let Some(realm) = valid else {
         return match default_of(config) {
-            Some(default) if known.is_none() => Route::to(default),
+            Some(default) if known.is_none_or(|device| is_known_by(device, &default.name)) => Route::to(default),
             _ => Route::Local,
         };
     };
@@ -91,6 +91,13 @@ fn has_own_credentials(device: &Device) -> bool {
         let own = |known_by: &KnownBy| !matches!(known_by, KnownBy::Peer { .. });
         eap.psk.is_some() || eap.certificates.iter().any(|certificate| own(&certificate.known_by))
     })
+}
+
+/// It proves itself there, and nowhere else.
+fn is_known_by(device: &Device, name: &str) -> bool {
+    let there = |known_by: &KnownBy| matches!(known_by, KnownBy::Peer { realm, .. } if **realm == *name);
+    !has_own_credentials(device)
+        && device.eap.as_ref().is_some_and(|eap| eap.certificates.iter().any(|one| there(&one.known_by)))
 }
 
 #[cfg(test)]
@@ -131,8 +138,9 @@ mod tests {
             with(2, None),
             with(3, Some(known(peer))),
             with(4, Some(known(KnownBy::Fingerprint([4; 32])))),
+            with(5, Some(known(KnownBy::Peer { realm: "online".into(), identity: "tv".into() }))),
         ];
-        Registry::load(devices, vec![], vec![], DeviceId(5))
+        Registry::load(devices, vec![], vec![], DeviceId(6))
     }
 
     #[test]
@@ -151,6 +159,11 @@ mod tests {
         let (makers, all, only_local, none) = (with(&makers), with(&all), with(&only_local), with(&[]));
         let registry = registry();
         for (identity, at, config, certificates, expected) in [
+            // No realm: the default one, also at the second time; not for whom another one speaks.
+            ("tv", 5, &all, false, "online"),
+            ("tv", 5, &makers, false, "local"),
+            ("cam", 3, &all, false, "local"),
+            ("odd", 1, &all, false, "local"),
             // What never leaves.
             ("noob@eap-noob.arpa", 9, &all, false, "local"),
             ("x@y.eap.arpa", 9, &all, false, "local"),

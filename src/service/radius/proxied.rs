@@ -149,7 +149,7 @@ pub(super) fn divert(
     let certificates = core.pki.trust().knows_strangers();
     let route = route::route(identity, ask.mac, &config, &core.registry, certificates);
     if route == Route::Local {
-        core.proxy.begin_anew(&station);
+        core.proxy.begin_anew(&station, now.mono);
         return Err(ask);
     }
     if begins || state.is_none() {
@@ -238,7 +238,7 @@ fn forward(
         match core.proxy.waiting.put(waiting) {
             Some(ticket) => match find_and_submit(core, incoming, realm, ticket, ask.mac, now) {
                 Ok(()) => {
-                    core.proxy.sent(ticket);
+                    core.proxy.sent(ticket, now.mono);
                     Ok(())
                 }
                 Err(failure) => {

@@ -136,7 +136,7 @@ fn a_new_configuration_with_requests_under_way() {
         // The next goes to the other one.
         let busy: Vec<Ticket> = (0..255).map(|_| world.ask().unwrap()).collect();
         let ticket = world.ask().unwrap();
-        busy.into_iter().for_each(|ticket| world.engine.cancel(ticket));
+        busy.into_iter().for_each(|ticket| world.engine.cancel(ticket, world.now));
         ticket
     };
     world.pass(100);

@@ -254,12 +254,44 @@ fn cancelled_is_forgotten() {
     let mut world = World::new(&[(Udp, Manner::Answers(100)), (Radsec, Manner::Silent)]);
     let server = world.ids()[0];
     let (opening, sent) = (world.ask().unwrap(), world.ask().unwrap());
-    world.engine.cancel(opening);
+    world.engine.cancel(opening, world.now);
     world.pass(50);
-    world.engine.cancel(sent);
+    world.engine.cancel(sent, world.now);
     assert_eq!(world.status(server).in_flight, 0);
     world.pass(20_000);
     assert!(world.ends.is_empty());
     assert_eq!(world.times(server), [1]);
     assert_eq!(world.status(server).dropped.late, 1);
+}
+
+#[test]
+fn whoever_asks_anew_again_and_again_learns_that_a_server_is_silent() {
+    let mut world = World::new(&[(Udp, Manner::Silent), (Udp, Manner::Answers(1))]);
+    let quick = world.ask().unwrap();
+    world.pass(900);
+    world.engine.cancel(quick, world.now);
+    assert_eq!(world.health(0), Health::Unknown, "too soon to tell");
+    let patient = world.ask().unwrap();
+    world.pass(1500);
+    world.engine.cancel(patient, world.now);
+    assert_eq!(world.health(0), Health::Suspect);
+    let next = world.ask().unwrap();
+    world.pass(100);
+    assert_eq!(world.end(next).1, End::Answer(Code::ACCESS_ACCEPT, world.ids()[1]));
+}
+
+#[test]
+fn what_was_never_sent_takes_no_identifier() {
+    let mut world = World::new(&[(Radsec, Manner::Answers(1))]);
+    world.ask().unwrap();
+    world.pass(100);
+    let long = [1; 250];
+    let attributes: Vec<(AttributeType, &[u8])> = (0..16).map(|_| (AttributeType::EAP_MESSAGE, &long[..])).collect();
+    for _ in 0..300 {
+        assert_eq!(world.ask_with(&attributes), Err(Failure::TooLong));
+    }
+    assert_eq!(world.status(world.ids()[0]).in_flight, 0);
+    world.ask().unwrap();
+    world.pass(100);
+    assert_eq!((world.closed, world.links.len()), (0, 1), "the connection is as good as before");
 }
