@@ -146,7 +146,7 @@ mod tests {
                 "\tlist auth_listen '127.0.0.1:{port}'\nconfig profile 'iot'\n\toption vlan '20'\nconfig ssid\n\toption ssid 'Home'\n\
                  config client 'nas'\n\toption address '127.0.0.1'\n\toption secret 'secret of the tests'\n"
             ));
-            let devices = (1..=20).map(|id| device(id, &format!("d{id}"), "iot", &format!("key number {id}")));
+            let devices = (1..=300).map(|id| device(id, &format!("d{id}"), "iot", &format!("key number {id}")));
             daemon.core.borrow_mut().apply(&[Change::Put(devices.collect())]);
             let nas = UdpSocket::bind("127.0.0.1:0").await.unwrap();
             nas.connect(("127.0.0.1", port)).await.unwrap();
