@@ -147,7 +147,15 @@ mod tests {
                  config client 'nas'\n\toption address '127.0.0.1'\n\toption secret 'secret of the tests'\n"
             ));
             let devices = (1..=300).map(|id| device(id, &format!("d{id}"), "iot", &format!("key number {id}")));
-            daemon.core.borrow_mut().apply(&[Change::Put(devices.collect())]);
+            {
+                let core = &mut *daemon.core.borrow_mut();
+                core.apply(&[Change::Put(devices.collect())]);
+                while core.keyring.is_busy() {
+                    for job in core.keyring.jobs(64, &core.registry) {
+                        core.keyring.insert(job.run(), &core.registry);
+                    }
+                }
+            }
             let nas = UdpSocket::bind("127.0.0.1:0").await.unwrap();
             nas.connect(("127.0.0.1", port)).await.unwrap();
             let mut answer = [0; 4096];
