@@ -124,7 +124,7 @@ pub fn run(context: &mut Context<'_>, command: &Command) -> Result<(), Failure> 
         }
         Command::Remove { name } => {
             let reply = context.call("maker_remove", json!({ "name": name }))?;
-            context.finish(&reply, |reply, _| removed(reply.at("maker")))
+            context.finish(&reply, |reply, _| removed(reply.at("maker"), reply.maybe("note")))
         }
         Command::Import(import) => maker_bundle::import(context, import),
         Command::Export(export) => maker_bundle::export(context, export),
@@ -231,7 +231,7 @@ fn next(maker: Part<'_>) -> String {
     }
 }
 
-fn removed(maker: Part<'_>) -> String {
+fn removed(maker: Part<'_>, note: Option<String>) -> String {
     let name = maker.text("name");
     let devices = maker.number("devices");
     let also = match devices {
@@ -242,7 +242,8 @@ fn removed(maker: Part<'_>) -> String {
             if n == 1 { "stays" } else { "stay" }
         ),
     };
-    format!("{name} is removed: its certificates count no longer.{also}\n")
+    let note = note.map(|note| format!("\n{note}")).unwrap_or_default();
+    format!("{name} is removed: its certificates count no longer.{also}{note}\n")
 }
 
 #[cfg(test)]
@@ -276,7 +277,9 @@ Known    2 devices by serial number or name
         let shown = facts(Part(&acme()), &PLAIN);
         assert_eq!(shown, expected);
         assert!(shown.lines().all(|line| line.len() <= 100), "{shown}");
-        assert!(removed(Part(&acme())).contains("2 devices known by its serial numbers or names stay registered"));
+        assert!(
+            removed(Part(&acme()), None).contains("2 devices known by its serial numbers or names stay registered")
+        );
     }
 
     #[test]

@@ -195,6 +195,14 @@ fn told(reply: Part<'_>, wants_local: bool, look: &Look) -> String {
             count(left_out, "device")
         ));
     }
+    let kept: Vec<String> = names(reply, "kept");
+    if !kept.is_empty() {
+        let some = kept.iter().take(8).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = if kept.len() > 8 { ", ..." } else { "" };
+        text.push_str(&format!(
+            "A bundle of this date was imported before, so what was replaced or withdrawn since stays so (or --force): {some}{more}.\n"
+        ));
+    }
     let stranded: Vec<String> = names(reply, "stranded");
     if !stranded.is_empty() {
         let some = stranded.iter().take(8).map(String::as_str).collect::<Vec<_>>().join(", ");

@@ -155,7 +155,9 @@ async fn serve(daemon: Rc<Daemon>, port: Port, socket: Rc<Socket>) {
                 let origin = Origin { address: from, via: Via::Udp(socket.number) };
                 let mut outgoing = socket.outgoing.borrow_mut();
                 let Some(out) = outgoing.next() else { break };
-                match port.receive(&mut daemon.core.borrow_mut(), origin, received, now(), out) {
+                // The core is free again before anything else is done: what goes on borrows it, too.
+                let next = port.receive(&mut daemon.core.borrow_mut(), origin, received, now(), out);
+                match next {
                     Next::Nothing => {}
                     Next::Send => outgoing.push(from),
                     next => daemon.exchanges.go_on(&daemon, next),

@@ -20,6 +20,8 @@ pub struct Peer<'a> {
     pub realm: &'a Realm,
     /// What they call it: 1 to 253 octets.
     pub identity: Arc<str>,
+    /// What it calls itself, when that is the name of another device, which they do not say that it is.
+    pub claimed: Option<Arc<str>>,
     /// The VLAN they name.
     pub vlan: Option<u16>,
     /// How long it may stay, in seconds, if they say.
@@ -99,6 +101,10 @@ impl Case<'_> {
         };
         let proved = peer.reasons().0;
         match (realm.admit, known) {
+            (Admit::Listed, _) if peer.claimed.is_some() => {
+                let claimed = peer.claimed.clone().unwrap_or_default();
+                refuse(known, Reason::Peer(PeerReason::Unsaid { party, claimed }))
+            }
             (Admit::Listed, _) => refuse(known, Reason::Peer(PeerReason::NotListed { party, identity })),
             (Admit::Pending, _) => refuse(known, Reason::Peer(PeerReason::NotApproved { party, identity })),
             // Whoever makes up a device's address is not let in as that device.
@@ -132,7 +138,10 @@ impl Case<'_> {
         let certificates = vec![registered(&peer.realm.name, &peer.identity, self.now)];
         Device {
             id: registry.next_id(),
-            name: free_or_numbered(&name_of(&peer.realm.name, &peer.identity), registry),
+            name: free_or_numbered(
+                &name_of(&peer.realm.name, peer.claimed.as_ref().unwrap_or(&peer.identity)),
+                registry,
+            ),
             profile: profile.clone(),
             key: None,
             key_serial: 1,

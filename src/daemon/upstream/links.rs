@@ -169,7 +169,8 @@ fn reverse_request(daemon: &Rc<Daemon>, link: LinkId, server: ServerId, packet: 
                 true
             }
             _ => {
-                let who = dynauth::Upstream { realm, reply: dynauth::Reply::Link(link) };
+                let nai_realm = core.proxy.engine.nai_realm(server).map(Arc::from);
+                let who = dynauth::Upstream { realm, nai_realm, reply: dynauth::Reply::Link(link) };
                 dynauth::receive(core, &who, &secret, packet, now(), out)
             }
         }

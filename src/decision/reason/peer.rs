@@ -80,6 +80,13 @@ pub enum PeerReason {
         /// What they call it.
         identity: Arc<str>,
     },
+    /// They let it in without saying who it is, and it calls itself like a device that has other addresses.
+    Unsaid {
+        /// Who.
+        party: Arc<str>,
+        /// What it calls itself.
+        claimed: Arc<str>,
+    },
     /// They say who it is, and it waits for the administrator's approval.
     NotApproved {
         /// Who.
@@ -172,6 +179,7 @@ impl PeerReason {
             | PeerReason::Unknown { party }
             | PeerReason::Faulty { party, .. }
             | PeerReason::NotListed { party, .. }
+            | PeerReason::Unsaid { party, .. }
             | PeerReason::NotApproved { party, .. }
             | PeerReason::Full { party, .. }
             | PeerReason::Ignored { party }
@@ -196,6 +204,7 @@ impl PeerReason {
             PeerReason::Unknown { .. } => "unknown_to_peer",
             PeerReason::Faulty { .. } => "peer_faulty",
             PeerReason::NotListed { .. } => "peer_not_listed",
+            PeerReason::Unsaid { .. } => "peer_identity_unsaid",
             PeerReason::NotApproved { .. } => "peer_not_approved",
             PeerReason::Full { .. } => "peer_full",
             PeerReason::Ignored { .. } => "ignored",
@@ -215,6 +224,7 @@ impl PeerReason {
             | PeerReason::First { .. }
             | PeerReason::LastKnownGood { .. }
             | PeerReason::NotListed { .. }
+            | PeerReason::Unsaid { .. }
             | PeerReason::NotApproved { .. }
             | PeerReason::Full { .. }
             | PeerReason::Ignored { .. }
@@ -277,6 +287,12 @@ impl fmt::Display for PeerReason {
                 f,
                 "we said no: device not on the list. {party} vouches for it ({identity}), but only registered devices of its \
                  are let in: write option admit 'pending' in config realm '{party}', and approve it"
+            ),
+            PeerReason::Unsaid { party, claimed } => write!(
+                f,
+                "we said no: {party}'s server does not say who it is; it calls itself {claimed}, as anybody could, and has none of \
+                 that device's addresses: have that server send User-Name or Chargeable-User-Identity of the inner identity, or \
+                 register this address (latchkey device set NAME mac+=MAC)"
             ),
             PeerReason::NotApproved { party, identity } => write!(
                 f,

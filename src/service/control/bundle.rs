@@ -6,7 +6,7 @@
 //!
 //! **An old bundle** would bring back keys and certificates that were replaced or withdrawn since, and its signature is as good as
 //! ever. So the moment at which the last signed one was made is kept with the maker ([`Maker::bundle_issued`]), and one made before
-//! it is refused. The moment of an unsigned one is not kept: anybody could have written it, and lock out all that come later.
+//! it is refused; the same one once more gives keys and certificates to devices only that have none. The moment of an unsigned one is not kept: anybody could have written it, and lock out all that come later.
 
 mod export;
 mod takeover;
@@ -71,7 +71,9 @@ pub fn import(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiErr
         bundle_issued: old.as_ref().and_then(|old| old.bundle_issued),
     };
     if verified.is_some() {
-        maker.bundle_issued = maker.bundle_issued.max(Some(bundle.issued));
+        // A clock that runs behind, or nobody has set, says nothing of the date; one that is to come would lock out all after it.
+        let issued = if core.time.trouble().is_some() { bundle.issued.min(now.wall) } else { bundle.issued };
+        maker.bundle_issued = maker.bundle_issued.max(Some(issued));
     }
     if old.is_none() && core.registry.makers().len() >= maker::MAX_MAKERS {
         let message = format!("there are {} makers already: remove one first", maker::MAX_MAKERS);
@@ -82,7 +84,8 @@ pub fn import(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiErr
     add_lists(&mut maker, &bundle)?;
     let register = params.flag("register") || maker.admit == Admit::All;
     let dry_run = params.flag("dry_run");
-    Ok(Done::Import(Box::new(Takeover::new(core, bundle, maker, old, section, verified, register, dry_run))))
+    let repeated = !params.flag("force") && old.as_ref().and_then(|old| old.bundle_issued) == Some(bundle.issued);
+    Ok(Done::Import(Box::new(Takeover::new(core, bundle, maker, old, section, verified, register, dry_run, repeated))))
 }
 
 fn bad(field: &str, message: String) -> ApiError {

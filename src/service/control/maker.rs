@@ -91,7 +91,14 @@ pub fn set(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError>
 /// proves nothing until there is a maker of that name again.
 pub fn remove(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> {
     let maker = find_by(core, params.need("name")?, "name")?;
-    let shown = json!({ "maker": shown(core, maker) });
+    let mut shown = json!({ "maker": shown(core, maker) });
+    if let Some(at) = maker.bundle_issued {
+        let note = format!(
+            "That its last bundle was made on {at} is forgotten: should it be registered again, an older one is taken, and could bring \
+             back what was withdrawn."
+        );
+        shown["note"] = note.into();
+    }
     let changes = vec![Change::RemoveMaker(maker.name.clone())];
     Ok(Done::Commit { changes, then: Box::new(|_, _| shown) })
 }

@@ -62,6 +62,8 @@ const RESOLVED: usize = 64;
 pub struct Upstream {
     /// The section's name of the realm whose server it is.
     pub realm: Arc<str>,
+    /// The domain for which DNS told that server: it reaches devices of that only.
+    pub nai_realm: Option<Arc<str>>,
     /// Where the answer goes.
     pub reply: Reply,
 }
@@ -248,7 +250,7 @@ pub fn receive_udp(core: &mut Core, from: Origin, datagram: &[u8], now: Now, out
         note_forged(core, &realms.iter().map(|(name, _)| &**name).collect::<Vec<_>>().join(" or "));
         return false;
     };
-    receive_signed(core, &names, Reply::Udp(from), secret, &packet, now, out)
+    receive_signed(core, (&names, None), Reply::Udp(from), secret, &packet, now, out)
 }
 
 /// Takes a request that came over our own connection to a server. True when the answer is in `out`, to go back over it; another
@@ -270,7 +272,15 @@ pub fn receive(
         note_forged(core, &who.realm);
         return false;
     }
-    receive_signed(core, std::slice::from_ref(&who.realm), who.reply, secret, &packet, now, out)
+    receive_signed(
+        core,
+        (std::slice::from_ref(&who.realm), who.nai_realm.as_deref()),
+        who.reply,
+        secret,
+        &packet,
+        now,
+        out,
+    )
 }
 
 /// Both authenticators are required, and right (RFC 5176, 2.3 and 3).
@@ -293,7 +303,7 @@ fn note_forged(core: &mut Core, realm: &str) {
 
 fn receive_signed(
     core: &mut Core,
-    realms: &[Arc<str>],
+    (realms, nai_realm): (&[Arc<str>], Option<&str>),
     reply: Reply,
     secret: &RadiusSecret,
     packet: &Packet<'_>,
@@ -338,7 +348,7 @@ fn receive_signed(
         return false;
     }
     core.dynauth.stats.requests += 1;
-    let request = Received { realms, reply, secret, packet, key };
+    let request = Received { realms, nai_realm, reply, secret, packet, key };
     let (about, cause) = match core.begin(&request, now) {
         Begun::Under(work) => {
             core.dynauth.work.push(*work);
@@ -364,6 +374,7 @@ fn stale_by(core: &Core, packet: &Packet<'_>, now: Now) -> Option<u64> {
 /// A request that is what it seems.
 struct Received<'a> {
     realms: &'a [Arc<str>],
+    nai_realm: Option<&'a str>,
     reply: Reply,
     secret: &'a RadiusSecret,
     packet: &'a Packet<'a>,
@@ -399,7 +410,8 @@ impl Core {
             Ok(wanted) => wanted,
             Err(cause) => return Begun::Over(about, Some(cause)),
         };
-        let places = match self.places(realms, &wanted.selected) {
+        let selected = request::Selected { nai_realm: request.nai_realm, ..wanted.selected };
+        let places = match self.places(realms, &selected) {
             Ok(places) if places.len() > SESSIONS => {
                 return Begun::Over(about, Some(error_cause::MULTIPLE_SESSION_SELECTION_UNSUPPORTED));
             }

@@ -23,6 +23,8 @@ pub struct Selected<'a> {
     pub nas_identifier: Option<&'a [u8]>,
     /// NAS-IP-Address or NAS-IPv6-Address.
     pub nas_address: Option<IpAddr>,
+    /// Only sessions of devices of this domain: that for which DNS told the server that asks.
+    pub nai_realm: Option<&'a str>,
 }
 
 /// What is to become of them.

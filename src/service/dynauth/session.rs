@@ -8,6 +8,7 @@ use crate::registry::device::{Device, DeviceId};
 use crate::service::Core;
 use crate::service::grants::Vouched;
 use crate::service::sessions::{Session, SessionKey};
+use crate::wire::nai;
 use crate::wire::radius::error_cause;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -49,15 +50,23 @@ impl Known<'_> {
     fn fits(&self, selected: &Selected<'_>) -> bool {
         let same =
             |given: Option<&[u8]>, known: &[Option<&[u8]>]| given.is_none_or(|given| known.contains(&Some(given)));
+        // A server that DNS told reaches what the servers of that domain let in.
+        let within = |name: &[u8]| {
+            selected.nai_realm.is_none_or(|of| nai::realm(name).is_some_and(|realm| nai::same(realm, of.as_bytes())))
+        };
         match self {
             Known::Vouched(vouched) => {
-                same(selected.user_name, &[Some(&vouched.user_name), vouched.accepted_name.as_deref()])
+                within(&vouched.user_name)
+                    && same(selected.user_name, &[Some(&vouched.user_name), vouched.accepted_name.as_deref()])
                     && same(selected.cui, &[vouched.cui.as_deref()])
                     && same(selected.class, &[vouched.class.as_deref()])
             }
             Known::Identity(identity) => {
-                same(selected.user_name, &[Some(identity)])
-                    && same(selected.cui, &[Some(identity)])
+                // Without the domain it is as that server calls it.
+                let user = selected.nai_realm.map(|_| nai::user(identity));
+                within(identity)
+                    && same(selected.user_name, &[Some(identity), user])
+                    && same(selected.cui, &[Some(identity), user])
                     && selected.class.is_none()
             }
         }

@@ -698,7 +698,7 @@ fn a_shorter_stay_ends_unless_the_device_was_let_in_anew() {
 #[test]
 fn over_our_own_connection() {
     let mut scene = Scene::new();
-    let who = Upstream { realm: "acme".into(), reply: Reply::Link(LinkId(4)) };
+    let who = Upstream { realm: "acme".into(), nai_realm: None, reply: Reply::Link(LinkId(4)) };
     let radsec = RadiusSecret::new(b"radsec");
     let (mut request, mut out) = (Vec::new(), Vec::new());
     let mut builder = Builder::disconnect_request(7, &radsec, &mut request);
@@ -711,12 +711,28 @@ fn over_our_own_connection() {
     assert_eq!((reply, answer.first()), (Reply::Link(LinkId(4)), Some(&Code::DISCONNECT_ACK.0)));
     assert!(receive(&mut scene.core, &who, &radsec, &request, scene.now, &mut out) && out == answer);
     // The same octets over another connection are another request.
-    let other = Upstream { realm: "acme".into(), reply: Reply::Link(LinkId(5)) };
+    let other = Upstream { realm: "acme".into(), nai_realm: None, reply: Reply::Link(LinkId(5)) };
     assert!(!receive(&mut scene.core, &other, &radsec, &request, scene.now, &mut out) || out != answer);
-    let beta = Upstream { realm: "beta".into(), reply: Reply::Link(LinkId(6)) };
+    let beta = Upstream { realm: "beta".into(), nai_realm: None, reply: Reply::Link(LinkId(6)) };
     assert!(receive(&mut scene.core, &beta, &radsec, &request, scene.now, &mut out));
     assert_eq!(out.first(), Some(&Code::DISCONNECT_NAK.0), "it is none of beta's");
     assert!(!receive(&mut scene.core, &who, &radsec, &[0; 30], scene.now, &mut out));
+    // A server that DNS told for a domain reaches the devices of that, not those of others in the same section.
+    for (domain, expected) in [("evil.example", Code::DISCONNECT_NAK), ("ACME.example", Code::DISCONNECT_ACK)] {
+        let who = Upstream {
+            realm: "acme".into(),
+            nai_realm: Some(domain.into()),
+            reply: Reply::Link(LinkId(if expected == Code::DISCONNECT_ACK { 7 } else { 8 })),
+        };
+        let mut builder = Builder::disconnect_request(9, &radsec, &mut request);
+        builder.push(AttributeType::USER_NAME, b"d2@acme.example").expect("fits");
+        builder.finish();
+        let at_once = receive(&mut scene.core, &who, &radsec, &request, scene.now, &mut out);
+        assert_eq!(at_once, expected == Code::DISCONNECT_NAK, "{domain}");
+        if at_once {
+            assert_eq!(out.first(), Some(&expected.0));
+        }
+    }
 }
 
 proptest! {

@@ -49,6 +49,8 @@ pub struct Takeover {
     verified: Option<Verified>,
     register: bool,
     dry_run: bool,
+    /// One of the same date was imported before: what was replaced or withdrawn since does not come back.
+    repeated: bool,
     entries: std::iter::Enumerate<std::vec::IntoIter<Entry>>,
     next_id: u32,
     accepted: Vec<Other>,
@@ -61,6 +63,8 @@ pub struct Takeover {
     changed: Vec<Row>,
     unchanged: usize,
     left_out: Vec<Arc<str>>,
+    /// Devices that have other keys or certificates than a bundle that was imported before.
+    kept: Vec<Arc<str>>,
     errors: Vec<LineError>,
     /// Devices of this realm that have nothing to prove themselves with here; taken when all entries were seen.
     stranded: Vec<Arc<str>>,
@@ -78,6 +82,7 @@ impl Takeover {
         verified: Option<Verified>,
         register: bool,
         dry_run: bool,
+        repeated: bool,
     ) -> Takeover {
         Takeover {
             realm: section.as_ref().map_or_else(|| maker.name.clone(), |section| section.name.clone()),
@@ -88,6 +93,7 @@ impl Takeover {
             verified,
             register,
             dry_run,
+            repeated,
             entries: bundle.devices.into_iter().enumerate(),
             next_id: core.registry.next_id().0,
             accepted: Vec::new(),
@@ -98,13 +104,14 @@ impl Takeover {
             changed: Vec::new(),
             unchanged: 0,
             left_out: Vec::new(),
+            kept: Vec::new(),
             errors: Vec::new(),
             stranded: Vec::new(),
         }
     }
 
     fn take(&mut self, core: &Core, number: usize, entry: &Entry, now: Now) -> Result<(), ApiError> {
-        let Some(device) = self.find(core, entry)? else {
+        let Some((device, found)) = self.find(core, entry)? else {
             if !self.register {
                 self.left_out.push(entry.identity.clone());
                 return Ok(());
@@ -122,7 +129,11 @@ impl Takeover {
                 format!("this is '{}', as devices[{first}] is: have the maker make one entry of them", device.name);
             return Err(ApiError::field("conflict", "identity", message));
         }
-        let (device, gains) = self.extend(core, device.clone(), entry, now)?;
+        let name = device.name.clone();
+        let (device, gains, kept) = self.extend(core, device.clone(), found, entry, now)?;
+        if kept {
+            self.kept.push(name);
+        }
         if gains.is_empty() {
             self.unchanged += 1;
         } else {
@@ -134,10 +145,13 @@ impl Takeover {
 
     /// Which device an entry is: by what its maker's servers called it; by a credential that it has here already; by its address,
     /// if those servers let that in.
-    fn find<'c>(&self, core: &'c Core, entry: &Entry) -> Result<Option<&'c Device>, ApiError> {
+    ///
+    /// Fingerprints and public keys are no secrets: whoever writes a bundle can name those of anybody's device. So they, and addresses,
+    /// count for devices for which this maker has vouched before.
+    fn find<'c>(&self, core: &'c Core, entry: &Entry) -> Result<Option<(&'c Device, Found)>, ApiError> {
         let registry = &core.registry;
         if let Some(device) = registry.holder(&self.peer(&entry.identity), None) {
-            return Ok(Some(device));
+            return Ok(Some((device, Found::Identity)));
         }
         let by_psk = entry.psk.as_ref().and_then(|psk| {
             let device = registry.by_nai(&psk.nai)?;
@@ -148,13 +162,20 @@ impl Takeover {
         let by_certificate = entry.certificates.iter();
         let by_certificate =
             by_certificate.filter_map(|known| registry.holder(&known.way.known_by(&self.maker.name), None));
+        let by_certificate: Vec<&Device> = by_certificate.collect();
+        let is_its = |device: &&Device| self.is_its(device);
+        if let Some(other) = by_certificate.iter().find(|device| !is_its(device)) {
+            let message = format!(
+                "its certificate or public key is that of '{0}', for which {1} has not vouched here: latchkey device credential \
+                 remove {0} --certificate ... frees it",
+                other.name, self.maker.name
+            );
+            return Err(ApiError::field("certificate_taken", "certificates", message));
+        }
         let found: Vec<&Device> = by_psk.into_iter().chain(by_certificate).collect();
         if let Some(first) = found.first() {
             return self.only(first, &found, "credentials");
         }
-        let of_realm = |known_by: &KnownBy| matches!(known_by, KnownBy::Peer { realm, .. } if *realm == self.realm);
-        let is_its =
-            |device: &&Device| device.eap.iter().any(|eap| eap.certificates.iter().any(|one| of_realm(&one.known_by)));
         let found: Vec<&Device> =
             entry.addresses.iter().filter_map(|mac| registry.by_mac(*mac)).filter(is_its).collect();
         match found.first() {
@@ -163,9 +184,24 @@ impl Takeover {
         }
     }
 
-    fn only<'c>(&self, first: &'c Device, found: &[&'c Device], what: &str) -> Result<Option<&'c Device>, ApiError> {
+    /// This maker has vouched for a device: its servers called it by a name, or it is known by what its certificates say.
+    fn is_its(&self, device: &Device) -> bool {
+        let of_maker = |known_by: &KnownBy| match known_by {
+            KnownBy::Peer { realm, .. } => *realm == self.realm,
+            KnownBy::SubjectSerial { maker, .. } | KnownBy::AltName { maker, .. } => *maker == self.maker.name,
+            KnownBy::Fingerprint(_) | KnownBy::Serial { .. } | KnownBy::PublicKey(_) => false,
+        };
+        device.eap.iter().any(|eap| eap.certificates.iter().any(|one| of_maker(&one.known_by)))
+    }
+
+    fn only<'c>(
+        &self,
+        first: &'c Device,
+        found: &[&'c Device],
+        what: &str,
+    ) -> Result<Option<(&'c Device, Found)>, ApiError> {
         match found.iter().find(|other| other.id != first.id) {
-            None => Ok(Some(first)),
+            None => Ok(Some((first, Found::Otherwise))),
             Some(other) => {
                 let message = format!(
                     "its {what} are those of '{}' and of '{}': remove one of them first",
@@ -180,18 +216,20 @@ impl Takeover {
         KnownBy::Peer { realm: self.realm.clone(), identity: identity.clone() }
     }
 
-    /// Gives a device what the entry has and it has not, and says what that is.
+    /// Gives a device what the entry has and it has not, and says what that is; and true when it keeps something else instead.
     fn extend(
         &self,
         core: &Core,
         mut device: Device,
+        found: Found,
         entry: &Entry,
         now: Now,
-    ) -> Result<(Device, Vec<&'static str>), ApiError> {
-        let mut gains = Vec::new();
+    ) -> Result<(Device, Vec<&'static str>, bool), ApiError> {
+        let (mut gains, mut kept) = (Vec::new(), false);
         let mut eap = device.eap.take().unwrap_or_default();
         let mut replaced = false;
-        if let Some(psk) = entry.psk.as_ref().filter(|psk| eap.psk.as_ref() != Some(psk)) {
+        let psk = entry.psk.as_ref().filter(|psk| eap.psk.as_ref() != Some(psk));
+        if let Some(psk) = self.may_take(psk, eap.psk.is_some(), (&device, found, "psk"), &mut kept)? {
             if eap.psk.as_ref().is_none_or(|old| old.nai != psk.nai) {
                 credential::check_nai(core, &psk.nai, Some(device.id), &[]).map_err(|bad| in_field(bad, "psk.nai"))?;
             }
@@ -206,10 +244,15 @@ impl Takeover {
             gains.push(if replaced { "another EAP-PSK key" } else { "an EAP-PSK key" });
             eap.psk = Some(psk.clone());
         }
+        let has_some = eap.certificates.iter().any(is_proof);
         for known in &entry.certificates {
             let known_by = known.way.known_by(&self.maker.name);
             let field = if matches!(known.way, Way::PublicKey(_)) { "public_keys" } else { "certificates" };
             if eap.certificates.iter().any(|have| have.known_by == known_by) {
+                continue;
+            }
+            if self.repeated && has_some {
+                kept = true;
                 continue;
             }
             if let Some(other) = core.registry.holder(&known_by, Some(device.id)) {
@@ -241,7 +284,7 @@ impl Takeover {
                 eap.certificates.push(self.called(entry, now));
             }
         }
-        let proofs = eap.certificates.iter().filter(|one| !matches!(one.known_by, KnownBy::Peer { .. })).count();
+        let proofs = eap.certificates.iter().filter(|one| is_proof(one)).count();
         if proofs > MAX_CERTIFICATES {
             let message = format!(
                 "'{}' would have {proofs} certificates and public keys, at most {MAX_CERTIFICATES} are possible: remove \
@@ -253,13 +296,40 @@ impl Takeover {
         // What was proved with the others counts as before: nobody is taken off the air for one credential more.
         eap.serial = if replaced { eap.serial.wrapping_add(1) } else { eap.serial.max(1) };
         device.eap = Some(eap);
-        if let Some(key) = entry.wifi_key.as_ref().filter(|key| device.key.as_ref() != Some(key)) {
+        let key = entry.wifi_key.as_ref().filter(|key| device.key.as_ref() != Some(key));
+        if let Some(key) = self.may_take(key, device.key.is_some(), (&device, found, "wifi_key"), &mut kept)? {
             gains.push(if device.key.is_some() { "another Wi-Fi key" } else { "a Wi-Fi key" });
             self.check_wifi_key(core, key.expose(), &device.name, Some(device.id))?;
             device.key = Some(key.clone());
             device.key_serial = device.key_serial.wrapping_add(1);
         }
-        Ok((device, gains))
+        Ok((device, gains, kept))
+    }
+
+    /// A key of the entry, if the device is to have it. One takes another's place only if the maker's servers have called the device
+    /// by the identity of the entry, and only the first time that the bundle is imported.
+    fn may_take<'k, K>(
+        &self,
+        key: Option<&'k K>,
+        has_another: bool,
+        (device, found, field): (&Device, Found, &str),
+        kept: &mut bool,
+    ) -> Result<Option<&'k K>, ApiError> {
+        match (key, found) {
+            (Some(_), _) if has_another && self.repeated => {
+                *kept = true;
+                Ok(None)
+            }
+            (Some(_), Found::Otherwise) if has_another => {
+                let message = format!(
+                    "it seems to be '{0}', which has another key, and {1}'s servers have not called that by this identity: remove its \
+                     key first if it is to have this one",
+                    device.name, self.realm
+                );
+                Err(ApiError::field("conflict", field, message))
+            }
+            (key, _) => Ok(key),
+        }
     }
 
     fn called(&self, entry: &Entry, now: Now) -> Certificate {
@@ -313,7 +383,7 @@ impl Takeover {
             eap: Some(Box::new(EapCredentials { psk: None, certificates: vec![self.called(entry, now)], serial: 1 })),
             places: Vec::new(),
         };
-        let (mut device, _) = self.extend(core, device, entry, now)?;
+        let (mut device, ..) = self.extend(core, device, Found::Identity, entry, now)?;
         device.key_serial = 1;
         Ok(device)
     }
@@ -381,6 +451,8 @@ impl Takeover {
             "new": rows(std::mem::take(&mut self.new)),
             "changed": rows(std::mem::take(&mut self.changed)),
             "unchanged": self.unchanged,
+            "repeated": self.repeated,
+            "kept": names(&self.kept),
             "left_out": names(&self.left_out),
             "stranded": names(&self.stranded),
         })
@@ -431,10 +503,24 @@ impl Import for Takeover {
     }
 }
 
+/// By what a device was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// By what its maker's servers called it, or it is new.
+    Identity,
+    /// By a credential that it has here, or by its address.
+    Otherwise,
+}
+
+/// A certificate or public key, not what a server called it.
+fn is_proof(certificate: &Certificate) -> bool {
+    !matches!(certificate.known_by, KnownBy::Peer { .. })
+}
+
 /// True when a device has something of its own to prove itself with.
 fn proves(device: &Device) -> bool {
-    let own = |certificate: &Certificate| !matches!(certificate.known_by, KnownBy::Peer { .. });
-    device.key.is_some() || device.eap.as_ref().is_some_and(|eap| eap.psk.is_some() || eap.certificates.iter().any(own))
+    device.key.is_some()
+        || device.eap.as_ref().is_some_and(|eap| eap.psk.is_some() || eap.certificates.iter().any(is_proof))
 }
 
 fn gains_of(entry: &Entry) -> Vec<&'static str> {

@@ -311,6 +311,25 @@ fn signatures_say_whose_it_is_and_old_ones_stay_out() {
     // From now on the maker's CA says so.
     let again = send(&mut core, &first, json!({}));
     assert_eq!((&again["unchanged"], &again["signed"]["by"]), (&json!(1), &json!("CN=Acme bundles")), "{again}");
+    // What was replaced or withdrawn since does not come back with it.
+    let mut desk = core.registry.by_name("desk.cam").cloned().expect("there");
+    desk.eap.as_mut().and_then(|eap| eap.psk.as_mut()).expect("a key").key = crate::secret::EapPskKey::new([0x5c; 16]);
+    core.apply(&[Change::Put(vec![desk.clone()])]);
+    for more in [json!({ "dry_run": true }), json!({})] {
+        let again = send(&mut core, &first, more);
+        assert_eq!(
+            (&again["repeated"], &again["kept"], &again["unchanged"]),
+            (&json!(true), &json!(["Desk.Cam"]), &json!(1)),
+            "{again}"
+        );
+        assert_eq!(core.registry.by_name("desk.cam"), Some(&desk));
+    }
+    let forced = send(&mut core, &first, json!({ "force": true, "dry_run": true }));
+    assert_eq!(forced["changed"][0]["gains"], json!(["another EAP-PSK key"]), "{forced}");
+    // Whose key is gone altogether gets it.
+    desk.eap.as_mut().expect("credentials").psk = None;
+    core.apply(&[Change::Put(vec![desk])]);
+    assert_eq!(send(&mut core, &first, json!({}))["changed"][0]["gains"], json!(["an EAP-PSK key"]));
     let newer = send(&mut core, &of("2027-01-12T00:00:00Z"), json!({}));
     assert_eq!(newer["error"], Value::Null, "{newer}");
     let maker = core.registry.maker("acme-realm").expect("registered");
@@ -326,6 +345,13 @@ fn signatures_say_whose_it_is_and_old_ones_stay_out() {
     unsigned["issued"] = "2027-01-15T00:00:00Z".into();
     assert_eq!(import(&mut core, &unsigned, json!({}))["error"], Value::Null);
     assert_eq!(core.registry.maker("acme-realm").and_then(|maker| maker.bundle_issued), kept);
+    // Who removes the maker is told that this is forgotten.
+    let removed = call(&mut core, "maker_remove", json!({ "name": "acme-realm" }));
+    assert!(
+        removed["note"].as_str().is_some_and(|note| note.contains("2027-01-12T00:00:00Z is forgotten")),
+        "{removed}"
+    );
+    assert_eq!(send(&mut core, &first, json!({ "signed_by": certificate_pem(&acme.der) }))["error"], Value::Null);
     // Acme's signature is worth nothing for globex.
     let mut theirs = text(json!([]));
     theirs["realms"] = json!(["globex.example"]);
@@ -334,6 +360,63 @@ fn signatures_say_whose_it_is_and_old_ones_stay_out() {
     // A CA cannot be that of two makers.
     theirs["authorities"] = json!([certificate_pem(&acme.der)]);
     assert_eq!(error(&import(&mut core, &theirs, json!({}))).0, "ca_taken");
+}
+
+#[test]
+fn a_date_to_come_is_not_kept_while_nobody_knows_the_time() {
+    let acme = Ca::root("Acme Root");
+    let mut bundle = text(json!([]));
+    bundle["issued"] = "2036-01-01T00:00:00Z".into();
+    let signed = bundle::sign(&bundle.to_string(), signer(&acme).as_bytes()).expect("signed").to_string();
+    let mut core = core();
+    core.time.know(UnixTime(NOW.0 + 864_000), "a device was seen then", now());
+    assert!(core.time.trouble().is_some());
+    let reply = call(&mut core, "maker_import", json!({ "bundle": signed, "signed_by": certificate_pem(&acme.der) }));
+    assert_eq!(reply["error"], Value::Null, "{reply}");
+    let kept = core.registry.maker("acme-realm").and_then(|maker| maker.bundle_issued);
+    assert!(kept.is_some_and(|at| at.0 <= NOW.0 + 864_000), "{kept:?}");
+}
+
+#[test]
+fn a_bundle_takes_nobody_elses_device_over() {
+    // Fingerprints and public keys are sent in clear, or printed on a sheet: anybody can write them into a bundle.
+    let (fingerprint, public_key) = ("0a".repeat(32), "0c".repeat(32));
+    for way in ["certificates", "public_keys"] {
+        let mut core = core();
+        let sha256 = if way == "certificates" { &fingerprint } else { &public_key };
+        let theirs = json!([{ "identity": "dev1@acme.example", way: [{ "sha256": sha256 }], "psk": { "nai": "bulb@globex.example", "key": KEYS[0] },
+                              "wifi_key": "winter-horse-52-lake" }]);
+        let mut globex = text(theirs);
+        globex["realms"] = json!(["globex.example"]);
+        assert_eq!(import(&mut core, &globex, json!({}))["changed"][0]["name"], "bulb");
+        let before = core.registry.by_name("bulb").cloned().expect("there");
+        for more in [json!({}), json!({ "register": true }), json!({ "force": true })] {
+            let bundle = text(
+                json!([{ "identity": "x@acme.example", way: [{ "sha256": sha256 }], "wifi_key": "summer-mouse-71-hill",
+                                       "psk": { "nai": "x@acme.example", "key": KEYS[1] } }]),
+            );
+            let reply = import(&mut core, &bundle, more);
+            assert!(
+                lines(&reply)[0].contains("is that of 'bulb', for which acme-realm has not vouched here"),
+                "{reply}"
+            );
+            assert_eq!(core.registry.by_name("bulb"), Some(&before));
+        }
+        // One that this maker has vouched for may be found so, but no key of it is replaced.
+        let own = text(
+            json!([{ "identity": "dev1@acme.example", way: [{ "sha256": "0d".repeat(32) }], "wifi_key": "autumn-tiger-33-moor" }]),
+        );
+        assert_eq!(import(&mut core, &own, json!({}))["changed"][0]["name"], "Desk.Cam");
+        let other = |more: Value| {
+            let mut entry = json!({ "identity": "serial 1", way: [{ "sha256": "0d".repeat(32) }] });
+            entry.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+            text(json!([entry]))
+        };
+        let reply = import(&mut core, &other(json!({ "wifi_key": "summer-mouse-71-hill" })), json!({}));
+        assert!(lines(&reply)[0].contains("wifi_key: it seems to be 'Desk.Cam', which has another key"), "{reply}");
+        let reply = import(&mut core, &other(json!({ "psk": { "nai": "x@acme.example", "key": KEYS[1] } })), json!({}));
+        assert_eq!(reply["changed"][0]["gains"], json!(["an EAP-PSK key", "the identity"]), "{reply}");
+    }
 }
 
 #[test]

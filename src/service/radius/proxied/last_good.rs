@@ -207,6 +207,7 @@ fn say<'a>(
     let peer = Peer {
         realm,
         identity: ask.mac.to_string().into(),
+        claimed: None,
         vlan: kept.vlan,
         session_timeout: Some(limits.seconds.saturating_sub(age).max(SHORTEST)),
         wifi_key: true,

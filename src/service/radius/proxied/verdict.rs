@@ -141,16 +141,17 @@ fn judge(
     if let Some(what) = lacking(accept, wifi_key, security) {
         return refusal(got.faulty(what));
     }
+    let who = identity::who(&core.registry, realm, accept, &incoming.packet, ask.mac);
     let peer = Peer {
         realm,
-        identity: identity::of(accept, &incoming.packet, ask.mac),
+        identity: who.identity,
+        claimed: who.claimed,
         vlan: identity::vlan(accept),
         session_timeout: accept.find_u32(AttributeType::SESSION_TIMEOUT),
         wifi_key,
     };
     // A Wi-Fi key says nothing of who it is.
-    let holder = core.registry.holder(&peer.known_by(), None).filter(|_| !wifi_key);
-    let identified = holder.map_or(Identified::Newcomer, |device| Identified::Device(device.id));
+    let identified = who.device.filter(|_| !wifi_key).map_or(Identified::Newcomer, Identified::Device);
     core.decide(&Request { peer: Some(&peer), ..ask.request(Evidence::Eap(identified)) }, now)
 }
 
@@ -256,7 +257,7 @@ fn tell(
     now: Now,
     out: &mut Vec<u8>,
 ) {
-    let newcomer = newcomer(incoming, ask, got, &decided);
+    let newcomer = newcomer(got, &decided);
     let decided = decided.and_then(|grant| {
         let device = grant.device.and_then(|id| core.registry.get(id));
         // A server of our own is told by its own names what the device does.
@@ -296,18 +297,14 @@ pub(super) fn vouch(core: &mut Core, ask: &Ask, vouched: Vouched) {
 }
 
 /// Somebody whom the administrator may approve.
-fn newcomer(
-    incoming: &Incoming<'_>,
-    ask: &Ask,
-    got: &Got,
-    decided: &Result<Grant, Refusal>,
-) -> Option<pending::Proved> {
-    let Err(Refusal { reason: Reason::Peer(PeerReason::NotApproved { .. } | PeerReason::Full { .. }), .. }) = decided
-    else {
-        return None;
-    };
-    let identity = identity::of(&got.packet()?, &incoming.packet, ask.mac);
-    Some(pending::Proved::Peer { realm: got.party(), identity })
+fn newcomer(got: &Got, decided: &Result<Grant, Refusal>) -> Option<pending::Proved> {
+    let Err(Refusal { reason: Reason::Peer(reason), .. }) = decided else { return None };
+    match reason {
+        PeerReason::NotApproved { identity, .. } | PeerReason::Full { identity, .. } => {
+            Some(pending::Proved::Peer { realm: got.party(), identity: identity.clone() })
+        }
+        _ => None,
+    }
 }
 
 /// They said no.

@@ -1,6 +1,7 @@
 //! On whose terms a device is let in.
 
 use super::*;
+use crate::registry::device::Bind;
 
 fn their_vlan(builder: &mut Builder<'_>, vlan: u16) {
     builder.push_vlan(vlan).expect("fits");
@@ -37,14 +38,16 @@ fn the_manufacturer_places_nobody_and_extends_no_time() {
 #[test]
 fn a_registered_device_keeps_its_name_profile_and_limits() {
     let mut rig = Rig::proxy(vec![registered(1, &[])], ACME);
-    let end = rig.joins(CAM, mac(9), |_| ());
+    let told = |builder: &mut Builder<'_>| builder.push(AttributeType::USER_NAME, CAM).expect("fits");
+    let outer = b"anonymous@acme.example";
+    let end = rig.joins(outer, mac(9), told);
     assert_eq!(
         (end, rig.last()),
         (accepted("20", &[]), (Some("cam".into()), Outcome::Accepted, "first_proof_to_peer"))
     );
     assert!(rig.core.registry.knows(mac(9)), "this address is bound");
     assert_eq!(rig.joins(CAM, mac(9), |_| ()).code, Code::ACCESS_ACCEPT);
-    assert_eq!(rig.joins(CAM, mac(10), |_| ()), rejected());
+    assert_eq!(rig.joins(outer, mac(10), told), rejected());
     assert_eq!(rig.last(), (Some("cam".into()), Outcome::Refused, "other_address"));
     // Another device's address gets it nowhere, nor that device's VLAN.
     let lamp = Device {
@@ -52,7 +55,7 @@ fn a_registered_device_keeps_its_name_profile_and_limits() {
         ..device(2, "lamp", "media", "key of the lamp")
     };
     rig.core.apply(&[Change::Put(vec![lamp])]);
-    assert_eq!(rig.joins(CAM, mac(1), |_| ()), rejected());
+    assert_eq!(rig.joins(outer, mac(1), told), rejected());
     assert_eq!(rig.last().2, "other_address");
     let mut rig = Rig::proxy(vec![device(2, "lamp", "media", "key of the lamp")], &with(""));
     rig.core.apply(&[Change::Bind(
@@ -246,4 +249,79 @@ fn sessions_are_told_to_the_server_that_is_to_know_all() {
     }
     rig.account_at(acct_status_type::START, mac(10), b"s2", OFFICE, true);
     assert!(rig.asked().is_empty(), "not what somebody else let in");
+}
+
+/// What servers that do not say who is within the tunnel answer: nothing, or what they were told, more or less.
+const ECHOES: [Option<&[u8]>; 5] = [None, Some(CAM), Some(b"CAM-7@acme.example"), Some(b"cam-7"), Some(b"anonymous")];
+
+fn echo(said: Option<&'static [u8]>) -> impl Fn(&mut Builder<'_>) {
+    move |builder| said.into_iter().for_each(|name| builder.push(AttributeType::USER_NAME, name).expect("fits"))
+}
+
+#[test]
+fn an_outer_identity_is_nobodys_without_the_address() {
+    for said in ECHOES {
+        for (macs, bind) in [(&[mac(1)][..], Bind::First), (&[], Bind::First), (&[], Bind::Any)] {
+            let victim = Device { bind, max_devices: 8, ..registered(1, macs) };
+            let mut rig = Rig::proxy(vec![victim.clone()], ACME);
+            assert_eq!(rig.joins(CAM, mac(9), echo(said)), rejected(), "{said:?} {bind:?}");
+            assert_eq!(rig.last().2, "peer_identity_unsaid");
+            let words = rig.event().to_string();
+            assert!(
+                words.contains("acme's server does not say who it is; it calls itself cam-7@acme.example"),
+                "{words}"
+            );
+            assert_eq!(rig.core.registry.get(DeviceId(1)), Some(&victim), "nothing of it changed");
+            if !macs.is_empty() {
+                assert_eq!(
+                    rig.joins(CAM, mac(1), echo(said)),
+                    accepted("20", &[]),
+                    "with its address it is who it says"
+                );
+                assert_eq!(rig.last(), (Some("cam".into()), Outcome::Accepted, "proved_to_peer"));
+            }
+        }
+    }
+}
+
+#[test]
+fn who_only_calls_itself_like_another_is_known_by_its_address() {
+    let by_address = KnownBy::Peer { realm: "acme".into(), identity: mac(9).to_string().into() };
+    for said in ECHOES {
+        let mut rig = Rig::proxy(vec![registered(1, &[mac(1)])], &with(""));
+        for reason in ["peer_admitted", "proved_to_peer"] {
+            assert_eq!(rig.joins(CAM, mac(9), echo(said)), accepted("30", &[]), "in the realm's profile, not in cam's");
+            assert_eq!(rig.last(), (Some("cam-7".into()), Outcome::Accepted, reason));
+        }
+        assert_eq!(rig.core.registry.holder(&by_address, None).map(|device| &*device.name), Some("cam-7"));
+        assert_eq!(rig.joins(CAM, mac(1), echo(said)), accepted("20", &[]));
+
+        let mut rig = Rig::proxy(vec![registered(1, &[mac(1)])], &format!("{ACME}\toption admit 'pending'\n"));
+        assert_eq!((rig.joins(CAM, mac(9), echo(said)), rig.last().2), (rejected(), "peer_not_approved"));
+        let mark = rig.core.pending.get(mac(9)).and_then(|pending| pending.proved.mark());
+        assert_eq!(mark, Some(mac(9).to_string()));
+        let line = format!(r#"{{"method":"pending_approve","params":{{"mac":"{}","name":"door"}}}}"#, mac(9));
+        let changes = rig.call(&line);
+        rig.core.apply(&changes);
+        assert_eq!(rig.joins(CAM, mac(9), echo(said)), accepted("30", &[]));
+        assert_eq!(rig.last(), (Some("door".into()), Outcome::Accepted, "proved_to_peer"));
+    }
+    // A manufacturer whose devices all call themselves the same: each is one of its own.
+    let mut rig = Rig::proxy(vec![], &with(""));
+    for n in 9..12 {
+        assert_eq!(rig.joins(b"device@acme.example", mac(n), |_| ()), accepted("30", &[]));
+    }
+    assert_eq!(rig.core.registry.len(), 3);
+    for n in 9..12 {
+        assert_eq!(
+            (rig.joins(b"device@acme.example", mac(n), |_| ()).code, rig.last().2),
+            (Code::ACCESS_ACCEPT, "proved_to_peer")
+        );
+    }
+    // And nobody is known by an address that it only calls itself by.
+    let online = format!("{ONLINE}\toption admit 'all'\n");
+    let mut rig = Rig::proxy(vec![], &online);
+    rig.joins(mac(9).to_string().as_bytes(), mac(10), |_| ());
+    let by_address = KnownBy::Peer { realm: "online".into(), identity: mac(9).to_string().into() };
+    assert!(rig.core.registry.holder(&by_address, None).is_none());
 }
