@@ -124,7 +124,7 @@ impl Engine {
         let group = self.groups.get_mut(at).ok_or_else(none)?;
         group.used = now;
         let group_id = group.id;
-        let state = order.request.find(AttributeType::STATE);
+        let state = order.request.find(AttributeType::STATE).filter(|_| !rewrite::begins(&order.request));
         let known = state.and_then(|state| self.conversations.get(conversations::key(&marker, group_id, state), now));
         let (server, sticky) = match known.filter(|known| self.is_in(at, *known)) {
             Some(server) => (self.check(server, now)?, true),

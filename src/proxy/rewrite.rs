@@ -58,6 +58,7 @@ pub fn request(order: &Order<'_>, next: &Next<'_>, out: &mut Vec<u8>) -> Result<
             builder.push(AttributeType::NAS_IDENTIFIER, name.get(..MAX_VALUE_OCTETS).unwrap_or(name))?;
         }
     }
+    let begins = begins(request);
     let mut goes_on = None;
     for attribute in request.attributes() {
         // Only the first fragment says whose attribute it is (RFC 6929, 2.2).
@@ -65,6 +66,7 @@ pub fn request(order: &Order<'_>, next: &Next<'_>, out: &mut Vec<u8>) -> Result<
         goes_on = is_unfinished(&attribute).then_some(told);
         match attribute.kind {
             AttributeType::MESSAGE_AUTHENTICATOR => {}
+            AttributeType::STATE if begins => {}
             _ if !told => {}
             AttributeType::CALLING_STATION_ID => match (order.pseudonym, station) {
                 (Some(mac), _) => builder.push(attribute.kind, &hyphens(mac))?,
@@ -95,6 +97,14 @@ pub fn request(order: &Order<'_>, next: &Next<'_>, out: &mut Vec<u8>) -> Result<
     builder.push(AttributeType::PROXY_STATE, &next.proxy_state)?;
     builder.finish();
     Ok(())
+}
+
+/// True for the first round of EAP, an EAP-Response/Identity. When a device begins anew, its NAS sends the State of the last challenge all
+/// the same: it is of another conversation, and may be another server's.
+pub(super) fn begins(request: &Packet<'_>) -> bool {
+    const RESPONSE: u8 = 2;
+    const IDENTITY: u8 = 1;
+    matches!(request.find(AttributeType::EAP_MESSAGE), Some([RESPONSE, _, _, _, IDENTITY, ..]))
 }
 
 /// Whether this is told where little is: what a server needs to say who it is ([`Share::Needed`]).

@@ -7,7 +7,7 @@
 use super::grants::Credential;
 use super::sessions::{Session, SessionKey};
 use super::{Core, Now};
-use crate::config::{Client, MessageAuthenticator as Rule};
+use crate::config::{Client, MessageAuthenticator as Rule, Placement};
 use crate::decision::event::{Event, Method, Outcome};
 use crate::decision::reason::{Disconnect, Reason};
 use crate::decision::{Evidence, Identified, Proof, Request, View, decide};
@@ -302,8 +302,12 @@ impl Core {
         let (zone, clock_set) = (&self.zone, self.time.is_set());
         let view = View { config, registry, pairing: None, elsewhere: false, in_use: &|_, _| 0, zone, clock_set };
         let request = Request::new(key.mac, &session.ssid, session.bssid, evidence);
+        let vouched = granted.map_or(&session.vouched, |grant| &grant.vouched).as_ref();
+        let realm = vouched.and_then(|vouched| super::proxy::realm(config, &vouched.realm));
+        let placed = realm.is_some_and(|realm| realm.placement == Placement::Server);
         match decide(&request, &view, now.wall) {
-            Ok(grant) if grant.vlan != session.vlan => Some(Why::NewProfile.to_string().into()),
+            // Where the server chooses, it has chosen for as long as the session lasts.
+            Ok(grant) if grant.vlan != session.vlan && !placed => Some(Why::NewProfile.to_string().into()),
             Ok(_) => None,
             // The configuration's fault is no reason to take anybody off the air.
             Err(refusal) if matches!(refusal.reason, Reason::ProfileMissing { .. } | Reason::NoOwnKey) => None,

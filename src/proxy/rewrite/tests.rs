@@ -224,6 +224,20 @@ fn a_handshake_is_needed_for_a_wifi_key() {
     assert_eq!(Packet::parse(&out).unwrap().find(AttributeType::EXTENDED_5), None);
 }
 
+/// A device begins anew, and its NAS sends the State of what it was asked last.
+#[test]
+fn the_state_of_another_conversation_stays_here() {
+    let nas = nas();
+    let of = |eap: &[u8]| {
+        let came = built(&[(AttributeType::STATE, b"of somebody else"), (AttributeType::EAP_MESSAGE, eap)]);
+        let out = forwarded(&order(&came, &nas));
+        Packet::parse(&out).unwrap().find(AttributeType::STATE).map(<[u8]>::to_vec)
+    };
+    assert_eq!(of(b"\x02\x01\x00\x0a\x01a@b.c"), None, "EAP-Response/Identity");
+    assert_eq!(of(b"\x02\x01\x00\x06\x03\x0d"), Some(b"of somebody else".to_vec()), "a Nak goes on");
+    assert_eq!(of(b""), Some(b"of somebody else".to_vec()));
+}
+
 /// A server's answer to a request that we sent.
 fn answered(
     code: Code,

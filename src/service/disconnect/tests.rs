@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::registry::Registry;
 use crate::registry::device::{Change, Device, DeviceId};
 use crate::registry::tests::device;
+use crate::service::grants::Vouched;
 use crate::wire::radius::verify_request_authenticator;
 use proptest::prelude::*;
 use std::net::IpAddr;
@@ -303,6 +304,26 @@ fn what_makes_a_session_wrong() {
     scene.pass(5);
     scene.core.tick_disconnects(scene.now);
     assert_eq!(scene.core.disconnects.asked.iter().map(|asked| &*asked.key.id).collect::<Vec<_>>(), [b"s2"]);
+}
+
+#[test]
+fn where_a_server_places_a_device_it_stays() {
+    for (placement, expected) in [(Placement::Ours, 1), (Placement::Server, 0)] {
+        let mut scene = Scene::new();
+        let mut config = (*scene.core.config).clone();
+        let mut acme = crate::service::proxy::tests::realm("acme", &["acme.example"], Some("192.0.2.1"));
+        acme.placement = placement;
+        config.realms.push(acme);
+        scene.core.config = config.into();
+        let (key, mut session) = scene.core.sessions.iter().map(|(k, s)| (k.clone(), s.clone())).next().expect("one");
+        let (user_name, realm) = (b"lamp@acme.example"[..].into(), "acme".into());
+        let vouched = Vouched { realm, user_name, accepted_name: None, cui: None, class: None };
+        (session.vouched, session.vlan) = (Some(vouched.into()), Some(77));
+        scene.core.sessions.close(&key);
+        scene.core.sessions.update(key, session);
+        scene.core.tick_disconnects(scene.now);
+        assert_eq!(scene.core.disconnects.len(), expected, "{placement:?}");
+    }
 }
 
 #[test]

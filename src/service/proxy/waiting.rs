@@ -3,6 +3,7 @@
 use crate::proxy::Ticket;
 use crate::service::eap::Station;
 use crate::service::radius::Origin;
+use crate::wire::radius::HEADER_OCTETS;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -139,6 +140,12 @@ impl Table {
         Some(waiting)
     }
 
+    /// True when this request of a station waits already: identifier and authenticator are the same (RFC 5080, 2.2.2).
+    pub fn has(&self, station: &Station, datagram: &[u8]) -> bool {
+        let waiting = self.of(station).and_then(|ticket| self.get(ticket));
+        waiting.is_some_and(|waiting| waiting.datagram.get(..HEADER_OCTETS) == datagram.get(..HEADER_OCTETS))
+    }
+
     /// The request of a station that waits, the last if there are several.
     pub fn of(&self, station: &Station) -> Option<Ticket> {
         self.by_station.get(station).copied()
@@ -177,6 +184,8 @@ mod tests {
         let first = table.put(waiting(1)).expect("room");
         assert_eq!((table.of(&waiting(1).station), table.sent(first)), (None, None));
         assert_eq!((table.of(&waiting(1).station), table.sent(first)), (Some(first), None));
+        assert!(table.has(&waiting(1).station, &[1; 300]) && !table.has(&waiting(2).station, &[1; 300]));
+        assert!(!table.has(&waiting(1).station, &[2; 300]) && !table.has(&waiting(1).station, &[1; 19]));
         let second = table.put(waiting(1)).expect("room");
         assert_eq!(table.of(&waiting(1).station), Some(first), "not on its way yet");
         assert_eq!(table.sent(second), Some(first));

@@ -222,6 +222,10 @@ fn forward(
     now: Now,
     out: &mut Vec<u8>,
 ) -> Next {
+    if core.proxy.waiting.has(&station, datagram) {
+        // Sent again, and forgotten by the duplicate cache, which keeps 1024.
+        return Next::Nothing;
+    }
     // What goes in a circle must not take the place of what it comes from: that one still has to be answered.
     let sent = if would_return(realm, incoming.from) {
         Err(Failure::Loop)
@@ -355,7 +359,7 @@ fn answered(core: &mut Core, waiting: &Waiting, answer: &Answer<'_>, now: Now, o
     let Some(incoming) = admit(core, waiting.from, &waiting.datagram, waiting.started) else { return Next::Nothing };
     let Some(secret) = core.proxy.engine.secret(answer.server) else { return Next::Nothing };
     let code = answer.packet.code();
-    if code == Code::ACCESS_CHALLENGE {
+    if code == Code::ACCESS_CHALLENGE && waiting.kind == Kind::Eap {
         // Nearly all of them: nothing is decided, nothing is hidden in it, and nothing is to be remembered.
         let (request, client, salts) = (&incoming.packet, &incoming.client.secret, SaltSequence::new(0));
         if rewrite::reply(answer, secret, request, client, &back(waiting.own), salts, out).is_ok() {
@@ -378,6 +382,9 @@ fn answered(core: &mut Core, waiting: &Waiting, answer: &Answer<'_>, now: Now, o
         }
         other => {
             let what = match other {
+                Code::ACCESS_CHALLENGE if waiting.kind != Kind::Eap => {
+                    "it asks something back (Access-Challenge), and to that a Wi-Fi key has no answer".into()
+                }
                 Code::ACCESS_CHALLENGE => {
                     "its Access-Challenge does not fit into a packet with the request's Proxy-States".into()
                 }
