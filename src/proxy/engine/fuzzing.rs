@@ -53,16 +53,18 @@ pub(in super::super) fn server(transport: Transport, host: u8) -> Server {
 
 /// Attributes as they are, but for what a hop changes.
 fn unchanged<'a>(packet: &Packet<'a>) -> impl Iterator<Item = (AttributeType, &'a [u8])> {
-    packet.attributes().map(|attribute| (attribute.kind, attribute.value)).filter(|(kind, _)| {
-        !matches!(
-            *kind,
-            AttributeType::MESSAGE_AUTHENTICATOR
-                | AttributeType::PROXY_STATE
-                | AttributeType::USER_PASSWORD
-                | AttributeType::CHAP_CHALLENGE
-                | AttributeType::TUNNEL_PASSWORD
-                | AttributeType::VENDOR_SPECIFIC
-        )
+    let begins = rewrite::begins(packet);
+    packet.attributes().map(|attribute| (attribute.kind, attribute.value)).filter(move |(kind, _)| {
+        !(begins && *kind == AttributeType::STATE)
+            && !matches!(
+                *kind,
+                AttributeType::MESSAGE_AUTHENTICATOR
+                    | AttributeType::PROXY_STATE
+                    | AttributeType::USER_PASSWORD
+                    | AttributeType::CHAP_CHALLENGE
+                    | AttributeType::TUNNEL_PASSWORD
+                    | AttributeType::VENDOR_SPECIFIC
+            )
     })
 }
 
