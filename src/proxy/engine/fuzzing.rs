@@ -55,16 +55,17 @@ pub(in super::super) fn server(transport: Transport, host: u8) -> Server {
 fn unchanged<'a>(packet: &Packet<'a>) -> impl Iterator<Item = (AttributeType, &'a [u8])> {
     let begins = rewrite::begins(packet);
     packet.attributes().map(|attribute| (attribute.kind, attribute.value)).filter(move |(kind, _)| {
-        !(begins && *kind == AttributeType::STATE)
-            && !matches!(
-                *kind,
-                AttributeType::MESSAGE_AUTHENTICATOR
-                    | AttributeType::PROXY_STATE
-                    | AttributeType::USER_PASSWORD
-                    | AttributeType::CHAP_CHALLENGE
-                    | AttributeType::TUNNEL_PASSWORD
-                    | AttributeType::VENDOR_SPECIFIC
-            )
+        let changed = matches!(
+            *kind,
+            AttributeType::MESSAGE_AUTHENTICATOR
+                | AttributeType::PROXY_STATE
+                | AttributeType::USER_PASSWORD
+                | AttributeType::CHAP_CHALLENGE
+                | AttributeType::TUNNEL_PASSWORD
+                | AttributeType::VENDOR_SPECIFIC
+        );
+        let of_another = begins && *kind == AttributeType::STATE;
+        !changed && !of_another
     })
 }
 
