@@ -3,6 +3,7 @@
 //! have threads of their own.
 
 mod batch;
+mod call;
 mod control;
 mod disconnect;
 mod dns;
