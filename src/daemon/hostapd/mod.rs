@@ -1,17 +1,16 @@
 //! hostapd on this box: finds its BSSes by the sockets in its control directory, as they appear and disappear, and
 //! keeps a task with each.
 //!
-//! hostapd answers a request to the path its client is bound to, so every client needs sockets that hostapd can see
-//! and write to. On OpenWrt it runs as the user `network` in a jail in which little more than its control directory
-//! is visible. Ours are therefore in a directory inside that one, `.latchkey`, which others may pass through but not
-//! list or change (0711), and each socket belongs to whom hostapd's own belongs to, and only to him (0600). All are
-//! connected: the kernel takes datagrams for them from hostapd's socket only.
+//! hostapd answers a request to the name its client is bound to. Ours have abstract names, which hostapd reaches from
+//! whatever jail and whoever it runs as, if it is in the same network namespace; on OpenWrt it is user `network`, and we
+//! are in the group of that name, to which its sockets are open. All are connected: the kernel takes datagrams for them from
+//! hostapd's socket only.
 
 mod bss;
 mod keys;
 mod socket;
 
-use super::{Daemon, now};
+use super::{Daemon, now, rights};
 use crate::mac::MacAddr;
 use crate::service::Core;
 use crate::service::arrivals::Arrival;
