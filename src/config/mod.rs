@@ -56,6 +56,8 @@ pub struct Config {
 /// `config latchkey`: the daemon. The section may be left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Main {
+    /// Where ubusd is found; `auto` by default.
+    pub ubus: UbusAt,
     /// Where the registry database lives. An absolute path; `/etc/latchkey` by default.
     pub state_dir: PathBuf,
     /// The control socket: an absolute path of at most 107 octets (`sun_path`); `/var/run/latchkey/latchkey.sock` by
@@ -83,6 +85,17 @@ pub struct Main {
     /// The group that may read the key files, which is hostapd's. `None`: `network` if there is such a group (OpenWrt),
     /// else nobody but root.
     pub psk_group: Option<Arc<str>>,
+}
+
+/// Where ubusd is found (OpenWrt's message bus).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UbusAt {
+    /// At its usual place, if it is there.
+    Auto,
+    /// It is left alone.
+    Off,
+    /// At this socket: an absolute path of at most 107 octets (`sun_path`).
+    At(PathBuf),
 }
 
 /// Whether the bridges of the profiles are ours.
