@@ -157,7 +157,7 @@ fn ubus(facts: &mut Facts, ubus: Part<'_>) {
     let fine = ubus.at("fine").0.as_bool() == Some(true);
     facts.add("ubus", Cell::painted((!fine).then_some(Paint::Bad), text));
     if let Some(why) = ubus.maybe("events_refused") {
-        let text = format!("events are not sent: {why} (/usr/share/acl.d/latchkey.json allows it)");
+        let text = format!("events are not sent: {why} (/usr/share/acl.d/latchkey_acl.json allows it)");
         facts.add("", Cell::painted(Some(Paint::Bad), text));
     }
 }

@@ -1,7 +1,7 @@
 //! From the words of a UCI file to the typed configuration.
 
 use super::error::{ConfigError, quoted, suggest};
-use super::{Backend, Bridges, Config, Firewall, LogLevel, Main, Security, Ssid, UbusAt, Unknown};
+use super::{Backend, Bridges, Config, Enabled, Firewall, LogLevel, Main, Security, Ssid, UbusAt, Unknown};
 use crate::time::zone::Zone;
 use crate::wire::uci::{Document, Entry, Section};
 use std::collections::HashMap;
@@ -14,6 +14,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
     (
         "latchkey",
         &[
+            "enabled",
             "ubus",
             "state_dir",
             "control_socket",
@@ -365,6 +366,7 @@ impl Reader {
 
 fn default_main() -> Main {
     Main {
+        enabled: Enabled::Yes,
         ubus: UbusAt::Auto,
         state_dir: "/etc/latchkey".into(),
         control_socket: "/var/run/latchkey/latchkey.sock".into(),
@@ -479,6 +481,7 @@ impl<'d> Scope<'_, 'd> {
 
     fn main(&mut self) -> Main {
         let default = default_main();
+        let enabled = self.word("enabled", Enabled::WORDS, default.enabled);
         let ubus = self.ubus();
         let state_dir = self.path("state_dir", default.state_dir, 1024);
         let control_socket = self.path("control_socket", default.control_socket, MAX_SOCKET_PATH);
@@ -494,6 +497,7 @@ impl<'d> Scope<'_, 'd> {
         let timezone = self.timezone();
         let psk_group = self.entry("psk_group").and_then(|entry| self.text(entry)).map(Into::into);
         Main {
+            enabled,
             ubus,
             state_dir,
             control_socket,

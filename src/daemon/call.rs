@@ -2,8 +2,7 @@
 //! registry's lock, the flash, and the result.
 
 use super::{Daemon, now};
-use crate::mac::MacAddr;
-use crate::service::control::{ApiError, Call, Done, Import};
+use crate::service::control::{ApiError, Call, Done, Filter, Import};
 use crate::store::StoreError;
 use serde_json::Value;
 use std::rc::Rc;
@@ -16,7 +15,7 @@ pub enum Reply {
     /// The result.
     Value(Value),
     /// The result, and after it every event that fits.
-    Follow(Value, Option<MacAddr>),
+    Follow(Value, Filter),
 }
 
 /// Runs a call. Takes as long as it takes: others go on meanwhile.
@@ -47,14 +46,17 @@ pub async fn run(daemon: &Rc<Daemon>, call: Call) -> Result<Reply, ApiError> {
     };
     let (changes, then) = match done {
         Done::Value(value) => return Ok(Reply::Value(value)),
-        Done::Follow { value, mac } => return Ok(Reply::Follow(value, mac)),
+        Done::Follow { value, filter } => return Ok(Reply::Follow(value, filter)),
         Done::Commit { changes, then } => (changes, then),
         Done::Import(work) => return import(daemon, call, work).await,
         Done::RealmTest(realm) => return Ok(Reply::Value(super::realm::test(daemon, realm).await)),
         Done::Repoint { repoint, dry_run } => {
             return super::realm::repoint(daemon, repoint, dry_run).await.map(Reply::Value);
         }
-        Done::Reload => return super::realm::reload(daemon).await.map(Reply::Value),
+        Done::Profile { edit, dry_run } => {
+            return super::edit::profile(daemon, &edit, dry_run).await.map(Reply::Value);
+        }
+        Done::Reload => return super::edit::reload(daemon).await.map(Reply::Value),
     };
     daemon.commit(changes).await.map_err(not_stored)?;
     drop(writer);

@@ -2,8 +2,7 @@
 
 use super::Daemon;
 use super::call::Reply;
-use crate::mac::MacAddr;
-use crate::service::control::{ApiError, Call, event_view};
+use crate::service::control::{ApiError, Call, Filter, event_view};
 use serde_json::{Value, json};
 use std::error::Error;
 use std::fs;
@@ -125,7 +124,7 @@ impl Client {
         drop((line, long));
         match done {
             Ok(Reply::Value(value)) => self.write(&json!({ "result": value })).await,
-            Ok(Reply::Follow(value, mac)) => self.follow(value, mac).await,
+            Ok(Reply::Follow(value, filter)) => self.follow(value, filter).await,
             Err(error) => self.write(&error.to_json()).await,
         }
     }
@@ -170,7 +169,7 @@ impl Client {
     }
 
     /// The events so far, and then each as it comes.
-    async fn follow(&mut self, value: Value, mac: Option<MacAddr>) -> Option<()> {
+    async fn follow(&mut self, value: Value, filter: Filter) -> Option<()> {
         let Ok(_place) = self.followers.clone().try_acquire_owned() else {
             let error = ApiError::new("busy", format!("{FOLLOWERS} clients follow the log already"));
             return self.write(&error.to_json()).await;
@@ -181,7 +180,7 @@ impl Client {
         loop {
             let line = tokio::select! {
                 event = events.recv() => match event {
-                    Ok(event) if mac.is_some_and(|mac| mac != event.mac) => continue,
+                    Ok(event) if !filter.fits(&event, &self.daemon.core.borrow().registry) => continue,
                     Ok(event) => json!({ "event": event_view(&event) }),
                     Err(RecvError::Lagged(missed)) => json!({ "missed": missed }),
                     Err(RecvError::Closed) => return None,

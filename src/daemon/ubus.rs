@@ -237,7 +237,7 @@ impl Bus<'_> {
         health.events = health.events.saturating_sub(1);
         health.missed += 1;
         if health.events_refused.replace(status) != Some(status) {
-            let mend = "does /usr/share/acl.d/latchkey.json have \"send\": [ \"latchkey.*\" ]?";
+            let mend = "does /usr/share/acl.d/latchkey_acl.json have \"send\": [ \"latchkey.*\" ]?";
             tracing::warn!("ubus: ubusd does not take our events: {status}: {mend}");
         }
     }

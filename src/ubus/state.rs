@@ -58,7 +58,7 @@ impl fmt::Display for State {
             State::Absent => "not there",
             State::Published => "published",
             State::AclMissing => {
-                "ACL missing: install /usr/share/acl.d/latchkey.json, and have ubusd read it (killall -HUP ubusd)"
+                "ACL missing: install /usr/share/acl.d/latchkey_acl.json, and have ubusd read it (killall -HUP ubusd)"
             }
             State::NameTaken => "another process has published an object named latchkey: is a second daemon running?",
             State::Failed(why) => why,
