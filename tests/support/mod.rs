@@ -9,6 +9,7 @@ pub mod maker;
 pub mod program;
 pub mod radius;
 pub mod radsecproxy;
+pub mod ubusd;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
