@@ -368,7 +368,7 @@ fn default_main() -> Main {
     Main {
         enabled: Enabled::Yes,
         ubus: UbusAt::Auto,
-        state_dir: "/etc/latchkey".into(),
+        state_dir: super::STATE_DIR.into(),
         control_socket: "/var/run/latchkey/latchkey.sock".into(),
         auth_listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1812))],
         acct_listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1813))],

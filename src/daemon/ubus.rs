@@ -304,7 +304,7 @@ impl Bus<'_> {
         }
         let mut outbox = self.daemon.ubus.outbox.borrow_mut();
         let health = &mut self.daemon.core.borrow_mut().ubus;
-        while let Some((kind, value)) = outbox.next() {
+        while let Some((kind, value)) = outbox.take() {
             if self.client.event(kind.name(), &value) {
                 health.events += 1;
             } else {

@@ -73,8 +73,13 @@ impl Home {
 
     /// Starts the daemon by way of a program that becomes it.
     pub fn spawn_through(&self, wrapper: &[&str]) -> Daemon {
+        self.spawn_program(wrapper, env!("CARGO_BIN_EXE_latchkey"))
+    }
+
+    /// The same with the program elsewhere.
+    pub fn spawn_program(&self, wrapper: &[&str], program: &str) -> Daemon {
         let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
-        let words = [wrapper, &[env!("CARGO_BIN_EXE_latchkey")]].concat();
+        let words = [wrapper, &[program]].concat();
         let child = Command::new(words[0])
             .args(&words[1..])
             .args(["serve", "--config"])

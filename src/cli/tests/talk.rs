@@ -96,7 +96,12 @@ fn requests_are_what_the_daemon_expects() {
             "pair --profile iot --minutes 7",
             json!({ "method": "pair_open", "params": { "profile": "iot", "minutes": 7, "ssid": null, "name": null } }),
         ),
-        ("log --mac a", json!({ "method": "log", "params": { "mac": "a", "limit": null, "follow": false } })),
+        (
+            "log --mac a",
+            json!({ "method": "log", "params": {
+            "mac": "a", "device": null, "outcome": [], "limit": null, "follow": false,
+        } }),
+        ),
         ("sessions", json!({ "method": "sessions", "params": { "offset": 0 } })),
         ("stations", json!({ "method": "stations", "params": { "offset": 0 } })),
         ("qr tv --ssid Home", json!({ "method": "qr", "params": { "name": "tv", "ssid": "Home" } })),
