@@ -5,6 +5,8 @@
 //! parsed once more and compared with what was asked for. So whatever the layout of a file, a change is either right or
 //! refused.
 
+pub mod place;
+
 use super::{Document, Entry, MAX_LINE, MAX_VALUE, Section, SyntaxError, is_blank, is_name, parse};
 use std::fmt;
 use std::ops::Range;
