@@ -214,10 +214,11 @@ return baseclass.extend({
 		});
 	},
 
-	/* A dialog that asks: `fields` made by field(), other nodes may stand between them. `submit(values)` returns a promise; when
+	/* A dialog that asks: `children` are made by field(), other nodes may stand between them; fields inside of those are listed in
+	 * `options.fields`. `submit(values)` returns a promise; when
 	 * the daemon refuses, what it says stands at the field that it names. */
 	ask(title, children, label, submit, options) {
-		const fields = children.filter(c => c.say && c.name);
+		const fields = children.filter(c => c.say && c.name).concat((options && options.fields) || []);
 		const trouble = this.trouble();
 		const form = E('form', { 'class': 'lk-form', 'novalidate': 'novalidate' }, children.concat([ trouble ]));
 		const go = this.button(label, { kind: 'positive important', click: () => {
@@ -457,6 +458,39 @@ return baseclass.extend({
 		};
 
 		return node;
+	},
+
+	/* Shows in `place` what is not as it should be, of the daemon's status. */
+	troubles(place, status) {
+		const config = status.config || {}, registry = status.registry || {}, clock = status.clock || {};
+		const found = [];
+
+		if (config.error)
+			found.push(_('The settings could not be read, and those from before are in force: %s').format(config.error));
+		if (registry.damaged)
+			found.push(_('The list of devices was damaged (%s) and was restored from %s.').format(registry.damaged.reason, registry.damaged.restored_from || _('nothing')));
+		if (registry.failure)
+			found.push(_('Changes cannot be stored: %s').format(registry.failure));
+		if (clock.trouble)
+			found.push(clock.trouble);
+
+		L.toArray(status.troubles).forEach(t => found.push('%s: %s'.format(t.about, t.why)));
+
+		const print = found.join('\n');
+
+		if (place.print == print)
+			return;
+
+		place.print = print;
+
+		while (place.firstChild)
+			place.removeChild(place.firstChild);
+
+		if (found.length)
+			place.appendChild(E('div', { 'class': 'alert-message warning', 'role': 'status' }, [
+				E('h4', {}, [ N_(found.length, 'Something needs your attention', 'Some things need your attention') ]),
+				E('ul', {}, found.map(text => E('li', {}, [ text ])))
+			]));
 	},
 
 	/* What a page shows when the daemon cannot be asked. */
