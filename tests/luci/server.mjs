@@ -43,7 +43,7 @@ function permitted(session, scope, object, permission) {
 		.some(([ pattern, granted ]) => fnmatch(pattern, object) && granted.some(g => fnmatch(g, permission))));
 }
 
-/** A function is a code that ubus answers with; ubus' numbers. */
+/* Statuses of ubus. */
 const INVALID_ARGUMENT = 2, METHOD_NOT_FOUND = 3, NOT_FOUND = 4, PERMISSION_DENIED = 6;
 
 export class Server {
@@ -110,7 +110,7 @@ export class Server {
 			return { jsonrpc: '2.0', id, result: {} };
 		const [ session, object, name, args = {} ] = params;
 		this.calls.push({ session, object, name, args });
-		if (!permitted(session, 'ubus', object, name) && !(object == 'file' && name == 'exec') && object != 'session')
+		if (!permitted(session, 'ubus', object, name) && object != 'session' && !(LUCI && (object == 'uci' || object == 'luci')))
 			return { jsonrpc: '2.0', id, error: { code: -32002, message: 'Access denied' } };
 		const result = await this.invoke(session, object, name, args).catch(() => [ NOT_FOUND ]);
 		return { jsonrpc: '2.0', id, result };
@@ -128,6 +128,8 @@ export class Server {
 			return this.exec(session, args);
 		if (object == 'session' && name == 'access')
 			return [ 0, { access: true } ];
+		if (LUCI && object != 'file')
+			return [ 0, { result: {}, changes: {}, features: {}, values: {} } ];
 		return [ NOT_FOUND ];
 	}
 
