@@ -328,12 +328,12 @@ return baseclass.extend({
 
 	/*
 	 * A table that changes in place. `columns`: { title, cell(row), sort(row), class }; `options`: key(row), print(row) (a text
-	 * that changes when the row has to be drawn anew), label, sort (the column it begins with, -n for downwards), empty().
+	 * that changes when the row has to be drawn anew), label, sort (the column it begins with) and down, empty().
 	 *
 	 * update(rows) draws what changed and leaves the rest, so that the keyboard stays where it is.
 	 */
 	table(columns, options) {
-		const state = { rows: [], drawn: {}, limit: ROWS, by: Math.abs(options.sort || 0), down: options.sort < 0 };
+		const state = { rows: [], drawn: {}, limit: ROWS, by: options.sort || 0, down: !!options.down };
 		const body = E('tbody');
 		const heads = columns.map((column, at) => {
 			const content = column.sort
