@@ -196,7 +196,7 @@ return baseclass.extend({
 			E('label', { 'class': 'cbi-value-title', 'for': id }, [ options.label ]),
 			E('div', { 'class': 'cbi-value-field' }, [
 				input,
-				options.hint ? E('div', { 'class': 'lk-hint', 'id': id + '-hint' }, L.toArray(options.hint.nodeType ? [ options.hint ] : [ [ options.hint ] ].flat())) : '',
+				options.hint ? E('div', { 'class': 'lk-hint', 'id': id + '-hint' }, [ options.hint ]) : '',
 				error
 			])
 		]);
@@ -212,6 +212,16 @@ return baseclass.extend({
 				input.setAttribute('aria-invalid', text ? 'true' : 'false');
 			}
 		});
+	},
+
+	/* The field for the name of a device. What a person writes with blanks gets hyphens. */
+	nameField(value, hint) {
+		const field = this.field({ name: 'name', label: _('Name'), value: value, maxlength: 32, placeholder: _('for example: kitchen-lamp'),
+			hint: hint || _('Letters, digits, dots, hyphens and underscores.') });
+
+		field.input.addEventListener('change', () => { field.input.value = field.get().replace(/\s+/g, '-'); });
+		field.get = () => field.input.value.trim().replace(/\s+/g, '-');
+		return field;
 	},
 
 	/* A dialog that asks: `children` are made by field(), other nodes may stand between them; fields inside of those are listed in

@@ -4,8 +4,8 @@
 'require latchkey.show as show';
 'require latchkey.widgets as widgets';
 
-/* So many decisions are asked for at first, and so many are kept in the page. */
-const FIRST = 200, KEPT = 1000;
+/* So many decisions are asked for at first, so many the daemon has at most, and so many are kept in the page. */
+const FIRST = 200, ALL = 512, KEPT = 1000;
 
 return view.extend({
 	handleSave: null,
@@ -24,11 +24,7 @@ return view.extend({
 			if (!this.events || log.gap)
 				this.events = {};
 
-			L.toArray(log.events).forEach(event => {
-				/* Their order: that of the answers, where a repetition comes last. */
-				event.order = event.seq === undefined ? event.id : event.seq;
-				this.events[event.id] = event;
-			});
+			this.take(log);
 
 			const ids = Object.keys(this.events);
 
@@ -39,6 +35,23 @@ return view.extend({
 			this.last = log.last;
 			this.now = show.seconds(status.clock && status.clock.now) || Math.floor(Date.now() / 1000);
 		});
+	},
+
+	/* Events come again with the same number when they happen again; `seq` says which came last. */
+	take(log) {
+		L.toArray(log.events).forEach(event => {
+			event.order = event.seq === undefined ? event.id : event.seq;
+			this.events[event.id] = event;
+		});
+	},
+
+	/* All that the daemon still has. */
+	older() {
+		return widgets.report(api.call('log', { limit: ALL }).then(log => {
+			this.take(log);
+			this.complete = true;
+			this.update();
+		}));
 	},
 
 	rows() {
@@ -124,11 +137,14 @@ return view.extend({
 				])
 		});
 
+		this.earlier = widgets.button(_('Earlier decisions'), { click: () => this.older() });
+
 		return E('div', {}, [
 			this.troubles,
 			E('div', { 'class': 'lk-bar' }, [ E('span', { 'class': 'lk-grow' }, [ this.search ]), E('span', {}, [ this.filter ]), this.pause ]),
 			this.summary,
-			this.table
+			this.table,
+			E('div', { 'class': 'lk-more' }, [ this.earlier ])
 		]);
 	},
 
@@ -137,6 +153,7 @@ return view.extend({
 		const refused = all.filter(e => e.outcome == 'refused').length;
 
 		this.table.update(this.rows());
+		this.earlier.classList.toggle('hidden', this.complete || all.length < FIRST);
 		this.summary.textContent = all.length ? _('%d decisions, %d of them refusals.').format(all.length, refused) + (this.paused ? ' ' + _('Paused.') : '') : '';
 		widgets.troubles(this.troubles, this.status);
 	},

@@ -90,9 +90,6 @@ return view.extend({
 		this.ignoredTitle = E('summary');
 		this.ignoredBox = E('details', {}, [ this.ignoredTitle, this.ignoredList ]);
 
-		/* The clock of the window goes on between two answers. */
-		window.setInterval(() => this.tick(), 1000);
-
 		return E('div', {}, [ this.window, E('h3', {}, [ _('Unknown devices') ]), this.table, this.ignoredBox ]);
 	},
 
@@ -198,7 +195,7 @@ return view.extend({
 		widgets.ask(_('Open a pairing window'), [
 			widgets.field({ name: 'profile', label: _('Profile of the device'), value: chosen && chosen.name, choices: dialogs.profileChoices(this.choices.profiles) }),
 			widgets.field({ name: 'minutes', label: _('Open for'), value: '5', choices: [ 2, 5, 10, 30, 60 ].map(m => [ String(m), N_(m, '%d minute', '%d minutes').format(m) ]) }),
-			widgets.field({ name: 'name', label: _('Name'), maxlength: 64, hint: _('May be left empty: a name is made then.') }),
+			widgets.nameField('', _('May be left empty: a name is made then.')),
 			widgets.field({ name: 'ssid', label: _('Network'), value: '', choices: (pairable.length > 1 ? [ [ '', _('any') ] ] : []).concat(pairable.map(s => [ s.ssid, s.ssid ])) })
 		], _('Open'), values => api.call('pair_open', {
 			profile: values.profile, minutes: parseInt(values.minutes, 10), name: values.name || null, ssid: values.ssid || null
@@ -227,7 +224,7 @@ return view.extend({
 
 		widgets.ask(_('Approve %s').format(p.mac), [
 			E('p', {}, [ explain ]),
-			widgets.field({ name: 'name', label: _('Name'), maxlength: 64, placeholder: _('for example: kitchen-lamp') }),
+			widgets.nameField(),
 			widgets.field({ name: 'profile', label: _('Profile'), value: vouched ? '' : (chosen && chosen.name), choices: profiles })
 		].concat(shown.length > 1 ? [
 			widgets.field({ name: 'certificate', label: _('Which one is it'), choices: shown, hint: _('Two were shown from this address, and one may be a stranger’s.') })
@@ -274,6 +271,8 @@ return view.extend({
 			interval: 3
 		}).then(page => {
 			this.page = page;
+			/* The clock of the window goes on between two answers. */
+			window.setInterval(() => this.tick(), 1000);
 			return page;
 		});
 	}
