@@ -155,8 +155,16 @@ return baseclass.extend({
 		return [ _('offline'), 'lk-quiet', _('It is registered, and not connected at the moment.') ];
 	},
 
+	/* True when the access point was sent a key, and the device has yet to prove that it has it. */
+	isAttempt(event) {
+		return event.outcome == 'accepted' && [ 'known_address', 'offered', 'onboarding_offered', 'pairing_offered' ].indexOf(event.reason) >= 0;
+	},
+
 	/* The outcome of a decision: [ word, class of its badge ]. */
 	outcome(event) {
+		if (this.isAttempt(event))
+			return [ _('trying'), 'lk-quiet', _('The access point was sent a key; whether the device has it shows next.') ];
+
 		switch (event.outcome) {
 		case 'accepted':
 			return [ _('let in'), 'lk-good' ];

@@ -59,7 +59,7 @@ return view.extend({
 		const outcome = this.filter.value;
 
 		return Object.keys(this.events).map(id => this.events[id]).filter(event => {
-			if (outcome == 'in' ? (event.outcome != 'accepted' && event.outcome != 'joined') : (outcome && event.outcome != outcome))
+			if (outcome == 'in' ? ((event.outcome != 'accepted' && event.outcome != 'joined') || show.isAttempt(event)) : (outcome && event.outcome != outcome))
 				return false;
 
 			const text = [ event.device || '', event.mac, event.ssid, event.nas, event.text, event.profile || '' ].join(' ').toLowerCase();
@@ -75,7 +75,7 @@ return view.extend({
 				e.count > 1 ? E('div', { 'class': 'lk-second' }, [ _('%d times since %s').format(e.count, show.moment(e.first_at)) ]) : ''
 			])
 		}, {
-			title: _('Device'), sort: e => e.device || e.mac,
+			title: _('Device'), class: 'lk-head', sort: e => e.device || e.mac,
 			cell: e => E('div', {}, [
 				e.device ? E('div', {}, [ E('b', {}, [ e.device ]) ]) : '',
 				E('div', { 'class': 'lk-mac' }, [ e.mac ])
