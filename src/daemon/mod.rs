@@ -3,10 +3,12 @@
 //! have threads of their own.
 
 mod batch;
+mod call;
 mod control;
 mod disconnect;
 mod dns;
 mod dynauth;
+mod edit;
 mod exchange;
 mod firewall;
 mod hostapd;
@@ -28,7 +30,7 @@ mod zone;
 
 pub use firewall::nft::remove as remove_firewall;
 
-use crate::config::Config;
+use crate::config::{Config, Enabled};
 use crate::decision::event::Event;
 use crate::registry::Registry;
 use crate::registry::device::{Change, DeviceId};
@@ -87,7 +89,7 @@ struct Daemon {
     /// The buffer for what comes out of TLS.
     plaintext: Cell<Vec<u8>>,
     config_path: PathBuf,
-    config_file: realm::ConfigFile,
+    config_file: edit::ConfigFile,
     logging: Logging,
 }
 
@@ -98,7 +100,7 @@ impl Daemon {
         store: Store,
         events: broadcast::Sender<Arc<Event>>,
         path: &Path,
-        config_file: realm::ConfigFile,
+        config_file: edit::ConfigFile,
         logging: Logging,
     ) -> Result<Daemon, Box<dyn Error>> {
         Ok(Daemon {
@@ -233,6 +235,11 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    if config.main.enabled == Enabled::No {
+        tracing::warn!(
+            "option enabled is '0', so the system does not start the daemon; it was started by hand and runs"
+        );
+    }
     let config = Arc::new(config);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     // Before anything that takes time: a SIGHUP that nobody listens for ends the process.
@@ -251,7 +258,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
     let ssids = config.ssids.iter().map(|ssid| ssid.ssid.clone()).collect();
 
     runtime.block_on(LocalSet::new().run_until(async move {
-        let (config_file, reloads) = realm::ConfigFile::new();
+        let (config_file, reloads) = edit::ConfigFile::new();
         let daemon = Rc::new(Daemon::new(core, store, events, path, config_file, logging)?);
         daemon.pki.load(&mut daemon.core.borrow_mut());
         // Before anybody is told that the daemon is there: hostapd may be started next.
@@ -319,6 +326,7 @@ fn build_core(
         }
     });
     let mut core = Core::new(config.clone(), registry, now(), random, Instant::now, sink);
+    core.begin_numbers();
     zone::know(&mut core);
     zone::follow(&mut core, &config);
     pseudonym::follow(&mut core, &config);
@@ -362,7 +370,7 @@ async fn until_stopped(
     daemon: &Rc<Daemon>,
     listeners: &mut udp::Listeners,
     mut signals: Signals,
-    mut reloads: mpsc::Receiver<realm::Order>,
+    mut reloads: mpsc::Receiver<edit::Order>,
 ) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

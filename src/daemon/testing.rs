@@ -60,7 +60,7 @@ impl Files {
         let (events, _) = broadcast::channel(8);
         let core = build_core(Path::new("/config"), config.clone(), loaded, &report, events.clone());
         let logging = Logging::start(config.main.log_level);
-        let (config_file, reloads) = realm::ConfigFile::new();
+        let (config_file, reloads) = edit::ConfigFile::new();
         let daemon = Daemon::new(core, store, events, Path::new("/config"), config_file, logging).unwrap();
         let daemon = Rc::new(daemon);
         daemon.pki.load(&mut daemon.core.borrow_mut());

@@ -143,6 +143,10 @@ pub struct Core {
     pub damage: Option<Damage>,
     /// How the store is.
     pub store: StoreState,
+    /// Where the numbers that clients compare begin: each life of the daemon has others.
+    numbers: u32,
+    /// Counts the configurations.
+    reloads: u64,
     started: Instant,
     random: Random,
     clock: Clock,
@@ -183,6 +187,8 @@ impl Core {
             proxy: proxy::Proxy::default(),
             damage: None,
             store: StoreState::default(),
+            numbers: 0,
+            reloads: 0,
             started: now.mono,
             random,
             clock,
@@ -195,11 +201,36 @@ impl Core {
         core
     }
 
+    /// Has the numbers by which clients see what is new begin somewhere, so that those of an earlier life are not taken for
+    /// ours. To be called before anything happens.
+    pub fn begin_numbers(&mut self) {
+        let mut octets = [0; 4];
+        self.fill_random(&mut octets);
+        // What stays well below 2^31 is a number to everybody, whatever it is carried in.
+        self.numbers = u32::from_be_bytes(octets) >> 3;
+        self.events.begin_at(u64::from(self.numbers));
+    }
+
+    /// Another one after every change of devices, makers or configuration, but for counters and times: 0 to 2^31 - 1.
+    pub fn revision(&self) -> u32 {
+        self.number(self.registry.version().wrapping_add(self.reloads))
+    }
+
+    /// Another one after every change of the list of unknown devices: 0 to 2^31 - 1.
+    pub fn pending_revision(&self) -> u32 {
+        self.number(self.pending.version())
+    }
+
+    fn number(&self, version: u64) -> u32 {
+        (u64::from(self.numbers).wrapping_add(version) & 0x7fff_ffff) as u32
+    }
+
     /// Puts another configuration into force. Devices, sessions and events stay.
     pub fn reconfigure(&mut self, config: Arc<Config>, now: Now) {
         let now = self.time.effective(now);
         let old = std::mem::replace(&mut self.config, config);
         let new = self.config.clone();
+        self.reloads += 1;
         let vlan = |config: &Config, profile: &str| config.profile(profile).map(|profile| profile.vlan);
         self.revoke_moved(|profile| vlan(&old, profile) != vlan(&new, profile));
         self.revoke_realms(&old);
