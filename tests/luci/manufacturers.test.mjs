@@ -180,7 +180,8 @@ test('a manufacturer’s certificates are added, changed, and taken away', async
 });
 
 test('certificates that end and lists that are not there are told of', async t => {
-	const { page, daemon } = await start(t);
+	const { page, row, daemon } = await start(t);
+	await row('acme').waitFor();
 	await daemon.call('maker_add', { name: 'brief', ca: authority('Brief', 5), profile: 'iot', crls: [ '/nowhere/brief.crl' ] });
 	await page.reload();
 	await page.locator('.alert-message.warning', { hasText: '/nowhere/brief.crl' }).waitFor();
@@ -209,8 +210,11 @@ test('without manufacturers the page says how to add one, and takes it up', asyn
 	daemon.configure(`${PROFILES}\nconfig realm 'lamps'\n\tlist realm 'lamps.example'\n\toption discover '1'\n\toption profile 'iot'\n`);
 	await page.getByRole('button', { name: 'Read the settings again' }).click();
 	await row('lamps').waitFor();
+
+	/* A file with a mistake: what is wrong is said, and what runs goes on. */
 	daemon.configure('config nonsense\n');
-	await daemon.call('status');
+	await page.reload();
+	await row('lamps').waitFor();
 	assert.deepEqual(page.troubles, []);
 });
 
@@ -225,6 +229,7 @@ test('who may only look sees manufacturers and can do nothing', async t => {
 
 test('a phone and the dark mode', async t => {
 	const { page, row, daemon } = await start(t, { phone: true, dark: true });
+	await row('acme').waitFor();
 	await daemon.call('maker_add', { name: 'acme-devices', ca: authority('Acme2'), profile: 'iot' });
 	await daemon.call('ca_export');
 	await page.reload();
