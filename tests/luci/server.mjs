@@ -43,14 +43,15 @@ function permitted(session, scope, object, permission) {
 		.some(([ pattern, granted ]) => fnmatch(pattern, object) && granted.some(g => fnmatch(g, permission))));
 }
 
-/** A function is a code that ubus answers with; ubus' numbers. */
+/* Statuses of ubus. */
 const INVALID_ARGUMENT = 2, METHOD_NOT_FOUND = 3, NOT_FOUND = 4, PERMISSION_DENIED = 6;
 
 export class Server {
 	/** Serves `daemon`; `root` is the tree of files that the program works on in place of `/`. */
 	static async start(daemon, { root } = {}) {
 		const server = new Server();
-		Object.assign(server, { daemon, root, calls: [] });
+		// `calls` is what was asked for; `patch` changes a result, by method: for what this machine has no radio for.
+		Object.assign(server, { daemon, root, calls: [], patch: {} });
 		server.http = createServer((request, response) => {
 			server.serve(request, response).catch(why => {
 				response.writeHead(500);
@@ -109,8 +110,10 @@ export class Server {
 		if (method != 'call')
 			return { jsonrpc: '2.0', id, result: {} };
 		const [ session, object, name, args = {} ] = params;
-		this.calls.push({ session, object, name, args });
-		if (!permitted(session, 'ubus', object, name) && !(object == 'file' && name == 'exec') && object != 'session')
+		const call = { session, object, name, args };
+		this.calls.push(call);
+		call.denied = object != 'session' && !permitted(session, 'ubus', object, name) && !(LUCI && (object == 'uci' || object == 'luci'));
+		if (call.denied)
 			return { jsonrpc: '2.0', id, error: { code: -32002, message: 'Access denied' } };
 		const result = await this.invoke(session, object, name, args).catch(() => [ NOT_FOUND ]);
 		return { jsonrpc: '2.0', id, result };
@@ -119,6 +122,8 @@ export class Server {
 	async invoke(session, object, name, args) {
 		if (object == 'latchkey') {
 			const reply = await this.daemon.ask(name, args);
+			if (this.patch[name] && reply.result)
+				this.patch[name](reply.result);
 			if (reply.error?.code == 'unknown_method')
 				return [ METHOD_NOT_FOUND ];
 			// As the daemon answers on ubus: its text would be lost in a status.
@@ -128,6 +133,8 @@ export class Server {
 			return this.exec(session, args);
 		if (object == 'session' && name == 'access')
 			return [ 0, { access: true } ];
+		if (LUCI && object != 'file')
+			return [ 0, { result: {}, changes: {}, features: {}, values: {} } ];
 		return [ NOT_FOUND ];
 	}
 
@@ -180,7 +187,7 @@ function page(url) {
 		requestpath: [ 'admin', 'services', 'latchkey', name ], dispatchpath: [ 'admin', 'services', 'latchkey', name ],
 		ubuspath: '/ubus/', ubus_url: '/ubus/', documentroot: '/www', apply_rollback: 90, apply_holdoff: 4, apply_timeout: 5, apply_display: 1.5, rollback_token: null,
 		nodespec: { satisfied: granted.length > 0, readonly: !granted.includes('write') },
-		pseudo: url.searchParams.has('pseudo')
+		pseudo: url.searchParams.has('pseudo'), speed: 10
 	};
 	const menu = existsSync(join(app, MENU)) ? JSON.parse(readFileSync(join(app, MENU), 'utf8')) : {};
 	const tabs = Object.entries(menu).filter(([ path ]) => path.startsWith('admin/services/latchkey/'))

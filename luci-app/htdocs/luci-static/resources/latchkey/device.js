@@ -76,7 +76,7 @@ return baseclass.extend({
 			[ 'mac', _('Only those that I list') ]
 		] });
 		const fields = [
-			widgets.field({ name: 'name', label: _('Name'), maxlength: 64, placeholder: _('for example: kitchen-lamp'), hint: _('Letters, digits, dots, hyphens and underscores.') }),
+			widgets.nameField(),
 			widgets.field({ name: 'profile', label: _('Profile'), value: chosen.name, choices: profileChoices(choices.profiles) }),
 			method,
 			key
@@ -252,7 +252,7 @@ return baseclass.extend({
 			profiles.unshift([ device.profile, _('%s (no longer there)').format(device.profile) ]);
 
 		widgets.ask(_('Edit %s').format(name), [
-			widgets.field({ name: 'name', label: _('Name'), value: name, maxlength: 64 }),
+			widgets.nameField(name),
 			widgets.field({ name: 'profile', label: _('Profile'), value: device.profile, choices: profiles, hint: _('It moves as soon as this is saved.') }),
 			widgets.field({ name: 'expires', label: _('Until the end of'), type: 'date', value: original.expires, hint: _('Empty: for ever.') }),
 			widgets.field({ name: 'bind', label: _('Which addresses may use it'), value: device.bind, choices: [

@@ -200,11 +200,31 @@ return baseclass.extend({
 		case 'other_key':
 			return _('It used the key of “%s”.').format(pending.key_of);
 		case 'certificate':
-			return _('It showed a certificate: %s.').format(pending.certificate ? pending.certificate.subject : '?');
+			return _('It has a certificate of %s.').format(pending.certificate ? pending.certificate.maker : '?');
 		case 'identity':
-			return _('%s vouches for it: %s.').format(pending.identity.realm, pending.identity.identity);
+			return _('%s vouches for it.').format(pending.identity ? pending.identity.realm : '?');
 		default:
-			return _('Nothing: it used no key that is known here.');
+			return _('Nothing yet.');
+		}
+	},
+
+	/* Why an unknown device waits, in words; those of the daemon where they say more. */
+	why(pending) {
+		switch (pending.reason) {
+		case 'unknown_device':
+			return _('It is not registered, and used a key that nobody has.');
+		case 'no_pairing':
+			return _('It is not registered, and no pairing window was open for it.');
+		case 'quarantined':
+			return _('It is not registered; it is connected, but kept in quarantine.');
+		case 'not_proved':
+		case 'none_proved':
+			return _('It is not registered, and used none of the keys that wait for their device.');
+		case 'not_approved':
+		case 'not_listed':
+			return _('Its manufacturer is known, but nobody has approved this device.');
+		default:
+			return pending.why;
 		}
 	},
 

@@ -196,7 +196,7 @@ return baseclass.extend({
 			E('label', { 'class': 'cbi-value-title', 'for': id }, [ options.label ]),
 			E('div', { 'class': 'cbi-value-field' }, [
 				input,
-				options.hint ? E('div', { 'class': 'lk-hint', 'id': id + '-hint' }, L.toArray(options.hint.nodeType ? [ options.hint ] : [ [ options.hint ] ].flat())) : '',
+				options.hint ? E('div', { 'class': 'lk-hint', 'id': id + '-hint' }, [ options.hint ]) : '',
 				error
 			])
 		]);
@@ -212,6 +212,16 @@ return baseclass.extend({
 				input.setAttribute('aria-invalid', text ? 'true' : 'false');
 			}
 		});
+	},
+
+	/* The field for the name of a device. What a person writes with blanks gets hyphens. */
+	nameField(value, hint) {
+		const field = this.field({ name: 'name', label: _('Name'), value: value, maxlength: 32, placeholder: _('for example: kitchen-lamp'),
+			hint: hint || _('Letters, digits, dots, hyphens and underscores.') });
+
+		field.input.addEventListener('change', () => { field.input.value = field.get().replace(/\s+/g, '-'); });
+		field.get = () => field.input.value.trim().replace(/\s+/g, '-');
+		return field;
 	},
 
 	/* A dialog that asks: `children` are made by field(), other nodes may stand between them; fields inside of those are listed in
@@ -328,12 +338,12 @@ return baseclass.extend({
 
 	/*
 	 * A table that changes in place. `columns`: { title, cell(row), sort(row), class }; `options`: key(row), print(row) (a text
-	 * that changes when the row has to be drawn anew), label, sort (the column it begins with, -n for downwards), empty().
+	 * that changes when the row has to be drawn anew), label, sort (the column it begins with) and down, empty().
 	 *
 	 * update(rows) draws what changed and leaves the rest, so that the keyboard stays where it is.
 	 */
 	table(columns, options) {
-		const state = { rows: [], drawn: {}, limit: ROWS, by: Math.abs(options.sort || 0), down: options.sort < 0 };
+		const state = { rows: [], drawn: {}, limit: ROWS, by: options.sort || 0, down: !!options.down };
 		const body = E('tbody');
 		const heads = columns.map((column, at) => {
 			const content = column.sort
