@@ -65,7 +65,7 @@ return baseclass.extend({
 		return this.run('status');
 	},
 
-	/* The arguments that describe a wish: { ssid, radios, security, takeOver, profiles, bridge, ports }. */
+	/* The arguments that describe a wish: { ssid, radios, security, takeOver, country, profiles, bridge, ports }. */
 	wish(of) {
 		const args = [];
 
@@ -78,6 +78,9 @@ return baseclass.extend({
 			if (of.takeOver)
 				args.push('--take-over');
 		}
+
+		if (of.country)
+			args.push('--country', of.country);
 
 		L.toArray(of.profiles).forEach(profile => args.push('--profile', profile));
 
@@ -110,8 +113,9 @@ return baseclass.extend({
 
 	/*
 	 * The way of every change: what it is, yes, and whether it stays. `change`: title, verb (apply or remove), args, label (of
-	 * the button), nothing (what is said when there is nothing to do), done() (called when it is over, whichever way),
-	 * kept() (called in place of closing the dialog when the change stays).
+	 * the button), nothing (what is said when there is nothing to do), refused(error) (true when it has shown by itself why
+	 * there is no plan), done() (called when it is over, whichever way), kept() (called in place of closing the dialog when the
+	 * change stays).
 	 */
 	review(change) {
 		const waiting = _('Working out what will change…');
@@ -147,6 +151,9 @@ return baseclass.extend({
 				} })
 			], true);
 		}, why => {
+			if (change.refused && change.refused(why))
+				return;
+
 			widgets.dialog(change.title, [ E('div', { 'class': 'alert-message danger', 'role': 'alert' }, [ why.message ]) ], [ widgets.closer(_('Close')) ]);
 		});
 	},
@@ -186,7 +193,7 @@ return baseclass.extend({
 			if (over)
 				return;
 
-			if (why.code == 'nothing_pending')
+			if (why.code == 'not_pending')
 				undone();
 			else
 				trouble.say(why.message);
@@ -195,7 +202,7 @@ return baseclass.extend({
 		const undo = () => {
 			over = true;
 			return this.run('undo').then(undone, why => {
-				if (why.code == 'nothing_pending')
+				if (why.code == 'not_pending')
 					return undone();
 
 				over = false;

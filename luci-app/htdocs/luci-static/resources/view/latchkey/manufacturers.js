@@ -146,7 +146,7 @@ return view.extend({
 			E('h3', {}, [ _('Servers that know their devices') ]),
 			this.realmTable,
 			E('h3', {}, [ _('Certificates from the factory') ]),
-			E('div', { 'class': 'lk-bar' }, [
+			this.bar = E('div', { 'class': 'lk-bar' }, [
 				widgets.button(_('Add a manufacturer'), { write: true, kind: 'positive important', click: () => this.addMaker() })
 			]),
 			this.makerTable,
@@ -158,6 +158,7 @@ return view.extend({
 	update() {
 		this.realmTable.update(this.realms);
 		this.makerTable.update(this.makers);
+		this.bar.classList.toggle('hidden', !this.makers.length);
 
 		const put = (place, nodes) => {
 			while (place.firstChild)

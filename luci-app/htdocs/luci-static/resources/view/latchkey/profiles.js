@@ -107,7 +107,7 @@ return view.extend({
 
 		return E('div', {}, [
 			this.pending,
-			E('div', { 'class': 'lk-bar' }, [
+			this.bar = E('div', { 'class': 'lk-bar' }, [
 				widgets.button(_('Add a profile'), { write: true, kind: 'positive important', click: () => this.edit(null) })
 			]),
 			this.table,
@@ -117,6 +117,7 @@ return view.extend({
 
 	update() {
 		this.table.update(this.profiles);
+		this.bar.classList.toggle('hidden', !this.profiles.length);
 
 		const put = (place, node) => {
 			while (place.firstChild)

@@ -105,7 +105,7 @@ return view.extend({
 		});
 		this.managed = widgets.table([
 			{ title: _('Network'), class: 'lk-head', cell: s => E('span', { 'class': 'lk-name' }, [ s.ssid ]) },
-			{ title: _('Security'), cell: s => SECURITY[s.security] || s.security },
+			{ title: _('Security'), cell: s => SECURITY[s.security] || s.security || '' },
 			{ title: _('Radios'), cell: s => L.toArray(s.radios).map(name => this.radioName(name)).join(', ') },
 			{ title: _('Actions'), quiet: true, class: 'lk-actions', cell: s => [
 				widgets.button(_('Remove'), { write: true, kind: 'negative', label: _('Remove %s').format(s.ssid), click: () => this.remove(s) })
@@ -216,12 +216,11 @@ return view.extend({
 		const status = this.status;
 		const radios = L.toArray(status.radios);
 		const profiles = L.toArray(status.latchkey && status.latchkey.profiles);
-		const bridges = L.toArray(status.bridges).filter(bridge => L.toArray(bridge.ports).length);
+		const bridges = L.toArray(status.bridges).filter(bridge => !bridge.managed && L.toArray(bridge.ports).length);
 		const first = !L.toArray(status.managed && status.managed.ssids).length;
 		const foreign = [].concat.apply([], radios.map(radio => L.toArray(radio.ssids))).filter(ssid => !ssid.managed).map(ssid => ssid.ssid);
 		const enterprise = !!(status.wpad && status.wpad.radius);
 		const trouble = widgets.trouble();
-		const error = E('div', { 'class': 'lk-error hidden', 'role': 'alert' });
 
 		const ssid = widgets.field({
 			name: 'ssid', label: _('Name of the network'), maxlength: 32, placeholder: 'Home',
@@ -232,6 +231,12 @@ return view.extend({
 			choices: [ 'wpa2', 'mixed', 'wpa3', 'enterprise' ].filter(word => word != 'enterprise' || enterprise).map(word => [ word, SECURITY[word] ]),
 			hint: enterprise ? null : _('Enterprise (802.1X) needs wpad-mbedtls in place of %s.').format(status.wpad ? status.wpad.package : _('what is installed'))
 		});
+		const unset = radios.filter(radio => !radio.country);
+		const country = unset.length ? widgets.field({
+			name: 'country', label: _('Country'), maxlength: 2, placeholder: 'DE', value: radios.map(radio => radio.country).filter(code => code)[0],
+			hint: _('Two letters. Which channels may be used, and how loud, is decided by law; without it some radios stay silent.')
+		}) : null;
+		const fields = [ ssid, security ].concat(country || []);
 		const radioBoxes = radios.map(radio => tick(radio.name, radio.band != '6g', [
 			band(radio), ' ', E('span', { 'class': 'lk-second' }, [ radio.name + (radio.disabled ? ' · ' + _('is switched on then') : '') ])
 		]));
@@ -272,10 +277,32 @@ return view.extend({
 		bridge.input.addEventListener('change', choosePorts);
 		ssid.input.addEventListener('input', nameChanged);
 
+		/* What the program refuses stands at the field that it is about. */
+		const refused = why => {
+			const field = fields.concat(bridge).filter(f => f.name == why.field && f.offsetParent)[0];
+
+			if (!field && why.field != 'radio')
+				return false;
+
+			widgets.close();
+
+			if (!field)
+				trouble.say(why.message);
+			else if (why.code == 'taken' && field == ssid)
+				field.say(_('This router has a network of that name already. Choose another name, or tick the box below.'));
+			else
+				field.say(why.message);
+
+			if (field)
+				field.input.focus();
+
+			return true;
+		};
+
 		const submit = () => {
 			const chosen = ticked(radioBoxes);
 
-			[ ssid, security, bridge ].forEach(field => field.say(''));
+			fields.concat(bridge).forEach(field => field.say(''));
 			trouble.say('');
 
 			if (!ssid.get()) {
@@ -294,9 +321,10 @@ return view.extend({
 				verb: 'apply',
 				args: router.wish({
 					ssid: ssid.get(), radios: chosen, security: security.get(), takeOver: takeOver.input.checked,
-					profiles: ticked(profileBoxes), bridge: bridge.get(), ports: ticked(ports)
+					country: country ? country.get().toUpperCase() : null, profiles: ticked(profileBoxes), bridge: bridge.get(), ports: ticked(ports)
 				}),
 				nothing: _('The network %s is set up like that already.').format(ssid.get()),
+				refused,
 				kept: () => this.next(ssid.get()),
 				done: () => this.again()
 			});
@@ -309,13 +337,14 @@ return view.extend({
 			E('h4', {}, [ _('1. The network') ]),
 			ssid, takeOverRow, security,
 			group(_('Radios'), radioBoxes),
+			country || '',
 			E('h4', {}, [ _('2. Where devices come to') ]),
 			profileBoxes.length
 				? group(_('Make the networks of these profiles'), profileBoxes, _('Each one with addresses of its own and firewall rules. You can do that later, too, on the page Profiles.'))
 				: E('p', {}, [ _('No profile has a VLAN: all devices come into the network lan. On the page Profiles you can keep them apart.') ]),
 			bridges.length && profileBoxes.length ? E('details', {}, [ E('summary', {}, [ _('Wired ports') ]), bridge, portBoxes ]) : '',
 			E('h4', {}, [ _('3. What will change') ]),
-			trouble, error,
+			trouble,
 			E('div', { 'class': 'lk-bar' }, [
 				widgets.button(_('Show what will change'), { write: true, kind: 'positive important', click: submit })
 			])
