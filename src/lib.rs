@@ -14,6 +14,7 @@
 //! store              the registry on flash (SQLite)
 //! ubus               an object on the bus of OpenWrt: no socket, no clock
 //! network            what the kernel has of the network, and what is to be done about it: no I/O
+//! openwrt            our networks in OpenWrt's own configuration: files in, plan out: no I/O
 //! service            RADIUS server, sessions, pending devices, the method table: no I/O
 //! daemon, cli        the thin shell: sockets, threads, signals, the terminal
 //! ```
@@ -28,6 +29,7 @@ pub mod eap;
 pub mod firewall;
 pub mod mac;
 pub mod network;
+pub mod openwrt;
 pub mod pki;
 pub mod proxy;
 pub mod radsec;
