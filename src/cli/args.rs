@@ -1,6 +1,8 @@
 //! What was typed: the options every command takes, and the command.
 
-use super::{ca, device, firewall, help, log, maker, pair, pending, qr, realm, serve, sessions, stations, status};
+use super::{
+    ca, device, firewall, help, log, maker, openwrt, pair, pending, qr, realm, serve, sessions, stations, status,
+};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -51,6 +53,8 @@ pub enum Command {
     Firewall(firewall::Command),
     /// `ca ...`.
     Ca(ca::Command),
+    /// Our networks in OpenWrt's configuration.
+    Openwrt(openwrt::Command),
 }
 
 /// Why there is no command to run.
@@ -111,6 +115,7 @@ fn command(words: &mut Words, name: Option<&str>) -> Result<Command, Stop> {
         Some("qr") => qr::parse(words).map(Command::Qr),
         Some("firewall") => firewall::parse(words).map(Command::Firewall),
         Some("ca") => ca::parse(words).map(Command::Ca),
+        Some("openwrt") => openwrt::parse(words).map(Command::Openwrt),
         Some(other) => Err(words.unknown_command(other)),
     }
 }

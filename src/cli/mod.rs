@@ -9,6 +9,7 @@ mod help;
 mod log;
 mod maker;
 mod maker_bundle;
+mod openwrt;
 mod pair;
 mod pending;
 mod qr;
@@ -107,6 +108,7 @@ fn run(args: impl IntoIterator<Item = OsString>, socket: Option<OsString>, conte
         Command::Qr(query) => qr::run(context, query),
         Command::Firewall(command) => firewall::run(context, command),
         Command::Ca(command) => ca::run(context, command),
+        Command::Openwrt(command) => openwrt::run(context, command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -23,6 +23,7 @@ mod realm;
 mod reload;
 #[cfg(test)]
 mod testing;
+mod ubus;
 mod udp;
 mod upstream;
 mod work;
@@ -35,7 +36,7 @@ use crate::decision::event::Event;
 use crate::registry::Registry;
 use crate::registry::device::{Change, DeviceId};
 use crate::service::keyring::Derived;
-use crate::service::{self, Core, Now};
+use crate::service::{self, Core, News, Now};
 use crate::store::{Loaded, OpenReport, Store, StoreHandle};
 use crate::time::UnixTime;
 use logging::Logging;
@@ -70,6 +71,7 @@ struct Daemon {
     disconnect: Notify,
     /// Where the servers of realms ask us to.
     dynauth: dynauth::Sockets,
+    ubus: Rc<ubus::Ubus>,
     /// The default routes have changed.
     network_changed: Notify,
     firewall: firewall::Firewall,
@@ -102,6 +104,7 @@ impl Daemon {
         path: &Path,
         config_file: edit::ConfigFile,
         logging: Logging,
+        ubus: Rc<ubus::Ubus>,
     ) -> Result<Daemon, Box<dyn Error>> {
         Ok(Daemon {
             core: RefCell::new(core),
@@ -113,6 +116,7 @@ impl Daemon {
             hostapd: hostapd::Hostapd::default(),
             disconnect: Notify::new(),
             dynauth: dynauth::Sockets::default(),
+            ubus,
             network_changed: Notify::new(),
             firewall: firewall::Firewall::default(),
             network: network::Network::start()?,
@@ -148,6 +152,7 @@ impl Daemon {
     /// come back with an old one), and at other boxes.
     fn carry_out(&self, core: &mut Core) {
         if core.revocation.has_orders() {
+            self.ubus.tell_orders(core.revocation.orders());
             self.keyfiles.write(self, core);
             self.hostapd.execute(core);
         }
@@ -249,7 +254,8 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
     };
     let (store, loaded, report) = Store::open(&config.main.state_dir, UnixTime::now())?;
     let (events, _) = broadcast::channel(FOLLOW_BACKLOG);
-    let core = build_core(path, config.clone(), loaded, &report, events.clone());
+    let ubus = Rc::new(ubus::Ubus::new());
+    let core = build_core(path, config.clone(), loaded, &report, events.clone(), ubus.clone());
     for conflict in core.conflicts() {
         tracing::warn!("{conflict}");
     }
@@ -259,7 +265,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
 
     runtime.block_on(LocalSet::new().run_until(async move {
         let (config_file, reloads) = edit::ConfigFile::new();
-        let daemon = Rc::new(Daemon::new(core, store, events, path, config_file, logging)?);
+        let daemon = Rc::new(Daemon::new(core, store, events, path, config_file, logging, ubus)?);
         daemon.pki.load(&mut daemon.core.borrow_mut());
         // Before anybody is told that the daemon is there: hostapd may be started next.
         daemon.keyfiles.write(&daemon, &mut daemon.core.borrow_mut());
@@ -275,6 +281,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
         tokio::task::spawn_local(disconnect::run(daemon.clone()));
         tokio::task::spawn_local(dynauth::run(daemon.clone()));
         tokio::task::spawn_local(dns::run(daemon.clone()));
+        tokio::task::spawn_local(ubus::run(daemon.clone()));
         tokio::task::spawn_local(pki::watch(daemon.clone()));
         tokio::task::spawn_local(upstream::run(daemon.clone()));
         tokio::task::spawn_local(upstream::watch_files(daemon.clone()));
@@ -313,13 +320,16 @@ fn build_core(
     loaded: Loaded,
     report: &OpenReport,
     events: broadcast::Sender<Arc<Event>>,
+    ubus: Rc<ubus::Ubus>,
 ) -> Core {
     let registry = Registry::load(loaded.devices, loaded.ignored, loaded.seen, DeviceId(loaded.next_id))
         .with_makers(loaded.makers)
         .with_last_good(loaded.last_good);
     let mut random = random::Random::new();
     let random = Box::new(move |buffer: &mut [u8]| random.fill(buffer));
-    let sink = Box::new(move |event: &Event| {
+    let sink = Box::new(move |news: News<'_>| {
+        ubus.tell(news);
+        let News::Event(event) = news else { return };
         logging::log_event(event);
         if events.receiver_count() > 0 {
             let _ = events.send(Arc::new(event.clone()));

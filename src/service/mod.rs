@@ -21,6 +21,7 @@ pub mod radius;
 pub mod revocation;
 pub mod sessions;
 pub mod stations;
+pub mod ubus;
 pub mod wake;
 
 use crate::config::{Config, Realm, Target};
@@ -86,8 +87,17 @@ pub struct ConfigState {
 pub type Random = Box<dyn FnMut(&mut [u8])>;
 /// Reads the clock that only goes forward: a decision's time is taken when it is made.
 pub type Clock = fn() -> Instant;
-/// Is shown every event.
-pub type Sink = Box<dyn Fn(&Event)>;
+/// Is shown everything that happens.
+pub type Sink = Box<dyn Fn(News<'_>)>;
+
+/// Something that happened.
+#[derive(Debug, Clone, Copy)]
+pub enum News<'a> {
+    /// A decision.
+    Event(&'a Event),
+    /// A device is on the list of unknown ones that was not on it.
+    Pending(&'a pending::Pending),
+}
 
 /// The state of the daemon, changed by one thread only.
 pub struct Core {
@@ -143,6 +153,8 @@ pub struct Core {
     pub damage: Option<Damage>,
     /// How the store is.
     pub store: StoreState,
+    /// How it stands with the bus of OpenWrt.
+    pub ubus: crate::ubus::state::Health,
     /// Where the numbers that clients compare begin: each life of the daemon has others.
     numbers: u32,
     /// Counts the configurations.
@@ -187,6 +199,7 @@ impl Core {
             proxy: proxy::Proxy::default(),
             damage: None,
             store: StoreState::default(),
+            ubus: crate::ubus::state::Health::default(),
             numbers: 0,
             reloads: 0,
             started: now.mono,
@@ -431,6 +444,6 @@ impl Core {
     }
 
     fn record(&mut self, event: Event) {
-        (self.sink)(self.events.record(event));
+        (self.sink)(News::Event(self.events.record(event)));
     }
 }

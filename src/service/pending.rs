@@ -1,6 +1,6 @@
 //! Unknown devices that knocked: a bounded list from which the administrator approves.
 
-use super::Core;
+use super::{Core, News};
 use crate::config::Config;
 use crate::decision::reason::{PeerReason, Reason};
 use crate::mac::MacAddr;
@@ -214,6 +214,7 @@ impl Core {
         if !is_for(reason) || self.registry.knows(mac) || self.registry.is_ignored(mac) {
             return;
         }
+        let known = self.pending.get(mac).is_some();
         self.pending.note(Pending {
             mac,
             ssid: ssid.clone(),
@@ -225,6 +226,9 @@ impl Core {
             proved: Proved::of(reason),
             other: None,
         });
+        if let Some(fresh) = self.pending.get(mac).filter(|_| !known) {
+            (self.sink)(News::Pending(fresh));
+        }
     }
 
     /// Another configuration is in force: who proved an onboarding key that is no more has proved nothing.

@@ -53,11 +53,11 @@ async function freePort() {
 }
 
 export class Daemon {
-	/** Starts a daemon with `config` and waits until it answers. */
-	static async start(config = CONFIG) {
+	/** Starts a daemon with `config` in `file`, which is its own if none is named, and waits until it answers. */
+	static async start(config = CONFIG, { file } = {}) {
 		const daemon = new Daemon();
 		daemon.dir = mkdtempSync(join(tmpdir(), 'latchkey-luci-'));
-		daemon.file = join(daemon.dir, 'latchkey.conf');
+		daemon.file = file ?? join(daemon.dir, 'latchkey.conf');
 		daemon.socket = join(daemon.dir, 'run', 'latchkey.sock');
 		mkdirSync(join(daemon.dir, 'hostapd'));
 		mkdirSync(join(daemon.dir, 'state'), { mode: 0o700 });

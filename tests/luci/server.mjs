@@ -147,7 +147,8 @@ export class Server {
 			return [ PERMISSION_DENIED ];
 		if (command != '/usr/sbin/latchkey')
 			return [ NOT_FOUND ];
-		const given = this.root ? [ ...params, '--root', this.root ] : params;
+		/* Before the verb: behind it, the program refuses it, so that no session can name a tree of its own. */
+		const given = this.root ? [ params[0], '--root', this.root, ...params.slice(1) ] : params;
 		return new Promise(done => {
 			execFile(BINARY, given, { timeout: 60000 }, (error, stdout, stderr) => {
 				done([ 0, { code: error ? (error.code ?? 1) : 0, stdout, stderr } ]);

@@ -460,6 +460,8 @@ mod tests;
 
 /// An event as clients see it.
 pub use view::event as event_view;
+/// An unknown device as clients see it.
+pub use view::pending as pending_view;
 
 /// For the fuzzer: any line is answered, and never with a panic.
 #[doc(hidden)]

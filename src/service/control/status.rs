@@ -109,8 +109,24 @@ pub fn status(core: &mut Core, _: &Params, now: Now) -> Result<Done, ApiError> {
         "pending_revision": core.pending_revision(),
         "last_event": core.events.last(),
         "pairing": pair::window(core, now),
+        "ubus": ubus(core),
         "troubles": troubles(core, now),
     })))
+}
+
+/// How it stands with the bus of OpenWrt.
+fn ubus(core: &Core) -> Value {
+    let ubus = &core.ubus;
+    json!({
+        "state": ubus.state.code(),
+        "text": ubus.state.to_string(),
+        "fine": ubus.state.is_fine() && ubus.events_refused.is_none(),
+        "calls": ubus.calls,
+        "busy": ubus.busy,
+        "events": ubus.events,
+        "missed": ubus.missed,
+        "events_refused": ubus.events_refused.map(|status| status.to_string()),
+    })
 }
 
 /// What is not as it should be, of the network and of certificates.

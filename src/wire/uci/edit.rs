@@ -5,6 +5,7 @@
 //! parsed once more and compared with what was asked for. So whatever the layout of a file, a change is either right or
 //! refused.
 
+pub mod place;
 mod section;
 
 pub use section::{add_section, remove_section};

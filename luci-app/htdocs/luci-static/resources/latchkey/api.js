@@ -86,7 +86,8 @@ function translate(why) {
 	if (why && why.name == 'LatchkeyError')
 		return why;
 
-	const text = (why && why.message) ? why.message : String(why);
+	/* LuCI puts the way through its scripts behind the message. */
+	const text = ((why && why.message) ? why.message : String(why)).split(/\n\s*at /)[0];
 	const ubus = text.match(/ubus code (\d+)/);
 	const rpcd = text.match(/error (-\d+)/);
 
