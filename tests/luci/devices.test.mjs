@@ -133,7 +133,7 @@ test('live: a station that joins, its address and its history', () => it.visit('
 	const text = await dialog(page).textContent();
 	assert.match(text, /family · VLAN 10/);
 	assert.match(text, /192\.168\.10\.7/);
-	assert.match(text, /known by its address/);
+	assert.match(text, /Known by its address/);
 	assert.match(text, /let in once|let in 2 times/);
 	await wellMade(page);
 	await shot(page, 'devices-details');

@@ -231,7 +231,7 @@ return baseclass.extend({
 		return E('ul', { 'class': 'lk-history' }, events.slice().reverse().map(event => E('li', {}, [
 			show.badge.apply(show, show.outcome(event)), ' ',
 			E('span', { 'class': 'lk-second', 'title': show.moment(event.at) }, [ show.ago(event.at, now), event.count > 1 ? ' · ' + _('%d times').format(event.count) : '' ]),
-			E('div', {}, [ event.text ])
+			E('div', { 'title': event.text }, [ show.sentence(event) ])
 		])));
 	},
 

@@ -200,6 +200,17 @@ return baseclass.extend({
 		return event.outcome == 'refused' || event.reason == 'quarantined' ? (MENDS[event.reason] || null) : null;
 	},
 
+	/* What happened, as the daemon says it. Where a link of ours leads to the mend, the command for a terminal is left out. */
+	sentence(event) {
+		let text = String(event.text);
+
+		if (this.mend(event))
+			text = text.replace(/ \([^()]*\blatchkey [a-z]+ [^()]*\)/g, '').replace(/: [^:]*\blatchkey (?:device|pending|pair|maker|realm) .*$/, '');
+
+		text = text.charAt(0).toUpperCase() + text.slice(1);
+		return /[.!?]$/.test(text) ? text : text + '.';
+	},
+
 	/* What an unknown device has proved, in words. */
 	proved(pending) {
 		switch (pending.proved) {

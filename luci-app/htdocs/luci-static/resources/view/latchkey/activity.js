@@ -21,6 +21,10 @@ return view.extend({
 			api.call('status'),
 			api.call('log', this.events ? { since: this.last } : { limit: FIRST })
 		]).then(([ status, log ]) => {
+			/* It was asked before the pause began. */
+			if (this.paused && this.events)
+				return;
+
 			if (!this.events || log.gap)
 				this.events = {};
 
@@ -99,10 +103,9 @@ return view.extend({
 	story(event) {
 		const fault = event.outcome == 'refused' ? show.fault(event) : '';
 		const mend = show.mend(event);
-		const text = event.text.charAt(0).toUpperCase() + event.text.slice(1);
 
 		return E('div', {}, [
-			E('div', {}, [ /[.!?]$/.test(text) ? text : text + '.' ]),
+			E('div', { 'title': event.text }, [ show.sentence(event) ]),
 			fault || mend ? E('div', { 'class': 'lk-second' }, [
 				fault ? _('It is up to %s. ').format(fault) : '',
 				mend ? E('a', { 'href': widgets.link(mend[0]) }, [ mend[1] ]) : ''
