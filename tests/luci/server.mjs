@@ -168,11 +168,11 @@ function places(path) {
 		: own.concat(join(here, 'runtime', resources));
 }
 
-/** The library that LuCI's package luci-lib-uqr was made from, as a module of LuCI. */
+/** The library that LuCI's package luci-lib-uqr was made from, as a module of LuCI; which draws at a fixed size. */
 function uqr() {
 	const file = createRequire(import.meta.url).resolve('uqr');
 	const source = readFileSync(file.replace(/\.(mjs|cjs)$/, '.cjs'), 'utf8');
-	return `'use strict';\nconst exports = {};\n${source.replace(/^'use strict';/, '')}\nreturn L.Class.extend({ renderSVG: (text, options) => exports.renderSVG(text, options) });\n`;
+	return `'use strict';\nconst exports = {};\n${source.replace(/^'use strict';/, '')}\nreturn L.Class.extend({ renderSVG: (text, options) => exports.renderSVG(text, options).replace(/viewBox="0 0 (\\d+) (\\d+)"/, 'width="$1" height="$2"') });\n`;
 }
 
 function page(url) {

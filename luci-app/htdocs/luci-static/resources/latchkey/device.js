@@ -334,7 +334,7 @@ return baseclass.extend({
 
 		widgets.dialog(N_(result.imported, '%d device is registered', '%d devices are registered').format(result.imported), made.length ? [
 			E('p', {}, [ N_(made.length, '%d of them was given a key.', '%d of them were given a key.').format(made.length), ' ', _('Each is in the list of devices, with its QR code.') ]),
-			E('p', {}, [ widgets.button(_('Load down the new keys'), { kind: 'action important', click: () => widgets.download('new-keys.csv', csv(), 'text/csv') }) ]),
+			E('p', {}, [ widgets.button(_('Download the new keys'), { kind: 'action important', click: () => widgets.download('new-keys.csv', csv(), 'text/csv') }) ]),
 			widgets.facts(made.slice(0, SHOWN).map(d => [ d.name, E('code', {}, [ d.key || d.eap_psk.identity ]) ])),
 			made.length > SHOWN ? E('p', {}, [ _('… and %d more in the file.').format(made.length - SHOWN) ]) : ''
 		] : [ E('p', {}, [ _('They have the keys of the file.') ]) ], [ widgets.closer(_('Done')) ]);
@@ -347,7 +347,7 @@ return baseclass.extend({
 		if (!api.mayWrite())
 			secrets.input.disabled = true;
 
-		widgets.ask(_('Export devices'), [ E('p', {}, [ _('All devices as a CSV file that can be imported again.') ]), secrets ], _('Load down'), values =>
+		widgets.ask(_('Export devices'), [ E('p', {}, [ _('All devices as a CSV file that can be imported again.') ]), secrets ], _('Download'), values =>
 			api.call(values.secrets ? 'device_export_secrets' : 'device_export').then(result => {
 				widgets.download('latchkey-devices.csv', result.csv, 'text/csv');
 				widgets.close();
