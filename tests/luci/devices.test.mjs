@@ -123,7 +123,7 @@ test('EAP-PSK and certificates', () => it.visit('devices', {}, async page => {
 test('live: a station that joins, its address and its history', () => it.visit('devices', {}, async page => {
 	const mac = '02:00:00:00:00:11';
 	await it.daemon.call('device_add', { name: 'radio', profile: 'family', macs: [ mac ] });
-	await row(page, 'radio').getByText('offline').waitFor();
+	await row(page, 'radio').getByText('not seen yet').waitFor();
 
 	const ap = new AccessPoint(it.daemon);
 	assert.equal(await ap.join(mac, '192.168.10.7'), true);

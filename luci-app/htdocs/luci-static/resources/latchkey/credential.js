@@ -45,7 +45,7 @@ return baseclass.extend({
 		const fitting = networks(ssids, device);
 		const place = E('div', { 'aria-live': 'polite' });
 		const choice = fitting.length > 1
-			? E('p', {}, [ E('label', {}, [ _('Network'), ' ', E('select', { 'class': 'cbi-input-select', 'change': ev => draw(ev.target.value) },
+			? E('p', {}, [ E('label', { 'class': 'lk-choice' }, [ _('Network'), E('select', { 'class': 'cbi-input-select', 'change': ev => draw(ev.target.value) },
 				fitting.map(s => E('option', { 'value': s.ssid }, [ s.ssid ]))) ]) ])
 			: '';
 

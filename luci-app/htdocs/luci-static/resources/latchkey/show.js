@@ -149,8 +149,8 @@ return baseclass.extend({
 		if (online)
 			return [ _('online'), 'lk-good', _('It is connected at the moment.') ];
 
-		if (device.state == 'waiting')
-			return [ _('not seen yet'), 'lk-warn', _('It has not used its key yet.') ];
+		if (device.state == 'waiting' || !device.last_seen)
+			return [ _('not seen yet'), 'lk-warn', _('It has not been here yet.') ];
 
 		return [ _('offline'), 'lk-quiet', _('It is registered, and not connected at the moment.') ];
 	},

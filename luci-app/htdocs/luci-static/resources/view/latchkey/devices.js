@@ -88,7 +88,7 @@ return view.extend({
 				name, device, online: online && !blocked ? online : null, station, session,
 				mac: (station && station.mac) || (session && session.mac) || device.last_mac || (device.macs[0] && device.macs[0].mac) || '',
 				address: (station && L.toArray(station.addresses)[0]) || (session && session.address) || '',
-				state: blocked ? device.state : (online ? 'online' : (device.state == 'waiting' ? 'waiting' : 'offline')),
+				state: blocked ? device.state : (online ? 'online' : (device.state == 'waiting' || !device.last_seen ? 'waiting' : 'offline')),
 				seen: online && !blocked ? _('now') : show.ago(device.last_seen, this.now)
 			};
 		}).filter(row => {
