@@ -120,6 +120,27 @@ test('what is tried out can be taken back', async t => {
 	assert.deepEqual(page.troubles, []);
 });
 
+test('an answer that is lost on the way does not matter', async t => {
+	const { page, row, router, server } = await start(t);
+	await page.getByLabel('Name of the network').fill('Home');
+	await show(page);
+	await dialog(page).getByText('This will change:').waitFor();
+	await page.route('**/ubus/**', async route => {
+		if (!route.request().postData().includes('"apply"'))
+			return route.continue();
+		await route.fetch();
+		await route.abort();
+	});
+	await dialog(page).getByRole('button', { name: 'Apply' }).click();
+	await dialog(page).getByText('The router answers.').waitFor({ timeout: 20000 });
+	await dialog(page).getByRole('button', { name: 'Keep it now' }).click();
+	await dialog(page).getByText('Home is ready').waitFor();
+	assert.match(router.read('etc/config/wireless'), /option ssid 'Home'/);
+	assert.equal(server.calls.filter(call => call.args.params?.includes('apply')).length, 1);
+	await dialog(page).getByRole('button', { name: 'Later' }).click();
+	await row('Home').waitFor();
+});
+
 test('a change that was planned on other settings is not made', async t => {
 	const { page, router } = await start(t);
 	await page.getByLabel('Name of the network').fill('Home');
@@ -192,7 +213,10 @@ test('a router without radios', async t => {
 test('who may only look sees what would change, and can do nothing', async t => {
 	const { page, row, server } = await start(t, { session: VIEWER });
 	await row('radio1').waitFor();
-	assert.ok(await page.getByRole('button', { name: 'Show what will change' }).isDisabled());
+	await page.getByLabel('Name of the network').fill('Home');
+	await show(page);
+	await dialog(page).getByText('This will change:').waitFor();
+	assert.ok(await dialog(page).getByRole('button', { name: 'Apply' }).isDisabled());
 	for (const verb of [ [ 'apply', '--json', '--ssid', 'Home', '--radio', 'radio0' ], [ 'undo', '--json' ], [ 'confirm', '--json' ], [ 'remove', '--json' ] ])
 		assert.equal((await server.exec(VIEWER, { command: '/usr/sbin/latchkey', params: [ 'openwrt', ...verb ] }))[0], 6, verb.join(' '));
 	assert.equal((await server.exec(VIEWER, { command: '/usr/sbin/latchkey', params: [ 'openwrt', 'plan', '--json', '--profile', 'iot' ] }))[0], 0);

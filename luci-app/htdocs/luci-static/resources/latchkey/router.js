@@ -20,6 +20,9 @@ const GRACE = 4000;
 /* For so long the router has to answer before a change is kept without being asked. */
 const HOLD = 10000;
 
+/* What went wrong on the way, so that nobody knows whether the change was made. */
+const LOST = [ 'slow', 'broken', 'gone' ];
+
 function refusal(kind, message, more) {
 	return Object.assign(new Error(message), { name: 'LatchkeyError', kind, code: kind, field: null, lines: [] }, more);
 }
@@ -46,7 +49,7 @@ return baseclass.extend({
 				throw refusal('refused', reply.error.message, { code: reply.error.code, field: reply.error.field || null });
 
 			if (result.code || !L.isObject(reply))
-				throw refusal('broken', (result.stderr || '').trim() || _('The program ended without an answer (code %d).').format(result.code));
+				throw refusal('failed', (result.stderr || '').trim() || _('The program ended without an answer (code %d).').format(result.code));
 
 			return reply;
 		}, why => {
@@ -146,7 +149,11 @@ return baseclass.extend({
 					return this.run(change.verb, [ '--fingerprint', plan.fingerprint ].concat(change.args)).then(result => {
 						this.countdown(change, result.undo_in_s);
 					}, why => {
-						trouble.say(why.message);
+						/* A network that restarts can swallow the answer, and the change is in force all the same. */
+						if (LOST.indexOf(why.kind) >= 0)
+							this.countdown(change);
+						else
+							trouble.say(why.message);
 					});
 				} })
 			], true);

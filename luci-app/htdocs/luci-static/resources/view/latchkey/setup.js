@@ -346,7 +346,7 @@ return view.extend({
 			E('h4', {}, [ _('3. What will change') ]),
 			trouble,
 			E('div', { 'class': 'lk-bar' }, [
-				widgets.button(_('Show what will change'), { write: true, kind: 'positive important', click: submit })
+				widgets.button(_('Show what will change'), { kind: 'positive important', click: submit })
 			])
 		]);
 
