@@ -69,3 +69,5 @@ clean: ## Removes what was built, but not the downloaded rig (.cache/rig)
 
 # The targets of the simulated access point: rig, demo.
 -include tests/rig/rig.mk
+# The browser tests of the LuCI pages: luci-test.
+-include tests/luci/luci.mk

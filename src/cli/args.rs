@@ -159,13 +159,28 @@ impl Words {
 
     /// Reads the word that says what to do and hands it to `choose`; `None` when there is none.
     pub fn command<T>(&mut self, choose: impl FnOnce(&mut Words, Option<&str>) -> Result<T, Stop>) -> Result<T, Stop> {
-        match self.next()? {
-            None => choose(self, None),
-            Some(Word::Value(word)) => {
-                let word = self.text(word)?;
-                choose(self, Some(&word))
+        self.command_after(|_, _| Ok(false), choose)
+    }
+
+    /// The same, with options before that word, which are offered to `take`; it answers false for those it does not know.
+    pub fn command_after<T>(
+        &mut self,
+        mut take: impl FnMut(&mut Words, &str) -> Result<bool, Stop>,
+        choose: impl FnOnce(&mut Words, Option<&str>) -> Result<T, Stop>,
+    ) -> Result<T, Stop> {
+        loop {
+            match self.next()? {
+                None => return choose(self, None),
+                Some(Word::Value(word)) => {
+                    let word = self.text(word)?;
+                    return choose(self, Some(&word));
+                }
+                Some(Word::Option(option)) => {
+                    if !take(self, &option)? {
+                        return Err(self.unknown_option(&option));
+                    }
+                }
             }
-            Some(Word::Option(option)) => Err(self.unknown_option(&option)),
         }
     }
 

@@ -49,10 +49,19 @@ struct Terms {
     undo_after: u64,
 }
 
-/// Understands the arguments.
+/// Understands the arguments. `--root` goes before the word that says what to do, and nowhere else: access rules of LuCI's
+/// sessions allow command lines by how they begin, and no session is to have a tree of its own worked on.
 pub fn parse(words: &mut Words) -> Result<Command, Stop> {
     words.about("openwrt");
-    words.command(|words, name| {
+    let mut root = PathBuf::from("/");
+    let before = |words: &mut Words, option: &str| match option {
+        "--root" => {
+            root = words.path()?.into();
+            Ok(true)
+        }
+        _ => Ok(false),
+    };
+    let what = words.command_after(before, |words, name| {
         let topic = match name {
             Some("status") => "openwrt status",
             Some("plan") => "openwrt plan",
@@ -66,18 +75,18 @@ pub fn parse(words: &mut Words) -> Result<Command, Stop> {
         };
         words.about(topic);
         arguments(words, name.unwrap_or_default())
-    })
+    })?;
+    Ok(Command { root, what })
 }
 
-fn arguments(words: &mut Words, name: &str) -> Result<Command, Stop> {
-    let mut root = PathBuf::from("/");
+fn arguments(words: &mut Words, name: &str) -> Result<What, Stop> {
     let mut terms = Terms { fingerprint: None, undo_after: UNDO_AFTER };
     let mut given = Given::default();
     let (plans, applies) = (matches!(name, "plan" | "apply"), matches!(name, "apply" | "remove"));
     let (mut if_pending, mut dry_run) = (false, false);
     let ([], more) = words.rest_and_more([], |words, option| {
         match option {
-            "--root" => root = words.path()?.into(),
+            "--root" => return Err(words.usage("--root goes before the command: latchkey openwrt --root DIR plan")),
             "--fingerprint" if applies => terms.fingerprint = Some(words.value()?),
             "--undo-after" if applies => {
                 let seconds = words.value()?.parse().ok().filter(|seconds| (1..=MAX_UNDO_AFTER).contains(seconds));
@@ -92,7 +101,7 @@ fn arguments(words: &mut Words, name: &str) -> Result<Command, Stop> {
         }
         Ok(true)
     })?;
-    let what = match (name, &more[..]) {
+    Ok(match (name, &more[..]) {
         ("watch", [id]) => What::Watch(id.clone()),
         (_, [_, ..]) => return Err(words.usage("too many arguments")),
         ("status", _) => What::Status,
@@ -105,8 +114,7 @@ fn arguments(words: &mut Words, name: &str) -> Result<Command, Stop> {
         ("plan", _) => What::Plan(Action::Have(given.request(words)?)),
         ("apply", _) => What::Apply(Action::Have(given.request(words)?), terms),
         _ => return Err(words.usage("a change is watched by its number")),
-    };
-    Ok(Command { root, what })
+    })
 }
 
 /// What `plan` and `apply` are given.

@@ -148,7 +148,7 @@ fn start_watch(root: &Path, pending: &Pending) -> Result<(), Failure> {
     };
     let program = std::env::current_exe().map_err(|why| failed(why.to_string()))?;
     let mut command = Command::new(program);
-    command.args(["openwrt", "watch", &pending.id, "--root"]).arg(root);
+    command.args(["openwrt", "--root"]).arg(root).args(["watch", &pending.id]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).current_dir("/");
     let mut child = command.spawn().map_err(|why| failed(why.to_string()))?;
     let mut said = [0; 6];

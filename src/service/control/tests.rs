@@ -2,6 +2,7 @@
 
 mod bundle;
 mod eap;
+mod luci;
 
 use super::*;
 use crate::config::Config;
