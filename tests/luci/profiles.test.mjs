@@ -48,7 +48,7 @@ test('a profile is added, what is wrong stands at its field, and its network fol
 	await row('iot').waitFor();
 	await page.getByRole('button', { name: 'Add a profile' }).click();
 	await page.getByLabel('Name', { exact: true }).fill('guests');
-	assert.equal(await page.getByLabel('VLAN').inputValue(), '30');
+	assert.equal(await page.getByLabel('VLAN', { exact: true }).inputValue(), '30');
 	await page.getByLabel('When').fill('at night');
 	await page.getByRole('button', { name: 'Add', exact: true }).click();
 	const wrong = dialog(page).locator('.lk-error:not(.hidden)');

@@ -71,10 +71,13 @@ return view.extend({
 
 		return Promise.all([
 			api.call('profile_list'),
-			anew ? router.status().catch(() => null) : Promise.resolve(this.router)
+			anew ? router.status().catch(() => null) : null
 		]).then(([ result, status ]) => {
 			this.profiles = L.toArray(result.profiles);
-			this.router = status;
+
+			/* What was known before may be older than what another turn has found meanwhile. */
+			if (anew)
+				this.router = status;
 		});
 	},
 
