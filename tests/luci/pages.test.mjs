@@ -34,7 +34,8 @@ test('some devices, and strangers with names of their choice', async () => {
 	const evil = new AccessPoint(it.daemon, { ssid: HOSTILE, name: '"><script>alert(2)</script>' });
 	await evil.ask('06:00:00:00:00:66');
 	await new AccessPoint(it.daemon, { ssid: 'x'.repeat(32), name: 'n'.repeat(60) }).ask('06:00:00:00:00:67');
-	assert.equal((await it.daemon.call('pending_list')).pending.length, 2);
+	// It is offered the waiting key of a registered device first, and proves nothing.
+	await eventually(async () => assert.equal((await it.daemon.call('pending_list')).pending.length, 1), 20000);
 });
 
 for (const name of PAGES)
@@ -68,7 +69,7 @@ test('names from strangers are text, wherever they are shown', async () => {
 		assert.equal(await page.locator('#view img, #view script:not(:first-child)').count(), 0);
 	});
 	await it.visit('activity', {}, async page => {
-		await page.getByText(`“${HOSTILE}”`).waitFor();
+		await page.getByText(`“${HOSTILE}”`).first().waitFor();
 		assert.equal(await page.locator('#view img').count(), 0);
 	});
 	await it.visit('devices', {}, async page => {
@@ -78,9 +79,7 @@ test('names from strangers are text, wherever they are shown', async () => {
 		assert.equal(await page.locator('.modal img').count(), 0);
 	});
 
-	// A daemon's text with a name in it, in a notice and in an error.
-	it.server.patch.device_block = () => { throw new Error('unreachable'); };
-	delete it.server.patch.device_block;
+	// A daemon's text that repeats what was typed.
 	await it.visit('devices', {}, async page => {
 		await button(page, 'Add device').click();
 		await dialog(page).getByLabel('Name').fill('<b>x</b>');
@@ -88,6 +87,30 @@ test('names from strangers are text, wherever they are shown', async () => {
 		await dialog(page).getByText('name \'<b>x</b>\'').waitFor();
 		assert.equal(await page.locator('.modal b').count(), 0);
 	});
+});
+
+// LuCI's own runtime has no such marks.
+test('every text of a page goes through the translation', { skip: !!process.env.LUCI_TREE }, async () => {
+	// Names, addresses, and the daemon's own words.
+	const data = [ /^[\s\d\p{P}\p{S}]*$/u, /:00:00:00/, /kitchen-lamp|longest-name|porch-camera|annas-phone/, /iot|family/, /ap-hall|nnnn|script/, /^192\./,
+		/\d{1,2}\/\d{1,2}\/\d{4}/, /unknown device|known by its address|Refused|refused|let in|proved/i, /xxxx|onerror/ ];
+	for (const name of PAGES)
+		await it.visit(name, { pseudo: true }, async page => {
+			await page.locator('tbody tr').first().waitFor();
+			const texts = await page.evaluate(() => {
+				const found = [];
+				const walker = document.createTreeWalker(document.querySelector('#view'), NodeFilter.SHOW_TEXT);
+				while (walker.nextNode())
+					if (!walker.currentNode.parentElement.closest('script'))
+						found.push(walker.currentNode.data);
+				document.querySelectorAll('#view [title], #view [aria-label], #view [placeholder]').forEach(e =>
+					found.push(...[ 'title', 'aria-label', 'placeholder' ].map(a => e.getAttribute(a)).filter(t => t)));
+				return found;
+			});
+			assert.ok(texts.some(t => t.includes('⟦')));
+			const bare = texts.filter(t => !t.includes('⟦') && !data.some(d => d.test(t)));
+			assert.deepEqual(bare, [], `${name}: not translated`);
+		});
 });
 
 test('who may only look sees everything but secrets, and can change nothing', async () => {
@@ -189,29 +212,6 @@ test('troubles of the daemon are shown', async () => {
 	finally {
 		delete it.server.patch.status;
 	}
-});
-
-test('every text of a page goes through the translation', async () => {
-	// Names, addresses, and the daemon's own words.
-	const data = [ /^[\s\d\p{P}\p{S}]*$/u, /:00:00:00/, /kitchen-lamp|longest-name|porch-camera|annas-phone/, /iot|family/, /ap-hall|nnnn|script/, /^192\./,
-		/\d{1,2}\/\d{1,2}\/\d{4}/, /unknown device|known by its address|Refused|refused|let in|proved/i, /xxxx|onerror/ ];
-	for (const name of PAGES)
-		await it.visit(name, { pseudo: true }, async page => {
-			await page.locator('tbody tr').first().waitFor();
-			const texts = await page.evaluate(() => {
-				const found = [];
-				const walker = document.createTreeWalker(document.querySelector('#view'), NodeFilter.SHOW_TEXT);
-				while (walker.nextNode())
-					if (!walker.currentNode.parentElement.closest('script'))
-						found.push(walker.currentNode.data);
-				document.querySelectorAll('#view [title], #view [aria-label], #view [placeholder]').forEach(e =>
-					found.push(...[ 'title', 'aria-label', 'placeholder' ].map(a => e.getAttribute(a)).filter(t => t)));
-				return found;
-			});
-			assert.ok(texts.some(t => t.includes('⟦')));
-			const bare = texts.filter(t => !t.includes('⟦') && !data.some(d => d.test(t)));
-			assert.deepEqual(bare, [], `${name}: not translated`);
-		});
 });
 
 test('a thousand devices: quick, and found', async () => {

@@ -168,11 +168,11 @@ function places(path) {
 		: own.concat(join(here, 'runtime', resources));
 }
 
-/** The library that LuCI's package luci-lib-uqr was made from, as a module of LuCI. */
+/** The library that LuCI's package luci-lib-uqr was made from, as a module of LuCI; which draws at a fixed size. */
 function uqr() {
 	const file = createRequire(import.meta.url).resolve('uqr');
 	const source = readFileSync(file.replace(/\.(mjs|cjs)$/, '.cjs'), 'utf8');
-	return `'use strict';\nconst exports = {};\n${source.replace(/^'use strict';/, '')}\nreturn L.Class.extend({ renderSVG: (text, options) => exports.renderSVG(text, options) });\n`;
+	return `'use strict';\nconst exports = {};\n${source.replace(/^'use strict';/, '')}\nreturn L.Class.extend({ renderSVG: (text, options) => exports.renderSVG(text, options).replace(/viewBox="0 0 (\\d+) (\\d+)"/, 'width="$1" height="$2"') });\n`;
 }
 
 function page(url) {
@@ -197,7 +197,7 @@ function page(url) {
 		? '<link rel="stylesheet" href="/luci-static/bootstrap/cascade.css"><link rel="stylesheet" media="only screen and (max-device-width: 854px)" href="/luci-static/bootstrap/mobile.css">'
 		: '<link rel="stylesheet" href="/luci-static/resources/theme.css">';
 	const scripts = LUCI
-		? `<script>window.TR={};</script><script src="/luci-static/resources/cbi.js"></script><script src="/luci-static/resources/luci.js"></script><script>L = new LuCI(${JSON.stringify(env)});</script>`
+		? `<script>window.TR={};{const slow=window.setInterval;window.setInterval=(f,ms)=>slow(f,ms==1000?100:ms);}</script><script src="/luci-static/resources/cbi.js"></script><script src="/luci-static/resources/luci.js"></script><script>L = new LuCI(${JSON.stringify(env)});</script>`
 		: `<script>window.STAND_IN_ENV = ${JSON.stringify(env)};</script><script src="/luci-static/resources/luci.js"></script>`;
 	return `<!DOCTYPE html>
 <html lang="en" data-darkmode="${dark}">

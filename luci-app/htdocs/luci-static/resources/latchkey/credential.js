@@ -27,12 +27,17 @@ function octets(hex) {
 return baseclass.extend({
 	/* A QR code, or in its place what a person can do instead. */
 	code(text, label) {
-		return L.require('uqr').then(uqr =>
-			E('div', { 'class': 'lk-qr' }, [
-				/* The one text here that is meant as HTML: the drawing of the library, without a word of ours in it. */
-				E('span', { 'role': 'img', 'aria-label': label }, uqr.renderSVG(text, { pixelSize: 4 }))
-			])
-		).catch(() => E('p', { 'class': 'lk-hint' }, [ _('To see a QR code here, install the package luci-lib-uqr. Until then, type the key in.') ]));
+		return L.require('uqr').then(uqr => {
+			/* The one text here that is meant as HTML: the drawing of the library, without a word of ours in it. */
+			const place = E('span', { 'role': 'img', 'aria-label': label }, uqr.renderSVG(text, { pixelSize: 4 }));
+			const svg = place.querySelector('svg');
+
+			/* It has a size only: with a view box it fills the place that it is given. */
+			if (!svg.hasAttribute('viewBox'))
+				svg.setAttribute('viewBox', '0 0 %d %d'.format(svg.getAttribute('width'), svg.getAttribute('height')));
+
+			return E('div', { 'class': 'lk-qr' }, [ place ]);
+		}).catch(() => E('p', { 'class': 'lk-hint' }, [ _('To see a QR code here, install the package luci-lib-uqr. Until then, type the key in.') ]));
 	},
 
 	/* A Wi-Fi key: the network to choose, the QR code, the key. Resolves to nodes. */
@@ -40,7 +45,7 @@ return baseclass.extend({
 		const fitting = networks(ssids, device);
 		const place = E('div', { 'aria-live': 'polite' });
 		const choice = fitting.length > 1
-			? E('p', {}, [ E('label', {}, [ _('Network'), ' ', E('select', { 'class': 'cbi-input-select', 'change': ev => draw(ev.target.value) },
+			? E('p', {}, [ E('label', { 'class': 'lk-choice' }, [ _('Network'), E('select', { 'class': 'cbi-input-select', 'change': ev => draw(ev.target.value) },
 				fitting.map(s => E('option', { 'value': s.ssid }, [ s.ssid ]))) ]) ])
 			: '';
 
@@ -86,8 +91,8 @@ return baseclass.extend({
 
 		return [
 			E('h5', {}, [ _('Certificate') ]),
-			E('div', { 'class': 'alert-message warning' }, [ E('p', {}, [ _('The private key is shown this once, and kept nowhere. Load it down before you close this.') ]) ]),
-			file(device.name + '.p12', octets(issued.p12), 'application/x-pkcs12', _('Load down %s').format(device.name + '.p12')),
+			E('div', { 'class': 'alert-message warning' }, [ E('p', {}, [ _('The private key is shown this once, and kept nowhere. Download it before you close this.') ]) ]),
+			file(device.name + '.p12', octets(issued.p12), 'application/x-pkcs12', _('Download %s').format(device.name + '.p12')),
 			issued.p12_password ? widgets.facts([ [ _('Password of the file'), widgets.copyable(issued.p12_password, _('the password')) ] ]) : '',
 			E('details', {}, [
 				E('summary', {}, [ _('As single files, and for a device with Linux') ]),

@@ -83,7 +83,7 @@ return baseclass.extend({
 		];
 		const more = [
 			several,
-			widgets.field({ name: 'macs', label: _('MAC addresses'), placeholder: '02:00:00:00:00:01', hint: _('Only if you want it bound to addresses from the start.') }),
+			widgets.field({ name: 'macs', also: 'mac', label: _('MAC addresses'), placeholder: '02:00:00:00:00:01', hint: _('Only if you want it bound to addresses from the start.') }),
 			widgets.field({ name: 'max_devices', label: _('Addresses at a time'), type: 'number', min: 0, max: 65535, hint: _('How many may use this credential; 0 for any number.') }),
 			widgets.field({ name: 'expires', label: _('Until the end of'), type: 'date', hint: _('Empty: for ever.') })
 		];
@@ -117,8 +117,8 @@ return baseclass.extend({
 
 				return credential.dialog(_('%s is registered').format(result.device.name), null, result, choices.ssids);
 			});
-		}, { fields: more, failed: error => {
-			if (more.some(field => field.name == error.field))
+		}, { fields: more, failed: (error, at) => {
+			if (more.indexOf(at) >= 0)
 				options.open = true;
 		} });
 	},
@@ -170,13 +170,13 @@ return baseclass.extend({
 					[ _('Data so far'), station && station.rx_bytes != null ? _('%s down, %s up').format(show.bytes(station.tx_bytes), show.bytes(station.rx_bytes)) : null ],
 					[ _('MAC addresses'), device.macs.length ? device.macs.map(m => E('div', {}, [
 						show.mac(m.mac, m.randomised), ' ',
-						E('span', { 'class': 'lk-second' }, [ m.proved ? _('proved, bound %s').format(show.ago(m.since, context.now)) : _('listed, not proved yet') ])
+						E('span', { 'class': 'lk-second' }, [ m.proved ? _('proved, bound %s').format(show.ago(m.since, context.now)) : _('listed') ])
 					])) : _('none bound yet') ],
 					[ _('Who may use it'), this.binding(device) ],
 					[ _('Only in'), device.ssids.concat(device.aps).join(', ') ],
 					[ _('Valid until'), device.expires ? show.moment(device.expires) : _('for ever') ],
 					[ _('Last seen'), device.last_seen ? '%s (%s)'.format(show.ago(device.last_seen, context.now), show.moment(device.last_seen)) : _('never') ],
-					[ _('So far'), _('%d times let in, %d times refused').format(device.accepted, device.refused) ],
+					[ _('So far'), '%s, %s'.format(N_(device.accepted, 'let in once', 'let in %d times').format(device.accepted), N_(device.refused, 'refused once', 'refused %d times').format(device.refused)) ],
 					[ _('Registered'), show.moment(device.created) ]
 				]),
 				E('h5', {}, [ _('What happened lately') ]),
@@ -231,7 +231,7 @@ return baseclass.extend({
 		return E('ul', { 'class': 'lk-history' }, events.slice().reverse().map(event => E('li', {}, [
 			show.badge.apply(show, show.outcome(event)), ' ',
 			E('span', { 'class': 'lk-second', 'title': show.moment(event.at) }, [ show.ago(event.at, now), event.count > 1 ? ' · ' + _('%d times').format(event.count) : '' ]),
-			E('div', {}, [ event.text ])
+			E('div', { 'title': event.text }, [ show.sentence(event) ])
 		])));
 	},
 
@@ -334,7 +334,7 @@ return baseclass.extend({
 
 		widgets.dialog(N_(result.imported, '%d device is registered', '%d devices are registered').format(result.imported), made.length ? [
 			E('p', {}, [ N_(made.length, '%d of them was given a key.', '%d of them were given a key.').format(made.length), ' ', _('Each is in the list of devices, with its QR code.') ]),
-			E('p', {}, [ widgets.button(_('Load down the new keys'), { kind: 'action important', click: () => widgets.download('new-keys.csv', csv(), 'text/csv') }) ]),
+			E('p', {}, [ widgets.button(_('Download the new keys'), { kind: 'action important', click: () => widgets.download('new-keys.csv', csv(), 'text/csv') }) ]),
 			widgets.facts(made.slice(0, SHOWN).map(d => [ d.name, E('code', {}, [ d.key || d.eap_psk.identity ]) ])),
 			made.length > SHOWN ? E('p', {}, [ _('… and %d more in the file.').format(made.length - SHOWN) ]) : ''
 		] : [ E('p', {}, [ _('They have the keys of the file.') ]) ], [ widgets.closer(_('Done')) ]);
@@ -347,7 +347,7 @@ return baseclass.extend({
 		if (!api.mayWrite())
 			secrets.input.disabled = true;
 
-		widgets.ask(_('Export devices'), [ E('p', {}, [ _('All devices as a CSV file that can be imported again.') ]), secrets ], _('Load down'), values =>
+		widgets.ask(_('Export devices'), [ E('p', {}, [ _('All devices as a CSV file that can be imported again.') ]), secrets ], _('Download'), values =>
 			api.call(values.secrets ? 'device_export_secrets' : 'device_export').then(result => {
 				widgets.download('latchkey-devices.csv', result.csv, 'text/csv');
 				widgets.close();

@@ -149,14 +149,22 @@ return baseclass.extend({
 		if (online)
 			return [ _('online'), 'lk-good', _('It is connected at the moment.') ];
 
-		if (device.state == 'waiting')
-			return [ _('not seen yet'), 'lk-warn', _('It has not used its key yet.') ];
+		if (device.state == 'waiting' || !device.last_seen)
+			return [ _('not seen yet'), 'lk-warn', _('It has not been here yet.') ];
 
 		return [ _('offline'), 'lk-quiet', _('It is registered, and not connected at the moment.') ];
 	},
 
+	/* True when the access point was sent a key, and the device has yet to prove that it has it. */
+	isAttempt(event) {
+		return event.outcome == 'accepted' && [ 'known_address', 'offered', 'onboarding_offered', 'pairing_offered' ].indexOf(event.reason) >= 0;
+	},
+
 	/* The outcome of a decision: [ word, class of its badge ]. */
 	outcome(event) {
+		if (this.isAttempt(event))
+			return [ _('trying'), 'lk-quiet', _('The access point was sent a key; whether the device has it shows next.') ];
+
 		switch (event.outcome) {
 		case 'accepted':
 			return [ _('let in'), 'lk-good' ];
@@ -190,6 +198,17 @@ return baseclass.extend({
 	/* What can be done about it: [ page, words of the link ], or null. */
 	mend(event) {
 		return event.outcome == 'refused' || event.reason == 'quarantined' ? (MENDS[event.reason] || null) : null;
+	},
+
+	/* What happened, as the daemon says it. Where a link of ours leads to the mend, the command for a terminal is left out. */
+	sentence(event) {
+		let text = String(event.text);
+
+		if (this.mend(event))
+			text = text.replace(/ \([^()]*\blatchkey [a-z]+ [^()]*\)/g, '').replace(/: [^:]*\blatchkey (?:device|pending|pair|maker|realm) .*$/, '');
+
+		text = text.charAt(0).toUpperCase() + text.slice(1);
+		return /[.!?]$/.test(text) ? text : text + '.';
 	},
 
 	/* What an unknown device has proved, in words. */

@@ -163,7 +163,7 @@ return baseclass.extend({
 		return node;
 	},
 
-	/* One field of a form. `options`: name (the daemon's argument), label, hint, and either input (a node), or
+	/* One field of a form. `options`: name (the daemon's argument; `also` is another name it goes by in refusals), label, hint, and either input (a node), or
 	 * choices ([ value, text ] each), or the type, value, placeholder, maxlength and so on of an input. */
 	field(options) {
 		const id = newId('field');
@@ -203,6 +203,7 @@ return baseclass.extend({
 
 		return Object.assign(row, {
 			name: options.name,
+			also: options.also,
 			input,
 			get: () => (input.type == 'checkbox' ? input.checked : input.value.trim()),
 			say: text => {
@@ -242,18 +243,18 @@ return baseclass.extend({
 
 			return Promise.resolve().then(() => submit(values)).catch(why => {
 				const error = api.translate(why);
-				const at = fields.filter(field => field.name == error.field && field.offsetParent)[0];
+				const at = fields.filter(field => field.name == error.field || field.also == error.field)[0];
 
-				if (at) {
+				if (options && options.failed)
+					options.failed(error, at);
+
+				if (at && at.offsetParent) {
 					at.say(error.message);
 					at.input.focus();
 				}
 				else {
 					trouble.say(error.message);
 				}
-
-				if (options && options.failed)
-					options.failed(error);
 			});
 		} });
 

@@ -21,6 +21,10 @@ return view.extend({
 			api.call('status'),
 			api.call('log', this.events ? { since: this.last } : { limit: FIRST })
 		]).then(([ status, log ]) => {
+			/* It was asked before the pause began. */
+			if (this.paused && this.events)
+				return;
+
 			if (!this.events || log.gap)
 				this.events = {};
 
@@ -59,7 +63,7 @@ return view.extend({
 		const outcome = this.filter.value;
 
 		return Object.keys(this.events).map(id => this.events[id]).filter(event => {
-			if (outcome == 'in' ? (event.outcome != 'accepted' && event.outcome != 'joined') : (outcome && event.outcome != outcome))
+			if (outcome == 'in' ? ((event.outcome != 'accepted' && event.outcome != 'joined') || show.isAttempt(event)) : (outcome && event.outcome != outcome))
 				return false;
 
 			const text = [ event.device || '', event.mac, event.ssid, event.nas, event.text, event.profile || '' ].join(' ').toLowerCase();
@@ -75,7 +79,7 @@ return view.extend({
 				e.count > 1 ? E('div', { 'class': 'lk-second' }, [ _('%d times since %s').format(e.count, show.moment(e.first_at)) ]) : ''
 			])
 		}, {
-			title: _('Device'), sort: e => e.device || e.mac,
+			title: _('Device'), class: 'lk-head', sort: e => e.device || e.mac,
 			cell: e => E('div', {}, [
 				e.device ? E('div', {}, [ E('b', {}, [ e.device ]) ]) : '',
 				E('div', { 'class': 'lk-mac' }, [ e.mac ])
@@ -99,10 +103,9 @@ return view.extend({
 	story(event) {
 		const fault = event.outcome == 'refused' ? show.fault(event) : '';
 		const mend = show.mend(event);
-		const text = event.text.charAt(0).toUpperCase() + event.text.slice(1);
 
 		return E('div', {}, [
-			E('div', {}, [ /[.!?]$/.test(text) ? text : text + '.' ]),
+			E('div', { 'title': event.text }, [ show.sentence(event) ]),
 			fault || mend ? E('div', { 'class': 'lk-second' }, [
 				fault ? _('It is up to %s. ').format(fault) : '',
 				mend ? E('a', { 'href': widgets.link(mend[0]) }, [ mend[1] ]) : ''

@@ -88,7 +88,7 @@ return view.extend({
 				name, device, online: online && !blocked ? online : null, station, session,
 				mac: (station && station.mac) || (session && session.mac) || device.last_mac || (device.macs[0] && device.macs[0].mac) || '',
 				address: (station && L.toArray(station.addresses)[0]) || (session && session.address) || '',
-				state: blocked ? device.state : (online ? 'online' : (device.state == 'waiting' ? 'waiting' : 'offline')),
+				state: blocked ? device.state : (online ? 'online' : (device.state == 'waiting' || !device.last_seen ? 'waiting' : 'offline')),
 				seen: online && !blocked ? _('now') : show.ago(device.last_seen, this.now)
 			};
 		}).filter(row => {
@@ -168,7 +168,7 @@ return view.extend({
 				E('span', { 'class': 'lk-grow' }, [ this.search ]),
 				E('span', {}, [ this.filter ]),
 				widgets.button(_('Import'), { write: true, title: _('Register many devices from a CSV file'), click: () => dialogs.importFile(this.choices, () => this.again()) }),
-				widgets.button(_('Export'), { title: _('Load down all devices as a CSV file, without their keys'), click: () => dialogs.exportFile() })
+				widgets.button(_('Export'), { title: _('Download all devices as a CSV file'), click: () => dialogs.exportFile() })
 			]),
 			this.table
 		]);
@@ -200,6 +200,8 @@ return view.extend({
 		const online = Object.keys(this.online).filter(name => this.devices[name]).length;
 
 		this.table.update(this.rows());
+
+		this.summary.classList.toggle('hidden', !all && !this.status.pending);
 
 		const words = [ N_(all, '%d device', '%d devices').format(all) + ', ' + _('%d online').format(online) + '. ' ];
 
