@@ -55,7 +55,7 @@ class Adb:
 
     def record(self, fields):
         """An object: {number of the field: value}."""
-        return self._slots(_OBJECT, [fields.get(number, 0) for number in range(1, max(fields) + 1)])
+        return self._slots(_OBJECT, [fields.get(number, 0) for number in range(1, max(fields, default=0) + 1)])
 
     def _slots(self, tag, values):
         values = list(values)
@@ -94,7 +94,8 @@ def build(info, depends, tree, scripts, epoch):
     fields = {number: adb.blob(info.get(name, "")) for name, number in _INFO.items()}
     fields[3] = identity
     fields[0x0B] = adb.integer(epoch)
-    fields[0x0C] = adb.integer(tree.size())
+    # 0 would mean a package that is only a name, whose scripts are not run.
+    fields[0x0C] = adb.integer(max(tree.size(), 1))
     fields[0x0F] = adb.array([adb.record({1: adb.blob(name)}) for name in sorted(depends)])
 
     paths, content = [], []
