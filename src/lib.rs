@@ -12,6 +12,7 @@
 //! bundle             what a manufacturer hands over of its devices: JSON, signatures
 //! decision           one pure function: may this device in, and on what terms
 //! store              the registry on flash (SQLite)
+//! ubus               an object on the bus of OpenWrt: no socket, no clock
 //! network            what the kernel has of the network, and what is to be done about it: no I/O
 //! service            RADIUS server, sessions, pending devices, the method table: no I/O
 //! daemon, cli        the thin shell: sockets, threads, signals, the terminal
@@ -35,5 +36,6 @@ pub mod secret;
 pub mod service;
 pub mod store;
 pub mod time;
+pub mod ubus;
 pub mod wire;
 pub mod wpa;

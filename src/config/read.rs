@@ -1,7 +1,7 @@
 //! From the words of a UCI file to the typed configuration.
 
 use super::error::{ConfigError, quoted, suggest};
-use super::{Backend, Bridges, Config, Firewall, LogLevel, Main, Security, Ssid, Unknown};
+use super::{Backend, Bridges, Config, Enabled, Firewall, LogLevel, Main, Security, Ssid, UbusAt, Unknown};
 use crate::time::zone::Zone;
 use crate::wire::uci::{Document, Entry, Section};
 use std::collections::HashMap;
@@ -14,6 +14,8 @@ const SECTIONS: &[(&str, &[&str])] = &[
     (
         "latchkey",
         &[
+            "enabled",
+            "ubus",
             "state_dir",
             "control_socket",
             "auth_listen",
@@ -364,6 +366,8 @@ impl Reader {
 
 fn default_main() -> Main {
     Main {
+        enabled: Enabled::Yes,
+        ubus: UbusAt::Auto,
         state_dir: "/etc/latchkey".into(),
         control_socket: "/var/run/latchkey/latchkey.sock".into(),
         auth_listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1812))],
@@ -477,6 +481,8 @@ impl<'d> Scope<'_, 'd> {
 
     fn main(&mut self) -> Main {
         let default = default_main();
+        let enabled = self.word("enabled", Enabled::WORDS, default.enabled);
+        let ubus = self.ubus();
         let state_dir = self.path("state_dir", default.state_dir, 1024);
         let control_socket = self.path("control_socket", default.control_socket, MAX_SOCKET_PATH);
         let mut taken = HashMap::new();
@@ -491,6 +497,8 @@ impl<'d> Scope<'_, 'd> {
         let timezone = self.timezone();
         let psk_group = self.entry("psk_group").and_then(|entry| self.text(entry)).map(Into::into);
         Main {
+            enabled,
+            ubus,
             state_dir,
             control_socket,
             auth_listen,
@@ -503,6 +511,24 @@ impl<'d> Scope<'_, 'd> {
             wan,
             timezone,
             psk_group,
+        }
+    }
+
+    /// `auto`, `off`, or the path of ubusd's socket.
+    fn ubus(&mut self) -> UbusAt {
+        let Some(entry) = self.entry("ubus") else { return UbusAt::Auto };
+        match self.text(entry) {
+            Some("off") => UbusAt::Off,
+            None | Some("auto") => UbusAt::Auto,
+            Some(text) if text.starts_with('/') && text.len() <= MAX_SOCKET_PATH => UbusAt::At(text.into()),
+            Some(text) => {
+                let message = format!(
+                    "{} is neither auto, off, nor the absolute path of ubusd's socket with at most {MAX_SOCKET_PATH} octets",
+                    quoted(text)
+                );
+                self.error(entry.line, Some("ubus"), message);
+                UbusAt::Auto
+            }
         }
     }
 

@@ -61,6 +61,9 @@ async fn try_reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<()
     daemon.carry_out(&mut daemon.core.borrow_mut());
     daemon.keys_missing.notify_one();
     daemon.firewall.changed.notify_one();
+    if old.main.ubus != config.main.ubus {
+        daemon.ubus.changed.notify_one();
+    }
     let ssids = config.ssids.iter().map(|ssid| ssid.ssid.clone()).collect();
     if let Err(why) = daemon.store.keep_ssids(ssids).await {
         tracing::warn!("keys of SSIDs of the past stay in the registry: {why}");

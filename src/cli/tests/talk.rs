@@ -80,7 +80,7 @@ fn requests_are_what_the_daemon_expects() {
             json!({ "method": "device_set", "params": { "name": "tv", "set": { "max_devices": "3", "mac-": "c" } } }),
         ),
         ("device import -", json!({ "method": "device_import", "params": { "csv": "correct horse\r\nsecond\n" } })),
-        ("device export", json!({ "method": "device_export", "params": { "secrets": false } })),
+        ("device export", json!({ "method": "device_export", "params": {} })),
         (
             "pending approve a tv",
             json!({

@@ -59,7 +59,9 @@ pub(super) fn call(core: &mut Core, method: &str, params: Value) -> Value {
             then(core, now())
         }
         Ok(Done::Import(_)) => unreachable!("worked off above"),
-        Ok(Done::RealmTest(_) | Done::Repoint { .. } | Done::Reload) => unreachable!("what the shell has to do"),
+        Ok(Done::RealmTest(_) | Done::Repoint { .. } | Done::Profile { .. } | Done::Reload) => {
+            unreachable!("what the shell has to do")
+        }
         Err(error) => error.to_json(),
     }
 }
@@ -86,7 +88,7 @@ fn a_device_gets_a_key_that_is_shown_once_and_on_demand() {
     for reply in quiet {
         assert!(!reply.to_string().contains(&key), "{reply}");
     }
-    assert_eq!(call(&mut core, "device_show", json!({ "name": "lamp", "secret": true }))["key"], *key);
+    assert_eq!(call(&mut core, "device_secret", json!({ "name": "lamp" }))["key"], *key);
     let qr = call(&mut core, "qr", json!({ "name": "lamp", "ssid": "Home;1" }));
     assert_eq!(qr["text"], format!("WIFI:T:WPA;S:Home\\;1;P:{key};;"));
 }
@@ -205,7 +207,7 @@ fn an_import_gives_every_row_its_own_key_and_an_export_brings_all_back() {
     assert_eq!(keys.len(), 3);
 
     let export = |core: &mut Core, secrets: bool| {
-        let reply = call(core, "device_export", json!({ "secrets": secrets }));
+        let reply = call(core, if secrets { "device_export_secrets" } else { "device_export" }, json!({}));
         reply["csv"].as_str().expect("text").to_owned()
     };
     let all = export(&mut first, true);
