@@ -57,6 +57,11 @@ $(FUZZ_TARGETS:%=fuzz-%): fuzz-%: fuzz-setup
 fuzz-setup:
 	@.ci/setup packages rust fuzz
 
+.PHONY: packages
+packages: ## Packages for OpenWrt (.ipk, .apk) and Entware, target/packages; fails when they are too large
+	openwrt/build
+	openwrt/pack
+
 .PHONY: install
 install: ## The built binary to DESTDIR and PREFIX (/usr)
 	@test -x target/release/latchkey || { echo "There is no binary yet: run make build first" >&2; exit 1; }

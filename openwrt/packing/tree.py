@@ -54,8 +54,8 @@ class Tree:
 
 
 def deflate(octets):
-    """Raw deflate (RFC 1951) at zlib's best level."""
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9)
+    """Raw deflate (RFC 1951) at the best level of zlib."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     return packer.compress(octets) + packer.flush()
 
 

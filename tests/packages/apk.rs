@@ -191,8 +191,7 @@ fn value(adb: &[u8], word_: u32, depth: u8) -> Value {
         13 | 14 => {
             assert_eq!(at % 4, 0, "aligned");
             let count = usize::try_from(word(adb, at)).unwrap();
-            let slots: Vec<Value> =
-                (1..count).map(|slot| value(adb, word(adb, at + 4 * slot), depth + 1)).collect();
+            let slots: Vec<Value> = (1..count).map(|slot| value(adb, word(adb, at + 4 * slot), depth + 1)).collect();
             assert!(slots.last().is_some_and(|last| *last != Value::Null), "nothing empty at the end");
             Value::Slots(slots)
         }

@@ -139,7 +139,8 @@ fn the_daemon_for_apk() {
     let text = |kind: &str| apk.text(&format!("{notes}.{kind}"));
     assert_eq!(text("rusers"), "latchkey:latchkey\n");
     assert_eq!(text("conffiles"), "/etc/config/latchkey\n/etc/latchkey/\n");
-    let digest: String = Sha256::digest(source("openwrt/latchkey/files/latchkey.config")).iter().map(|o| format!("{o:02x}")).collect();
+    let digest: String =
+        Sha256::digest(source("openwrt/latchkey/files/latchkey.config")).iter().map(|o| format!("{o:02x}")).collect();
     assert_eq!(text("conffiles_static"), format!("/etc/config/latchkey {digest}\n"));
     let listed: Vec<&str> = text("list").lines().collect();
     let files = DAEMON.iter().filter(|(_, _, from)| from.is_some()).map(|(path, ..)| format!("/{path}"));
@@ -154,13 +155,19 @@ fn the_daemon_for_apk() {
     holds(&data, DAEMON, "root", false);
 
     let field = |number: usize| apk.info.field(number).text().to_owned();
-    assert_eq!([1, 2, 5, 6, 7, 8, 9].map(field), ["latchkey", "0.1.0-r1", "aarch64_cortex-a53", "MIT OR Apache-2.0", "latchkey", "The latchkey authors", ""]);
+    assert_eq!(
+        [1, 2, 5, 6, 7, 8, 9].map(field),
+        ["latchkey", "0.1.0-r1", "aarch64_cortex-a53", "MIT OR Apache-2.0", "latchkey", "The latchkey authors", ""]
+    );
     assert_eq!(apk.info.field(4).text(), DESCRIPTION.join(" "));
     assert_eq!(apk.info.field(11).number(), EPOCH);
     assert_eq!(apk.info.elements().len(), 12, "nothing else, and no dependencies: the binary is static");
 
     let names: Vec<&str> = apk.scripts.keys().copied().collect();
-    assert_eq!(names, ["post-deinstall", "post-install", "post-upgrade", "pre-deinstall", "pre-install", "pre-upgrade"]);
+    assert_eq!(
+        names,
+        ["post-deinstall", "post-install", "post-upgrade", "pre-deinstall", "pre-install", "pre-upgrade"]
+    );
     let install = &apk.scripts["post-install"];
     for line in ["export pkgname=\"latchkey\"\n", "\nadd_group_and_user\n", "\ndefault_postinst\n"] {
         assert!(install.contains(line), "{line:?} in {install}");
@@ -183,7 +190,7 @@ fn a_damaged_apk_is_found_out() {
     let packed = Packed::new(&["aarch64_cortex-a53"]);
     let plain = apk::plain(&packed.file(DAEMON_APK));
     drop(Apk::of_plain(&plain));
-    let content = plain.windows(8).position(|octets| octets == b"latchkey" && octets.len() == 8).expect("a name");
+    let content = plain.windows(8).position(|octets| octets == b"latchkey").expect("a name");
     for place in [16, content, plain.len() / 2, plain.len() - 20] {
         let mut damaged = plain.clone();
         damaged[place] ^= 1;
@@ -216,7 +223,9 @@ fn the_app_for_opkg_and_apk() {
     assert_eq!(apk.depends(), ["latchkey", "luci-base", "luci-lib-uqr"], "sorted");
     assert_eq!(ipk.field("Section"), Some("luci"));
     assert!(!ipk.others.contains_key("conffiles"));
-    for script in [ipk.script("postinst-pkg"), ipk.script("postrm"), &apk.scripts["post-install"], &apk.scripts["post-deinstall"]] {
+    for script in
+        [ipk.script("postinst-pkg"), ipk.script("postrm"), &apk.scripts["post-install"], &apk.scripts["post-deinstall"]]
+    {
         assert!(script.contains("rm -rf /tmp/luci-indexcache.* /tmp/luci-modulecache\n"), "{script}");
         assert!(script.contains("/etc/init.d/rpcd reload"), "{script}");
     }
@@ -277,25 +286,13 @@ fn every_architecture_has_its_binary() {
             names.insert(name);
         }
     }
-    for name in ["aarch64_cortex-a53", "aarch64_generic", "arm_cortex-a7_neon-vfpv4", "arm_cortex-a9", "mipsel_24kc", "x86_64"] {
+    for name in
+        ["aarch64_cortex-a53", "aarch64_generic", "arm_cortex-a7_neon-vfpv4", "arm_cortex-a9", "mipsel_24kc", "x86_64"]
+    {
         assert!(names.contains(name), "OpenWrt's {name} is in {names:?}");
     }
     for name in ["aarch64-3.10", "armv7-3.2", "mipsel-3.4", "x64-3.2"] {
         assert!(names.contains(name), "Entware's {name} is in {names:?}");
-    }
-}
-
-/// Hard float is not for every ARM: without the other binary, three names have no package.
-#[test]
-fn hard_float_is_only_where_there_is_a_unit_for_it() {
-    let packed = Packed::binaries();
-    fs::rename(packed.path("bin/armv7-unknown-linux-musleabi"), packed.path("bin/armv7-unknown-linux-musleabihf")).unwrap();
-    let output = packed.pack(&[], |_| {});
-    assert!(output.status.success());
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("nothing for arm_cortex-a7, arm_cortex-a9, armv7-3.2, which may have no floating point unit"), "{said}");
-    for (name, there) in [("openwrt/arm_cortex-a9_vfpv3-d16", true), ("openwrt/arm_cortex-a9", false), ("entware/armv7-3.2", false)] {
-        assert_eq!(packed.path("out").join(name).exists(), there, "{name}");
     }
 }
 
@@ -312,7 +309,8 @@ fn the_same_input_gives_the_same_octets() {
     for file in [DAEMON_IPK, DAEMON_APK, APP_IPK, APP_APK, ENTWARE] {
         assert!(first.file(file) == second.file(file), "{file}");
         let place = repository().to_str().unwrap().as_bytes();
-        let octets = if file.ends_with("apk") { apk::plain(&first.file(file)) } else { super::inflate::gzip(&first.file(file)) };
+        let octets =
+            if file.ends_with("apk") { apk::plain(&first.file(file)) } else { super::inflate::gzip(&first.file(file)) };
         assert!(!octets.windows(place.len()).any(|octets| octets == place), "{file} knows where it was made");
     }
     let later = second.pack(&arguments, |command| {
@@ -331,16 +329,21 @@ fn what_cannot_be_packed_is_an_error() {
     };
     let nothing = |_: &mut Command| {};
     let said = fails(&["--arch", "x86_64", "--limit", "50000"], &nothing);
-    assert!(said.contains("pack: larger than 50000 octets: ") && said.contains("latchkey_0.1.0-r1_x86_64.ipk"), "{said}");
+    assert!(
+        said.contains("pack: larger than 50000 octets: ") && said.contains("latchkey_0.1.0-r1_x86_64.ipk"),
+        "{said}"
+    );
     assert!(packed.pack(&["--arch", "x86_64", "--limit", "200000"], |_| {}).status.success());
-    assert!(fails(&["--arch", "sparc"], &nothing).contains("pack: unknown architecture sparc: one of aarch64_cortex-a53"));
+    assert!(
+        fails(&["--arch", "sparc"], &nothing).contains("pack: unknown architecture sparc: one of aarch64_cortex-a53")
+    );
     let said = fails(&[], &|command| {
         command.env("SOURCE_DATE_EPOCH", "yesterday");
     });
     assert!(said.contains("SOURCE_DATE_EPOCH"), "{said}");
     fs::remove_file(packed.path("bin/mipsel-unknown-linux-musl/latchkey")).unwrap();
     let said = fails(&[], &nothing);
-    assert!(said.contains("run openwrt/build first") && said.ends_with("for mipsel-unknown-linux-musl\n"), "{said}");
+    assert!(said.contains("mipsel-unknown-linux-musl/latchkey: run openwrt/build first"), "{said}");
 
     // A recipe that would be lost without anybody noticing.
     let copy = packed.path("copy");

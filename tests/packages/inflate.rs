@@ -13,8 +13,12 @@ impl Huffman {
             counts[usize::from(*length)] += 1;
         }
         counts[0] = 0;
-        let mut symbols: Vec<(u8, u16)> =
-            lengths.iter().zip(0u16..).filter(|(length, _)| **length > 0).map(|(length, symbol)| (*length, symbol)).collect();
+        let mut symbols: Vec<(u8, u16)> = lengths
+            .iter()
+            .zip(0u16..)
+            .filter(|(length, _)| **length > 0)
+            .map(|(length, symbol)| (*length, symbol))
+            .collect();
         symbols.sort_unstable();
         Huffman { counts, symbols: symbols.into_iter().map(|(_, symbol)| symbol).collect() }
     }
@@ -74,7 +78,9 @@ pub fn deflate(octets: &[u8]) -> (Vec<u8>, usize) {
                 bits.at = (at + 4 + length) * 8;
             }
             1 => {
-                let lengths: Vec<u8> = (0..288).map(|n| [8, 9, 7, 8][usize::from(n > 143) + usize::from(n > 255) + usize::from(n > 279)]).collect();
+                let lengths: Vec<u8> = (0..288)
+                    .map(|n| [8, 9, 7, 8][usize::from(n > 143) + usize::from(n > 255) + usize::from(n > 279)])
+                    .collect();
                 block(&mut bits, &mut out, &Huffman::new(&lengths), &Huffman::new(&[5; 30]));
             }
             2 => {

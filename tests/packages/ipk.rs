@@ -43,7 +43,9 @@ impl Ipk {
         let order: Vec<String> = data.iter().map(|(name, _)| name.clone()).collect();
         let data = data
             .into_iter()
-            .map(|(name, entry)| (name.strip_prefix("./").expect("a relative path").trim_end_matches('/').to_owned(), entry))
+            .map(|(name, entry)| {
+                (name.strip_prefix("./").expect("a relative path").trim_end_matches('/').to_owned(), entry)
+            })
             .filter(|(name, _)| !name.is_empty())
             .collect();
         Ipk { control, others, data, order, data_size: plain.len() }
@@ -68,7 +70,8 @@ fn tar(octets: &[u8]) -> Vec<(String, Entry)> {
         let header = &octets[at..at + 512];
         let text = |from: usize, to: usize| {
             let field = &header[from..to];
-            std::str::from_utf8(&field[..field.iter().position(|octet| *octet == 0).unwrap_or(field.len())]).expect("ASCII")
+            std::str::from_utf8(&field[..field.iter().position(|octet| *octet == 0).unwrap_or(field.len())])
+                .expect("ASCII")
         };
         let number = |from: usize, to: usize| u64::from_str_radix(text(from, to).trim(), 8).expect("octal digits");
         let blank = (148..156).map(|place| u64::from(header[place])).sum::<u64>();

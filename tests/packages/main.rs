@@ -7,6 +7,7 @@ mod support;
 mod apk;
 mod content;
 mod entware;
+mod feed;
 mod inflate;
 mod ipk;
 mod router;
@@ -77,7 +78,9 @@ impl Packed {
     /// Binaries, and nothing packed yet.
     fn binaries() -> Packed {
         let dir = tempfile::tempdir().unwrap();
-        for triple in [AARCH64, "armv7-unknown-linux-musleabi", "mipsel-unknown-linux-musl", "x86_64-unknown-linux-musl"] {
+        for triple in
+            [AARCH64, "armv7-unknown-linux-musleabi", "mipsel-unknown-linux-musl", "x86_64-unknown-linux-musl"]
+        {
             fs::create_dir_all(dir.path().join("bin").join(triple)).unwrap();
             fs::write(dir.path().join("bin").join(triple).join("latchkey"), stand_in(triple)).unwrap();
         }

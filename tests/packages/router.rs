@@ -33,7 +33,11 @@ fn router() -> Router {
     router.write("usr/sbin/latchkey", PROGRAM, 0o755);
     router.write("etc/rc.common", include_str!("router/rc.common"), 0o755);
     router.write("lib/functions.sh", FUNCTIONS, 0o644);
-    router.write("etc/config/system", "config system\n\toption hostname 'ap'\n\toption timezone 'CET-1CEST,M3.5.0'\n", 0o644);
+    router.write(
+        "etc/config/system",
+        "config system\n\toption hostname 'ap'\n\toption timezone 'CET-1CEST,M3.5.0'\n",
+        0o644,
+    );
     for program in ["sbin/ujail", "usr/sbin/nft"] {
         router.write(program, "", 0o755);
     }
@@ -65,7 +69,11 @@ const TRIGGERS: &str = "add_reload_trigger latchkey system";
 fn it_starts_unprivileged_in_a_jail() {
     let router = router();
     let mut shell = router.shell();
-    assert_eq!(shell.done("/etc/init.d/latchkey levels"), "18 22 1", "before wpad (19), after it when everything stops");
+    assert_eq!(
+        shell.done("/etc/init.d/latchkey levels"),
+        "18 22 1",
+        "before wpad (19), after it when everything stops"
+    );
     enable(&router);
     router.write("etc/latchkey/registry.db", "devices", 0o644);
     let calls = init(&router, &mut shell, "start");
@@ -211,13 +219,19 @@ fn another_state_dir_is_given_only_when_it_is_its_own() {
     router.write("mnt/usb/photo", "not ours", 0o644);
     with("/mnt/usb/latchkey");
     let calls = init(&router, &mut shell, "start");
-    assert!(calls.contains(&"add_jail_mount_rw /var/run/latchkey /mnt/usb/latchkey /etc/config".to_owned()), "{calls:?}");
+    assert!(
+        calls.contains(&"add_jail_mount_rw /var/run/latchkey /mnt/usb/latchkey /etc/config".to_owned()),
+        "{calls:?}"
+    );
     assert_eq!(rights(&router, "mnt/usb/latchkey").1, 1001);
     assert_eq!(rights(&router, "mnt/usb/photo").1, 0);
 
     with("/mnt/usb");
     let calls = init(&router, &mut shell, "start");
-    assert!(calls.iter().any(|call| call.contains("'/mnt/usb' does not end in /latchkey: make user latchkey its owner")), "{calls:?}");
+    assert!(
+        calls.iter().any(|call| call.contains("'/mnt/usb' does not end in /latchkey: make user latchkey its owner")),
+        "{calls:?}"
+    );
     assert_eq!(rights(&router, "mnt/usb/photo").1, 0, "other people's files stay theirs");
 }
 
@@ -239,7 +253,7 @@ fn the_secret_is_made_once() {
     assert_eq!(made.replace(&format!("\toption secret '{first}'\n"), ""), shipped, "nothing else changed");
     assert_eq!(rights(&router, "etc/config/latchkey"), (0o600, 0, 0));
     assert_eq!(router.read("tmp/calls"), "group_add_user network latchkey\nkillall -HUP ubusd\n");
-    let parsed = latchkey::config::Config::parse(made.replace("\toption enabled '0'\n", "").as_bytes());
+    let parsed = latchkey::config::Config::parse(made.as_bytes());
     assert!(parsed.is_ok(), "{:?}", parsed.err());
 
     shell.done(defaults);
@@ -283,7 +297,11 @@ fn upgrades_and_removal() {
     assert_eq!(run("PKG_UPGRADE=1 /control/prerm-pkg"), nothing);
     assert_eq!(run("PKG_UPGRADE=1 /control/postrm"), nothing);
     for script in ["preinst", "prerm-pkg", "postrm"] {
-        assert_eq!(run(&format!("IPKG_INSTROOT=/image /control/{script}")), nothing, "{script} into an image that is being made");
+        assert_eq!(
+            run(&format!("IPKG_INSTROOT=/image /control/{script}")),
+            nothing,
+            "{script} into an image that is being made"
+        );
     }
 
     assert_eq!(run("/control/prerm-pkg"), (String::new(), "stop\nlatchkey firewall remove\n".into(), true));
@@ -291,7 +309,12 @@ fn upgrades_and_removal() {
     let (said, calls, _) = run("/control/prerm-pkg");
     assert!(said.contains("latchkey openwrt remove"), "what stays, and how to be rid of it: {said}");
     assert_eq!(calls, "stop\nlatchkey firewall remove\n");
+    router.write("etc/latchkey/registry.db", "devices", 0o600);
     assert!(!run("/control/postrm").2, "what was in memory is gone");
+    assert_eq!(router.read("etc/latchkey/registry.db"), "devices", "the devices are not");
+    fs::remove_file(router.path("etc/latchkey/registry.db")).unwrap();
+    run("/control/postrm");
+    assert!(!router.path("etc/latchkey").exists(), "nor is an empty folder left");
 
     // A first installation: there is nothing to stop.
     fs::remove_file(router.path("etc/init.d/latchkey")).unwrap();

@@ -16,7 +16,8 @@ fn shellcheck(file: &Path) {
         .output()
         .expect("shellcheck is installed by make test");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    let output = Command::new("busybox").args(["ash", "-n"]).arg(file).output().expect("busybox is installed by make test");
+    let output =
+        Command::new("busybox").args(["ash", "-n"]).arg(file).output().expect("busybox is installed by make test");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -47,7 +48,8 @@ fn as_packed() {
             check(format!("{file}: {name}"), &text);
         }
     }
-    let openwrt = ["x86_64/latchkey_0.1.0-r1_x86_64.ipk", "all/luci-app-latchkey_0.1.0-r1_all.ipk"].map(|f| format!("openwrt/{f}"));
+    let openwrt = ["x86_64/latchkey_0.1.0-r1_x86_64.ipk", "all/luci-app-latchkey_0.1.0-r1_all.ipk"]
+        .map(|f| format!("openwrt/{f}"));
     for file in [&openwrt[0], &openwrt[1], "entware/x64-3.2/latchkey_0.1.0-1_x64-3.2.ipk"] {
         let ipk = Ipk::read(&packed.file(file));
         for name in ipk.others.keys().filter(|name| *name != "conffiles") {

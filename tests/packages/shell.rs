@@ -34,7 +34,8 @@ impl Router {
         router.write("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnetwork:*:101:101:network:/var:/bin/false\nlatchkey:x:1001:1001::/:/bin/false\n", 0o644);
         router.write("etc/group", "root:x:0:\nnetwork:x:101:\nlatchkey:x:1001:latchkey\n", 0o644);
         let node = |name: &str, minor: &str| {
-            let made = Command::new("mknod").args(["-m", "666"]).arg(router.path(name)).args(["c", "1", minor]).status();
+            let made =
+                Command::new("mknod").args(["-m", "666"]).arg(router.path(name)).args(["c", "1", minor]).status();
             assert!(made.unwrap().success(), "mknod {name}: run the tests as root");
         };
         node("dev/null", "3");
