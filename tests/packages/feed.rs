@@ -43,7 +43,7 @@ fn check(makefile: &str, package: &str, architecture: &str) -> String {
     let dest = sdk.join("dest");
     let output = Command::new("make")
         .arg("-C")
-        .arg(repository().join("openwrt").join(makefile))
+        .arg(repository().join(makefile))
         .arg(format!("TOPDIR={}", sdk.display()))
         .arg(format!("PKG_INSTALL_DIR={}", sdk.join("built").display()))
         .arg(format!("DEST={}", dest.display()))
@@ -90,7 +90,7 @@ fn walk(top: &Path, folder: &Path, found: &mut Vec<(String, u32, Option<Vec<u8>>
 
 #[test]
 fn openwrt() {
-    let said = check("latchkey", "openwrt/x86_64/latchkey_0.1.0-r1_x86_64.ipk", "x86_64");
+    let said = check("openwrt/latchkey", "openwrt/x86_64/latchkey_0.1.0-r1_x86_64.ipk", "x86_64");
     for line in ["USERID:=latchkey:latchkey", "DEPENDS:=@(aarch64||arm||mipsel||x86_64)", "/etc/config/latchkey\n/etc/latchkey/"] {
         assert!(said.contains(line), "{line} in {said}");
     }

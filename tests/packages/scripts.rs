@@ -24,12 +24,12 @@ fn shellcheck(file: &Path) {
 #[test]
 fn sources() {
     for file in [
-        "latchkey/files/latchkey.init",
-        "latchkey/files/latchkey.defaults",
+        "openwrt/latchkey/files/latchkey.init",
+        "openwrt/latchkey/files/latchkey.defaults",
         "entware/latchkey/files/S80latchkey",
         "entware/latchkey/files/latchkey-lines",
     ] {
-        shellcheck(&repository().join("openwrt").join(file));
+        shellcheck(&repository().join(file));
     }
 }
 
