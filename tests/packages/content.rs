@@ -219,8 +219,8 @@ fn the_app_for_opkg_and_apk() {
     }
     assert_eq!(ipk.field("Architecture"), Some("all"));
     assert_eq!(apk.info.field(5).text(), "noarch");
-    assert_eq!(ipk.field("Depends"), Some("luci-base, luci-lib-uqr, latchkey"));
-    assert_eq!(apk.depends(), ["latchkey", "luci-base", "luci-lib-uqr"], "sorted");
+    assert_eq!(ipk.field("Depends"), Some("luci-base, latchkey"));
+    assert_eq!(apk.depends(), ["latchkey", "luci-base"], "sorted");
     assert_eq!(ipk.field("Section"), Some("luci"));
     assert!(!ipk.others.contains_key("conffiles"));
     for script in

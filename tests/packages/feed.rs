@@ -91,7 +91,11 @@ fn walk(top: &Path, folder: &Path, found: &mut Vec<(String, u32, Option<Vec<u8>>
 #[test]
 fn openwrt() {
     let said = check("openwrt/latchkey", "openwrt/x86_64/latchkey_0.1.0-r1_x86_64.ipk", "x86_64");
-    for line in ["USERID:=latchkey:latchkey", "DEPENDS:=@(aarch64||arm||mipsel||x86_64)", "/etc/config/latchkey\n/etc/latchkey/"] {
+    for line in [
+        "USERID:=latchkey:latchkey",
+        "DEPENDS:=@(aarch64||arm||mipsel||x86_64)",
+        "/etc/config/latchkey\n/etc/latchkey/",
+    ] {
         assert!(said.contains(line), "{line} in {said}");
     }
 }

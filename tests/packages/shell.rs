@@ -119,7 +119,7 @@ pub struct Shell {
 impl Shell {
     /// Runs a line: what it said, and its exit status.
     pub fn run(&mut self, line: &str) -> (String, i32) {
-        writeln!(self.input, "( {line}\n) 2>&1 </dev/null; echo; echo '{END}'$?").unwrap();
+        writeln!(self.input, "( {line}\n) 2>&1 </dev/null; status=$?; echo; echo '{END}'$status").unwrap();
         let mut said = String::new();
         loop {
             let mut line = String::new();
