@@ -59,8 +59,9 @@ fuzz-setup:
 
 .PHONY: packages
 packages: ## Packages for OpenWrt (.ipk, .apk) and Entware, target/packages; fails when they are too large
+	@.ci/setup install python3 zopfli
 	openwrt/build
-	openwrt/pack
+	openwrt/pack --zopfli
 
 .PHONY: install
 install: ## The built binary to DESTDIR and PREFIX (/usr)

@@ -3,8 +3,7 @@ the content of its files. The format is described in apk-v3(5) of apk-tools."""
 
 import hashlib
 import struct
-
-from .tree import deflate
+import zlib
 
 _INT, _INT32, _INT64 = 0x10000000, 0x20000000, 0x30000000
 _BLOB8, _BLOB16, _BLOB32 = 0x80000000, 0x90000000, 0xA0000000
@@ -77,53 +76,66 @@ _SCRIPTS = {
 }  # fmt: skip
 
 
-def build(info, depends, tree, scripts, epoch):
+class Payload:
+    """Where the files are, and their content, which packages for several names share."""
+
+    def __init__(self, tree, epoch, deflate):
+        self.size = tree.size()
+        # (path, mode, [(name, file)]) of each folder, the root first.
+        folders = {"": (0o755, {})}
+        for path, node in tree.sorted():
+            if node.content is None:
+                folders[path] = node.mode, {}
+            else:
+                folder, _, name = path.rpartition("/")
+                folders[folder][1][name] = node
+        self.folders = [(path, mode, sorted(files.items())) for path, (mode, files) in sorted(folders.items())]
+        blocks = []
+        for place, (_, _, files) in enumerate(self.folders, 1):
+            for number, (_, node) in enumerate(files, 1):
+                if node.content:
+                    blocks.append(_block(_DATA_BLOCK, struct.pack("<II", place, number) + node.content))
+        self.packed = deflate(b"".join(blocks))
+
+    def paths(self, adb, epoch):
+        """The array of folders with their files."""
+
+        def acl(mode):
+            return adb.record({1: adb.integer(mode), 2: adb.blob("root"), 3: adb.blob("root")})
+
+        def entry(name, node):
+            digest = hashlib.sha256(node.content).digest()
+            size, time = adb.integer(len(node.content)), adb.integer(epoch)
+            return adb.record({1: adb.blob(name), 2: acl(node.mode), 3: size, 4: time, 5: adb.blob(digest)})
+
+        return adb.array([
+            adb.record({1: adb.blob(path), 2: acl(mode), 3: adb.array([entry(*file) for file in files])})
+            for path, mode, files in self.folders
+        ])  # fmt: skip
+
+
+def build(info, depends, payload, scripts, epoch):
     """The whole package, compressed, without a signature."""
     adb = Adb()
-
-    def acl(mode):
-        return adb.record({1: adb.integer(mode), 2: adb.blob("root"), 3: adb.blob("root")})
-
-    folders = {"": 0o755} | {path: node.mode for path, node in tree.nodes.items() if node.content is None}
-    inside = {folder: [] for folder in folders}
-    for path, node in tree.files():
-        folder, _, name = path.rpartition("/")
-        inside[folder].append((name, node))
-
     identity = adb.blob(bytes(_IDENTITY), share=False)
     fields = {number: adb.blob(info.get(name, "")) for name, number in _INFO.items()}
     fields[3] = identity
     fields[0x0B] = adb.integer(epoch)
     # 0 would mean a package that is only a name, whose scripts are not run.
-    fields[0x0C] = adb.integer(max(tree.size(), 1))
+    fields[0x0C] = adb.integer(max(payload.size, 1))
     fields[0x0F] = adb.array([adb.record({1: adb.blob(name)}) for name in sorted(depends)])
-
-    paths, content = [], []
-    for place, folder in enumerate(sorted(folders), 1):
-        files = []
-        for number, (name, node) in enumerate(sorted(inside[folder]), 1):
-            files.append(
-                adb.record({
-                    1: adb.blob(name),
-                    2: acl(node.mode),
-                    3: adb.integer(len(node.content)),
-                    4: adb.integer(epoch),
-                    5: adb.blob(hashlib.sha256(node.content).digest()),
-                })
-            )
-            if node.content:
-                content.append(_block(_DATA_BLOCK, struct.pack("<II", place, number) + node.content))
-        paths.append(adb.record({1: adb.blob(folder), 2: acl(folders[folder]), 3: adb.array(files)}))
-
-    package = {1: adb.record(fields), 2: adb.array(paths)}
+    package = {1: adb.record(fields), 2: payload.paths(adb, epoch)}
     package[3] = adb.record({_SCRIPTS[name]: adb.blob(text) for name, text in scripts.items()})
     adb.finish(adb.record(package))
 
     # The identity is the digest of everything with zeros in its own place.
     at = (identity & 0x0FFFFFFF) + 1
     adb.octets[at : at + _IDENTITY] = hashlib.sha256(adb.octets).digest()[:_IDENTITY]
-    plain = b"ADB.pckg" + _block(_ADB_BLOCK, bytes(adb.octets)) + b"".join(content)
-    return b"ADBd" + deflate(plain)
+
+    # One stream of deflate in two parts: the second does not look back into the first, so each package has the same.
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    head = packer.compress(b"ADB.pckg" + _block(_ADB_BLOCK, bytes(adb.octets))) + packer.flush(zlib.Z_FULL_FLUSH)
+    return b"ADBd" + head + payload.packed
 
 
 def _block(kind, payload):

@@ -30,10 +30,10 @@ def _add(archive, name, mode, content, epoch):
 class Payload:
     """data.tar.gz, which packages for several names share."""
 
-    def __init__(self, tree, epoch):
+    def __init__(self, tree, epoch, deflate):
         plain = tar(tree, epoch)
         self.installed_size = len(plain)
-        self.packed = gzip(plain)
+        self.packed = gzip(plain, deflate)
 
 
 def build(fields, description, payload, conffiles, scripts, epoch):

@@ -6,8 +6,8 @@ from . import apk, ipk
 from .feed import Feed
 from .tree import Tree
 
-# OpenWrt's own functions do what every package needs: users, uci-defaults, enabling and starting. In a folder instead of
-# a router (an image being built, a test) they may be missing.
+# OpenWrt's own functions do what every package needs: users, uci-defaults, enabling and starting. Where there is only a
+# folder instead of a router they may be missing.
 _FUNCTIONS = """\
 [ -s "${IPKG_INSTROOT}/lib/functions.sh" ] || exit 0
 . "${IPKG_INSTROOT}/lib/functions.sh"
@@ -28,10 +28,21 @@ class OpenWrt:
         self.kept = [line for line in feed.text("conffiles") if line]
         self.tree = _kept(self.name, tree, self.kept)
 
-    def ipk_payload(self, epoch):
-        return ipk.Payload(self.tree, epoch)
+    def compress(self, epoch, deflate):
+        """What takes long, and is the same for each architecture's name."""
+        tree = self.tree.copy()
+        self._notes_for_openwrt(tree)
+        self.ipk_payload, self.apk_payload = ipk.Payload(self.tree, epoch, deflate), apk.Payload(tree, epoch, deflate)
+        return self
 
-    def ipk(self, architecture, payload, epoch):
+    def outputs(self, architecture, epoch):
+        """Names of files, and what is in them."""
+        return {
+            f"{self.name}_{self.version}_{architecture}.ipk": self.ipk(architecture, epoch),
+            f"{self.name}-{self.version}.apk": self.apk(architecture, epoch),
+        }
+
+    def ipk(self, architecture, epoch):
         scripts = {}
         for part, text in self.feed.scripts().items():
             scripts[part if part in ("preinst", "postrm") else f"{part}-pkg"] = text
@@ -39,11 +50,9 @@ class OpenWrt:
         scripts["prerm"] = f'#!/bin/sh\n{_FUNCTIONS}default_prerm "$0" "$@"\n'
         fields = _control(self, "all" if self.architecture_free else architecture, self.version, epoch)
         files = [path for path in self.kept if path.strip("/") in dict(self.tree.files())]
-        return ipk.build(fields, self.description, payload, files, scripts, epoch)
+        return ipk.build(fields, self.description, self.ipk_payload, files, scripts, epoch)
 
     def apk(self, architecture, epoch):
-        tree = self.tree.copy()
-        self._notes_for_openwrt(tree)
         own = self.feed.scripts()
         head = f'export root="${{IPKG_INSTROOT}}"\nexport pkgname="{self.name}"\n'
         install = f"{_NO_SCRIPT}{_FUNCTIONS}{head}add_group_and_user\ndefault_postinst\n{_body(own, 'postinst')}"
@@ -66,7 +75,7 @@ class OpenWrt:
             "origin": self.name,
             "maintainer": self.feed.variables["PKG_MAINTAINER"],
         }
-        return apk.build(info, self.depends, tree, scripts, epoch)
+        return apk.build(info, self.depends, self.apk_payload, scripts, epoch)
 
     def _notes_for_openwrt(self, tree):
         """What opkg keeps in its own database, OpenWrt's scripts find in /lib/apk/packages with apk."""
@@ -91,13 +100,17 @@ class Entware:
         self.name, self.section, self.user, self.depends = feed.name, feed.field("SECTION"), "", []
         self.version = feed.version("-")
 
-    def ipk_payload(self, epoch):
-        return ipk.Payload(self.tree, epoch)
+    def compress(self, epoch, deflate):
+        """As of OpenWrt's packages."""
+        self.payload = ipk.Payload(self.tree, epoch, deflate)
+        return self
 
-    def ipk(self, architecture, payload, epoch):
+    def outputs(self, architecture, epoch):
+        """As of OpenWrt's packages."""
         fields = _control(self, architecture, self.version, epoch)
         conffiles = [line for line in self.feed.text("conffiles") if line]
-        return ipk.build(fields, _description(self.feed), payload, conffiles, self.feed.scripts(), epoch)
+        octets = ipk.build(fields, _description(self.feed), self.payload, conffiles, self.feed.scripts(), epoch)
+        return {f"{self.name}_{self.version}_{architecture}.ipk": octets}
 
 
 def latchkey(openwrt, binary):

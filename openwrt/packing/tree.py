@@ -1,6 +1,8 @@
 """The files of a package, and how they are compressed: the same input gives the same octets."""
 
 import struct
+import subprocess
+import tempfile
 import zlib
 from dataclasses import dataclass
 
@@ -53,13 +55,22 @@ class Tree:
         return sum(len(node.content) for _, node in self.files())
 
 
-def deflate(octets):
+def quick(octets):
     """Raw deflate (RFC 1951) at the best level of zlib."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     return packer.compress(octets) + packer.flush()
 
 
-def gzip(octets):
+def thorough(octets):
+    """Raw deflate by zopfli: a thirtieth smaller, a hundred times slower."""
+    with tempfile.NamedTemporaryFile() as plain:
+        plain.write(octets)
+        plain.flush()
+        command = ["zopfli", "--i5", "--deflate", "-c", plain.name]
+        return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+
+
+def gzip(octets, deflate=quick):
     """RFC 1952 without time and name, as `gzip -n9` writes it."""
     header = b"\x1f\x8b\x08\x00" + b"\0\0\0\0" + b"\x02\x03"
     return header + deflate(octets) + struct.pack("<II", zlib.crc32(octets), len(octets) & 0xFFFFFFFF)

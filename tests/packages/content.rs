@@ -319,6 +319,32 @@ fn the_same_input_gives_the_same_octets() {
     assert!(later.status.success() && first.file(DAEMON_APK) != second.file(DAEMON_APK), "the time is in it");
 }
 
+/// As releases are made: smaller, and the same inside.
+#[test]
+fn zopfli_changes_nothing_but_the_size() {
+    let (quick, packed) = (Packed::new(&["aarch64_cortex-a53", "aarch64-3.10"]), Packed::binaries());
+    let arguments = ["--zopfli", "--arch", "aarch64-3.10", "--arch", "aarch64_cortex-a53"];
+    assert!(packed.pack(&arguments, |_| {}).status.success());
+    for file in [DAEMON_IPK, APP_IPK, ENTWARE] {
+        let (ours, theirs) = (Ipk::read(&packed.file(file)), Ipk::read(&quick.file(file)));
+        assert!(ours.data == theirs.data && ours.others == theirs.others && ours.control == theirs.control, "{file}");
+    }
+    let plain = [&quick, &packed].map(|packed| apk::plain(&packed.file(DAEMON_APK)));
+    assert!(plain[0] == plain[1]);
+    for file in [DAEMON_IPK, DAEMON_APK, ENTWARE] {
+        assert!(packed.file(file).len() < quick.file(file).len(), "{file}");
+    }
+    let without = packed.pack(&arguments, |command| {
+        let python = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().unwrap();
+        let python = String::from_utf8(python.stdout).unwrap();
+        fs::create_dir(packed.path("path")).unwrap();
+        std::os::unix::fs::symlink(python.trim(), packed.path("path/python3")).unwrap();
+        command.env("PATH", packed.path("path"));
+    });
+    let said = String::from_utf8_lossy(&without.stderr).into_owned();
+    assert!(!without.status.success() && said.contains("pack: there is no program zopfli: install it"), "{said}");
+}
+
 #[test]
 fn what_cannot_be_packed_is_an_error() {
     let packed = Packed::binaries();
