@@ -57,6 +57,12 @@ $(FUZZ_TARGETS:%=fuzz-%): fuzz-%: fuzz-setup
 fuzz-setup:
 	@.ci/setup packages rust fuzz
 
+.PHONY: packages
+packages: ## Packages for OpenWrt (.ipk, .apk) and Entware, target/packages; fails when they are too large
+	@.ci/setup install python3 zopfli
+	openwrt/build
+	openwrt/pack --zopfli
+
 .PHONY: install
 install: ## The built binary to DESTDIR and PREFIX (/usr)
 	@test -x target/release/latchkey || { echo "There is no binary yet: run make build first" >&2; exit 1; }
