@@ -19,8 +19,7 @@ use rustls::{
     SupportedProtocolVersion,
 };
 use std::io::Read;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What a supplicant shows.
@@ -59,7 +58,7 @@ pub enum Versions {
 pub struct Supplicant {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
-    now: Arc<AtomicI64>,
+    now: Arc<Mutex<UnixTime>>,
 }
 
 impl Supplicant {
@@ -78,7 +77,7 @@ impl Supplicant {
     ) -> Result<Supplicant, Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let name = ServerName::try_from(server_name.to_owned()).map_err(|e| Error::General(e.to_string()))?;
-        let now = Arc::new(AtomicI64::new(now.0));
+        let now = Arc::new(Mutex::new(now));
         let versions: &[&'static SupportedProtocolVersion] = match versions {
             Versions::Tls12 => &[&TLS12],
             Versions::Tls13 => &[&TLS13],
@@ -106,7 +105,7 @@ impl Supplicant {
 
     /// Sets the supplicant's clock.
     pub fn set_time(&self, now: UnixTime) {
-        self.now.store(now.0, Ordering::Relaxed);
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
     /// Changes the configuration of rustls: for tests. Exchanges that have begun keep theirs.
@@ -240,11 +239,11 @@ impl Peer {
 }
 
 #[derive(Debug)]
-struct Clock(Arc<AtomicI64>);
+struct Clock(Arc<Mutex<UnixTime>>);
 
 impl TimeProvider for Clock {
     fn current_time(&self) -> Option<rustls::pki_types::UnixTime> {
-        let seconds = u64::try_from(self.0.load(Ordering::Relaxed)).ok()?;
+        let seconds = u64::try_from(self.0.lock().unwrap_or_else(PoisonError::into_inner).0).ok()?;
         Some(rustls::pki_types::UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
     }
 }
