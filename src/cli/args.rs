@@ -1,7 +1,8 @@
 //! What was typed: the options every command takes, and the command.
 
 use super::{
-    ca, device, firewall, help, log, maker, openwrt, pair, pending, profile, qr, realm, serve, sessions, stations, status,
+    ca, device, firewall, help, log, maker, openwrt, pair, pending, profile, qr, realm, serve, sessions, stations,
+    status,
 };
 use std::ffi::OsString;
 use std::path::PathBuf;
