@@ -96,6 +96,7 @@ fn the_daemon_for_opkg() {
     let ipk = Ipk::read(&packed.file(DAEMON_IPK));
     holds(&ipk.data, DAEMON, "0", true);
     assert_eq!(ipk.order[0], "./");
+    assert!(ipk.order.is_sorted_by_key(|path| path.split('/').collect::<Vec<_>>()), "sorted: {:?}", ipk.order);
     assert!(ipk.order.contains(&"./etc/config/".to_owned()), "folders end in a slash: {:?}", ipk.order);
     let expected: Vec<(String, String)> = [
         ("Package", "latchkey"),
