@@ -38,7 +38,7 @@ const DAEMON: &[Expected] = &[
     ("lib", 0o755, None),
     ("lib/upgrade", 0o755, None),
     ("lib/upgrade/keep.d", 0o755, None),
-    ("lib/upgrade/keep.d/latchkey", 0o644, Some("/etc/latchkey/\n")),
+    ("lib/upgrade/keep.d/latchkey", 0o644, Some("/etc/latchkey/\n/etc/latchkey-openwrt/\n")),
     ("usr", 0o755, None),
     ("usr/sbin", 0o755, None),
     ("usr/sbin/latchkey", 0o755, Some("BINARY")),
@@ -139,7 +139,7 @@ fn the_daemon_for_apk() {
     let notes = "lib/apk/packages/latchkey";
     let text = |kind: &str| apk.text(&format!("{notes}.{kind}"));
     assert_eq!(text("rusers"), "latchkey:latchkey\n");
-    assert_eq!(text("conffiles"), "/etc/config/latchkey\n/etc/latchkey/\n");
+    assert_eq!(text("conffiles"), "/etc/config/latchkey\n/etc/latchkey/\n/etc/latchkey-openwrt/\n");
     let digest: String =
         Sha256::digest(source("openwrt/latchkey/files/latchkey.config")).iter().map(|o| format!("{o:02x}")).collect();
     assert_eq!(text("conffiles_static"), format!("/etc/config/latchkey {digest}\n"));

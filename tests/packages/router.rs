@@ -76,6 +76,7 @@ fn it_starts_unprivileged_in_a_jail() {
     );
     enable(&router);
     router.write("etc/latchkey/registry.db", "devices", 0o644);
+    router.write("etc/latchkey-openwrt/record.json", "{}", 0o600);
     let calls = init(&router, &mut shell, "start");
     assert_eq!(
         calls,
@@ -106,6 +107,7 @@ fn it_starts_unprivileged_in_a_jail() {
     assert_eq!(rights(&router, "etc/config/system"), (0o644, 0, 0), "and nothing else there");
     assert_eq!(rights(&router, "etc/latchkey"), (0o700, 1001, 1001));
     assert_eq!(rights(&router, "etc/latchkey/registry.db"), (0o644, 1001, 1001));
+    assert_eq!(rights(&router, "etc/latchkey-openwrt/record.json"), (0o600, 0, 0), "root acts on this");
     assert_eq!(rights(&router, "var/run/latchkey"), (0o711, 1001, 0), "hostapd may pass");
     assert_eq!(rights(&router, "var/run/latchkey/psk/home").1, 1001, "it writes the key file");
     assert_eq!(rights(&router, "var/run/latchkey/psk/home").2, 101, "which hostapd's group reads");
