@@ -38,7 +38,7 @@ const DAEMON: &[Expected] = &[
     ("lib", 0o755, None),
     ("lib/upgrade", 0o755, None),
     ("lib/upgrade/keep.d", 0o755, None),
-    ("lib/upgrade/keep.d/latchkey", 0o644, Some("/etc/latchkey/\n")),
+    ("lib/upgrade/keep.d/latchkey", 0o644, Some("/etc/latchkey/\n/etc/latchkey-openwrt/\n")),
     ("usr", 0o755, None),
     ("usr/sbin", 0o755, None),
     ("usr/sbin/latchkey", 0o755, Some("BINARY")),
@@ -96,6 +96,7 @@ fn the_daemon_for_opkg() {
     let ipk = Ipk::read(&packed.file(DAEMON_IPK));
     holds(&ipk.data, DAEMON, "0", true);
     assert_eq!(ipk.order[0], "./");
+    assert!(ipk.order.is_sorted_by_key(|path| path.split('/').collect::<Vec<_>>()), "sorted: {:?}", ipk.order);
     assert!(ipk.order.contains(&"./etc/config/".to_owned()), "folders end in a slash: {:?}", ipk.order);
     let expected: Vec<(String, String)> = [
         ("Package", "latchkey"),
@@ -138,7 +139,7 @@ fn the_daemon_for_apk() {
     let notes = "lib/apk/packages/latchkey";
     let text = |kind: &str| apk.text(&format!("{notes}.{kind}"));
     assert_eq!(text("rusers"), "latchkey:latchkey\n");
-    assert_eq!(text("conffiles"), "/etc/config/latchkey\n/etc/latchkey/\n");
+    assert_eq!(text("conffiles"), "/etc/config/latchkey\n/etc/latchkey/\n/etc/latchkey-openwrt/\n");
     let digest: String =
         Sha256::digest(source("openwrt/latchkey/files/latchkey.config")).iter().map(|o| format!("{o:02x}")).collect();
     assert_eq!(text("conffiles_static"), format!("/etc/config/latchkey {digest}\n"));

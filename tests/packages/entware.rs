@@ -117,6 +117,21 @@ fn from_installation_to_the_first_device() {
 }
 
 #[test]
+fn key_files_are_prepared_before_the_daemon_starts() {
+    let mut at = installed();
+    let program = "#!/bin/sh\necho \"$*\" >>/tmp/calls\n[ \"$1\" = prepare ] || while sleep 1; do :; done\n";
+    at.router.write("opt/sbin/latchkey", program, 0o755);
+    at.shell.done("/opt/etc/init.d/S80latchkey start");
+    let calls = at.router.read("tmp/calls");
+    assert_eq!(
+        calls,
+        "prepare --config /opt/etc/latchkey/latchkey.conf\nserve --config /opt/etc/latchkey/latchkey.conf\n"
+    );
+    at.shell.done("/opt/etc/init.d/S80latchkey stop");
+    assert_eq!(at.shell.run("pidof latchkey").1, 1);
+}
+
+#[test]
 fn the_lines_for_hostapd() {
     let mut at = installed();
     let config = at.router.read(CONFIG);

@@ -94,7 +94,7 @@ fn openwrt() {
     for line in [
         "USERID:=latchkey:latchkey",
         "DEPENDS:=@(aarch64||arm||mipsel||x86_64)",
-        "/etc/config/latchkey\n/etc/latchkey/",
+        "/etc/config/latchkey\n/etc/latchkey/\n/etc/latchkey-openwrt/",
     ] {
         assert!(said.contains(line), "{line} in {said}");
     }

@@ -50,13 +50,13 @@ fn source(path: &str) -> Vec<u8> {
 /// Something in place of a binary: what compresses and what does not, and its own for each triple.
 fn stand_in(triple: &str) -> Vec<u8> {
     let mut state = triple.bytes().fold(1u32, |state, octet| state.wrapping_mul(31).wrapping_add(octet.into()));
-    let noise = (0..70_000).map(|_| {
+    let noise = (0..60_000).map(|_| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 24) as u8
     });
     let mut octets = format!("\x7fELF {triple}\n").into_bytes();
     octets.extend(noise);
-    octets.extend(std::iter::repeat_n(*b"latchkey", 12_500).flatten());
+    octets.extend(std::iter::repeat_n(*b"latchkey", 1_000).flatten());
     octets
 }
 

@@ -76,6 +76,7 @@ fn it_starts_unprivileged_in_a_jail() {
     );
     enable(&router);
     router.write("etc/latchkey/registry.db", "devices", 0o644);
+    router.write("etc/latchkey-openwrt/record.json", "{}", 0o600);
     let calls = init(&router, &mut shell, "start");
     assert_eq!(
         calls,
@@ -106,9 +107,11 @@ fn it_starts_unprivileged_in_a_jail() {
     assert_eq!(rights(&router, "etc/config/system"), (0o644, 0, 0), "and nothing else there");
     assert_eq!(rights(&router, "etc/latchkey"), (0o700, 1001, 1001));
     assert_eq!(rights(&router, "etc/latchkey/registry.db"), (0o644, 1001, 1001));
-    assert_eq!(rights(&router, "var/run/latchkey"), (0o711, 1001, 0), "hostapd may pass");
-    assert_eq!(rights(&router, "var/run/latchkey/psk/home").1, 1001, "it writes the key file");
-    assert_eq!(rights(&router, "var/run/latchkey/psk/home").2, 101, "which hostapd's group reads");
+    assert_eq!(rights(&router, "etc/latchkey-openwrt/record.json"), (0o600, 0, 0), "root acts on this");
+    for folder in ["var/run/latchkey", "var/run/latchkey/psk"] {
+        assert_eq!(rights(&router, folder), (0o711, 1001, 1001), "{folder}: it replaces key files, hostapd may pass");
+    }
+    assert_eq!(rights(&router, "var/run/latchkey/psk/home").2, 101, "hostapd's group reads it");
     assert_eq!(rights(&router, "var/run/hostapd"), (0o755, 101, 101), "made as wpad makes it: the jail needs it");
     for line in router.read("etc/capabilities/latchkey.json").lines().filter(|line| line.contains('[')) {
         assert!(line.contains("[ \"CAP_NET_ADMIN\" ]"), "one capability: {line}");
@@ -206,8 +209,9 @@ fn at_boot_what_nobody_confirmed_is_undone_first() {
     assert_eq!(calls, ["latchkey check --config /etc/config/latchkey"]);
 }
 
+/// The daemon can write to its configuration and to its folders: what root does there must not reach anything else.
 #[test]
-fn another_state_dir_is_given_only_when_it_is_its_own() {
+fn root_gives_away_nothing_else() {
     let router = router();
     let mut shell = router.shell();
     enable(&router);
@@ -216,23 +220,42 @@ fn another_state_dir_is_given_only_when_it_is_its_own() {
         let config = config.replace("option enabled '1'", &format!("option enabled '1'\n\toption state_dir '{dir}'"));
         router.write("etc/config/latchkey", &config, 0o600);
     };
-    router.write("mnt/usb/photo", "not ours", 0o644);
-    with("/mnt/usb/latchkey");
+    let warned = |calls: &[String]| calls.iter().any(|call| call.contains("daemon.warn: the daemon cannot write to"));
+    router.write("www/latchkey/page.js", "not ours", 0o644);
+    with("/www/latchkey");
     let calls = init(&router, &mut shell, "start");
-    assert!(
-        calls.contains(&"add_jail_mount_rw /var/run/latchkey /mnt/usb/latchkey /etc/config".to_owned()),
-        "{calls:?}"
-    );
-    assert_eq!(rights(&router, "mnt/usb/latchkey").1, 1001);
-    assert_eq!(rights(&router, "mnt/usb/photo").1, 0);
+    assert!(warned(&calls), "{calls:?}");
+    assert_eq!((rights(&router, "www/latchkey").1, rights(&router, "www/latchkey/page.js").1), (0, 0));
+    with("/etc/hotplug.d/new");
+    assert!(warned(&init(&router, &mut shell, "start")));
+    assert!(!router.path("etc/hotplug.d").exists(), "nor is a folder made for it");
 
-    with("/mnt/usb");
+    // The administrator's own choice.
+    shell.done("mkdir -p /mnt/usb/data; chown latchkey:latchkey /mnt/usb/data");
+    with("/mnt/usb/data");
     let calls = init(&router, &mut shell, "start");
-    assert!(
-        calls.iter().any(|call| call.contains("'/mnt/usb' does not end in /latchkey: make user latchkey its owner")),
-        "{calls:?}"
-    );
-    assert_eq!(rights(&router, "mnt/usb/photo").1, 0, "other people's files stay theirs");
+    assert!(!warned(&calls), "{calls:?}");
+    assert!(calls.contains(&"add_jail_mount_rw /var/run/latchkey /mnt/usb/data /etc/config".to_owned()), "{calls:?}");
+
+    // In what is its own already, links and folders are not followed; what the administrator laid there is given.
+    router.write("etc/config/network", "", 0o600);
+    shell.done("cd /etc/latchkey; mkdir pki; ln -s /etc/config pki/config; ln -s /etc/config/network link; chown -h latchkey pki link");
+    for name in ["ca.pem", "pki/deep.pem"] {
+        router.write(&format!("etc/latchkey/{name}"), "", 0o600);
+    }
+    init(&router, &mut shell, "start");
+    assert_eq!(rights(&router, "etc/config/network").1, 0);
+    assert_eq!(rights(&router, "etc/latchkey/ca.pem").1, 1001);
+    assert_eq!(rights(&router, "etc/latchkey/pki/deep.pem").1, 0);
+
+    // After a restored backup all is root's, and all is given.
+    shell.done("chown -R root:root /etc/latchkey");
+    init(&router, &mut shell, "start");
+    for (name, owner) in
+        [("latchkey", 1001), ("latchkey/pki", 1001), ("latchkey/pki/deep.pem", 1001), ("config/network", 0)]
+    {
+        assert_eq!(rights(&router, &format!("etc/{name}")).1, owner, "{name}");
+    }
 }
 
 #[test]
