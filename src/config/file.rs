@@ -128,7 +128,6 @@ pub fn replace(named: &Path, old: &[u8], new: &[u8], journal: Option<&Path>) -> 
 /// file itself names as `state_dir`. What was done, in words.
 pub fn recover(path: &Path, dirs: &[&Path]) -> Vec<String> {
     let mut places: Vec<PathBuf> = dirs.iter().map(|dir| (*dir).to_owned()).collect();
-    places.push(super::STATE_DIR.into());
     // It may be half the old one and half the new one: whatever can be read of it is good enough for this.
     if let Ok((text, _)) = read(path) {
         let document = uci::parse(&text);
@@ -136,6 +135,9 @@ pub fn recover(path: &Path, dirs: &[&Path]) -> Vec<String> {
         for entry in entries.filter(|entry| &*entry.name == "state_dir" && entry.value.octets().starts_with(b"/")) {
             places.push(Path::new(OsStr::from_bytes(entry.value.octets())).to_owned());
         }
+    }
+    if places.is_empty() {
+        places.push(super::STATE_DIR.into());
     }
     places.sort_unstable();
     places.dedup();

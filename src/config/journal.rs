@@ -4,6 +4,8 @@
 use super::file::read;
 use crate::pki::certificate::sha256;
 use crate::wire::uci::MAX_FILE;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -55,9 +57,9 @@ pub(super) fn write(
     new: &[u8],
     mut reached: impl FnMut(Step) -> io::Result<()>,
 ) -> io::Result<bool> {
-    let mut file = open(path)?;
+    let mut file = lock(open(path)?)?.ok_or_else(|| io::Error::other("somebody else is changing it: try again"))?;
     let mut present = Zeroizing::new(Vec::with_capacity(old.len() + 1));
-    (&mut file).take(old.len() as u64 + 1).read_to_end(&mut present)?;
+    (&mut *file).take(old.len() as u64 + 1).read_to_end(&mut present)?;
     if *present != old {
         return Ok(false);
     }
@@ -82,6 +84,12 @@ pub(super) fn write(
 /// # Errors
 /// What the system says; the journal stays.
 pub(super) fn recover(path: &Path, dir: &Path) -> io::Result<Recovered> {
+    if fs::symlink_metadata(dir.join(NAME)).is_err_and(|why| why.kind() == io::ErrorKind::NotFound) {
+        return Ok(Recovered::Nothing);
+    }
+    let path = fs::canonicalize(path)?;
+    // Not while the change is being made.
+    let Some(file) = lock(open(&path)?)? else { return Ok(Recovered::Nothing) };
     let octets = match File::open(dir.join(NAME)) {
         Ok(file) => {
             let mut octets = Zeroizing::new(Vec::with_capacity(file.metadata()?.len().min(1 << 22) as usize + 1));
@@ -91,7 +99,6 @@ pub(super) fn recover(path: &Path, dir: &Path) -> io::Result<Recovered> {
         Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(Recovered::Nothing),
         Err(why) => return Err(why),
     };
-    let path = fs::canonicalize(path)?;
     let Some(journal) = Journal::parse(&octets) else {
         // It was never whole, so the file was not touched.
         remove(dir)?;
@@ -102,12 +109,11 @@ pub(super) fn recover(path: &Path, dir: &Path) -> io::Result<Recovered> {
     }
     let (present, _) = read(&path)?;
     let recovered = if *present == journal.new {
-        open(&path)?.sync_all()?;
+        file.sync_all()?;
         Recovered::Finished
     } else if *present == journal.old {
         Recovered::Undone
     } else if journal.is_between(&present) {
-        let file = open(&path)?;
         file.write_all_at(journal.old, 0)?;
         file.set_len(journal.old.len() as u64)?;
         file.sync_all()?;
@@ -121,12 +127,21 @@ pub(super) fn recover(path: &Path, dir: &Path) -> io::Result<Recovered> {
 
 /// Not by way of a link: it may have been put there since.
 fn open(path: &Path) -> io::Result<File> {
-    let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK;
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file = OpenOptions::new().read(true).write(true).custom_flags(flags.bits()).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("not a regular file: name the file itself"));
     }
     Ok(file)
+}
+
+/// Keeps others of us from it; `None` if one of them is at it.
+fn lock(file: File) -> io::Result<Option<Flock<File>>> {
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(file) => Ok(Some(file)),
+        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, errno)) => Err(errno.into()),
+    }
 }
 
 fn remove(dir: &Path) -> io::Result<()> {

@@ -85,7 +85,7 @@ fn what_is_asked_of_the_shell() {
         (&json!("tv"), &json!(30), &json!(false))
     );
     assert_eq!((&reply["file"], &reply["dry_run"]), (&json!("/etc/config/latchkey"), &json!(true)));
-    assert_eq!(reply["diff"][1], json!({ "sign": "+", "line": 11, "text": "config profile 'tv'" }));
+    assert_eq!(reply["diff"][1], json!({ "sign": "+", "line": 10, "text": "config profile 'tv'" }));
     // What is not given is left alone, and an empty list is a list.
     let Ok(Done::Profile { edit, .. }) =
         run(&mut core, "profile_set", json!({ "name": "iot", "hours": [], "vlan": null }))
