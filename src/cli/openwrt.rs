@@ -77,7 +77,11 @@ fn arguments(words: &mut Words, name: &str) -> Result<Command, Stop> {
     let (mut if_pending, mut dry_run) = (false, false);
     let ([], more) = words.rest_and_more([], |words, option| {
         match option {
-            "--root" => root = words.path()?.into(),
+            "--root" => {
+                let given = words.path()?;
+                // The watchdog has another current directory.
+                root = std::path::absolute(&given).map_err(|why| words.usage(format!("--root: {why}")))?;
+            }
             "--fingerprint" if applies => terms.fingerprint = Some(words.value()?),
             "--undo-after" if applies => {
                 let seconds = words.value()?.parse().ok().filter(|seconds| (1..=MAX_UNDO_AFTER).contains(seconds));
