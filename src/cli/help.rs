@@ -384,6 +384,61 @@ It counts for that client only, as long as the section is there: to throw the ac
 and reload.
 ",
     ),
+    topic("openwrt", "COMMAND ...", "latchkey's networks in OpenWrt's own configuration", ""),
+    topic(
+        "openwrt status",
+        "[--root DIR]",
+        "This box as OpenWrt has it: radios, networks, what is ours",
+        "  --root DIR         the directory that has etc/config (default /)\n",
+    ),
+    topic(
+        "openwrt plan",
+        "[--ssid SSID] [--radio R]... [--security S] [--take-over] [--profile P]... [--bridge BR [--port PORT[:t]]...] \
+         [--country CC]",
+        "Show what would change, line by line; changes nothing",
+        "\
+\x20 --ssid SSID        serve this SSID; alone, with networks for all profiles that have a VLAN
+  --radio R          on this radio; several at once are fine. Without it: where it is, else on all that are on
+  --security S       wpa2 (the default), wpa3, mixed or enterprise
+  --take-over        a network of this name that is not ours is switched off, until ours is removed
+  --country CC       the country of radios that have none: DE, for example
+  --profile P        a network for this profile: bridge, address, DHCP, firewall zone
+  --bridge BR        as a VLAN of this bridge, which filters VLANs already; else it gets a bridge of its own
+  --port PORT[:t]    with this port of the bridge: for untagged frames, :t for tagged ones
+  --root DIR         the directory that has etc/config (default /)
+Without arguments: what has to change in what is there already, after an upgrade of OpenWrt or with other profiles.
+Only sections whose names begin with lk_ are made or removed; of others single options are changed, and put back later.
+",
+    ),
+    topic(
+        "openwrt apply",
+        "[what plan takes] [--fingerprint F] [--undo-after SECONDS]",
+        "Do it; undone after 90 s unless it is confirmed",
+        "\
+\x20 --fingerprint F    only if this still is the plan
+  --undo-after SECONDS
+                     the time for latchkey openwrt confirm: 1 to 3600 s
+Who locked himself out just waits. A power cut undoes it, too.
+",
+    ),
+    topic("openwrt confirm", "[--root DIR]", "Keep what was applied", ""),
+    topic(
+        "openwrt undo",
+        "[--if-pending] [--root DIR]",
+        "Take back what was applied and is not confirmed",
+        "  --if-pending       only what waited before the box was started, or has waited too long: for scripts\n",
+    ),
+    topic(
+        "openwrt remove",
+        "[--profile P]... [--ssid SSID]... [--dry-run] [--undo-after SECONDS] [--root DIR]",
+        "Take out what is ours, and put back what was changed for it",
+        "\
+\x20 --profile P        only the network of this profile
+  --ssid SSID        only this SSID
+  --dry-run          only show it
+Undone after 90 s unless it is confirmed, as with apply.
+",
+    ),
     topic(
         "serve",
         "[--config FILE]",

@@ -56,7 +56,8 @@ pub fn parse(words: &mut Words) -> Result<Command, Stop> {
     let mut root = PathBuf::from("/");
     let before = |words: &mut Words, option: &str| match option {
         "--root" => {
-            root = words.path()?.into();
+            // The watchdog has another current directory.
+            root = std::path::absolute(words.path()?).map_err(|why| words.usage(format!("--root: {why}")))?;
             Ok(true)
         }
         _ => Ok(false),

@@ -194,7 +194,7 @@ mod tests {
         let by_level = [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace];
         for (level, (last, _)) in by_level.into_iter().zip(LEVELS) {
             let taken = LEVELS.iter().take(filter(level).into());
-            assert_eq!(taken.clone().last().map(|(level, _)| *level), Some(last));
+            assert_eq!(taken.clone().next_back().map(|(level, _)| *level), Some(last));
             assert!(taken.is_sorted_by(|a, b| a.0 < b.0));
         }
     }

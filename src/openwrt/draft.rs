@@ -53,9 +53,12 @@ impl Opt {
     }
 }
 
+/// The content of a file; none if there is no such file.
+type Content = Option<Rc<Zeroizing<Vec<u8>>>>;
+
 /// The files, and what was changed of others.
 pub struct Draft {
-    files: Vec<(&'static str, Option<Rc<Zeroizing<Vec<u8>>>>)>,
+    files: Vec<(&'static str, Content)>,
     /// What is to be remembered.
     pub record: Record,
 }
@@ -125,7 +128,9 @@ impl Draft {
             } else if let ([only], false) = (&values[..], entries().any(|entry| entry.list)) {
                 values = only.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
             }
-            !(opt.once && opt.values.is_empty()) && !values.iter().copied().eq(opt.values.iter().map(|v| v.as_slice()))
+            let same = values.iter().copied().eq(opt.values.iter().map(|value| value.as_slice()));
+            let is_met = same || (opt.once && opt.values.is_empty());
+            !is_met
         };
         let changes: Vec<Change<'_>> = options.iter().filter(differs).map(Opt::change).collect();
         if changes.is_empty() {
