@@ -47,7 +47,10 @@ fn what_is_not_understood() {
         ("openwrt", "openwrt: say what to do"),
         ("openwrt aply", "openwrt: there is no command 'aply'"),
         ("openwrt plan Home", "openwrt plan: too many arguments"),
-        ("openwrt apply --json --root /x", "openwrt apply: --root goes before the command: latchkey openwrt --root DIR plan"),
+        (
+            "openwrt apply --json --root /x",
+            "openwrt apply: --root goes before the command: latchkey openwrt --root DIR plan",
+        ),
         ("openwrt undo --root=/x", "openwrt undo: --root goes before the command: latchkey openwrt --root DIR plan"),
         ("openwrt plan --ssid a --ssid b", "openwrt plan: one --ssid at a time"),
         ("openwrt plan --radio radio0", "openwrt plan: --radio is for an SSID"),
