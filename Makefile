@@ -5,7 +5,7 @@ PREFIX ?= /usr
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := radius handshake config control csv service hostapd eap eap-psk eap-tls certificate \
-	stream proxy bundle discovery dynauth
+	stream proxy bundle discovery dynauth ubus
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 

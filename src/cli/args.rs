@@ -1,7 +1,8 @@
 //! What was typed: the options every command takes, and the command.
 
 use super::{
-    ca, device, firewall, help, log, maker, openwrt, pair, pending, qr, realm, serve, sessions, stations, status,
+    ca, device, firewall, help, log, maker, openwrt, pair, pending, profile, qr, realm, serve, sessions, stations,
+    status,
 };
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -37,6 +38,8 @@ pub enum Command {
     Maker(maker::Command),
     /// Something about realms.
     Realm(realm::Command),
+    /// Something about profiles.
+    Profile(profile::Command),
     /// Something about unknown devices.
     Pending(pending::Command),
     /// The pairing window.
@@ -107,6 +110,7 @@ fn command(words: &mut Words, name: Option<&str>) -> Result<Command, Stop> {
         Some("device") => device::parse(words).map(Command::Device),
         Some("maker") => maker::parse(words).map(Command::Maker),
         Some("realm") => realm::parse(words).map(Command::Realm),
+        Some("profile") => profile::parse(words).map(Command::Profile),
         Some("pending") => pending::parse(words).map(Command::Pending),
         Some("pair") => pair::parse(words).map(Command::Pair),
         Some("log") => log::parse(words).map(Command::Log),

@@ -263,6 +263,45 @@ not in order, nothing is written. Devices keep their names, VLANs and limits. Wi
 credentials that this box knows: latchkey maker import brings what the manufacturer left behind.
 ",
     ),
+    topic("profile", "COMMAND ...", "What devices may have: VLAN, access, hours", ""),
+    topic("profile list", "", "All of them, and what uses them", ""),
+    topic(
+        "profile add",
+        "NAME [OPTION]... [--dry-run]",
+        "Add a profile to the configuration",
+        "\
+\x20 --vlan N           its VLAN, 1 to 4094; without it the network the SSID itself is in
+  --access A         what its devices reach: internet, isolated (nothing, the default) or full
+  --allow DEST       what they reach besides: ADDRESS[/LENGTH] [tcp|udp|icmp [PORT[-PORT]]]; may be given several times
+  --hours HOURS      when they may be on the air: mon-fri 07:00-21:00, daily 22:00-06:00; may be given several times
+  --isolate yes|no   whether they are kept from each other (yes is the default)
+  --bridge B         the bridge of its VLAN, if it is not brvlanN
+  --address A        an address of this box in its network: 192.168.20.1/24; may be given several times
+  --dry-run          only show what would change in the file
+
+The section is put behind the other profiles, and is in force when the command is done. Comments and everything else
+in the file stay as they are.
+",
+    ),
+    topic(
+        "profile set",
+        "NAME OPTION... [--dry-run]",
+        "Change a profile in the configuration",
+        "\
+\x20 --vlan none        no VLAN any more
+  --no-allow, --no-hours, --no-address
+                     none of these any more
+  --dry-run          only show what would change in the file
+The other options as for profile add: what is given is changed, lists as a whole, and the rest stays. With another
+VLAN, its devices are taken off the air and come back in it.
+",
+    ),
+    topic(
+        "profile remove",
+        "NAME [--dry-run]",
+        "Take a profile out of the configuration, unless something uses it",
+        "  --dry-run          only show what would change in the file\n",
+    ),
     topic("pending", "COMMAND ...", "Unknown devices that tried to join", ""),
     topic(
         "pending list",
@@ -301,11 +340,13 @@ the window, or how the last one ended.
     ),
     topic(
         "log",
-        "[--follow] [--mac MAC] [--limit N]",
+        "[--follow] [--device NAME] [--mac MAC] [--outcome WORD]... [--limit N]",
         "Who was let in, who was refused, and why",
         "\
 \x20 --follow, -f       go on printing what happens (Ctrl-C ends it)
+  --device NAME      only what this device did, what happened at its addresses, and what others did with its key
   --mac MAC          only this address
+  --outcome WORD     only accepted, joined, refused or disconnect; may be given several times
   --limit N          only the latest N
 ",
     ),
@@ -341,6 +382,60 @@ the folder pki of state_dir.
 \x20 --out DIR          where NAME.crt, NAME.key and NAME.ca.crt go; the key is kept nowhere else
 It counts for that client only, as long as the section is there: to throw the access point out, remove the section
 and reload.
+",
+    ),
+    topic(
+        "openwrt",
+        "[--root DIR] COMMAND ...",
+        "latchkey's networks in OpenWrt's own configuration",
+        "  --root DIR         the directory that has etc/config (default /)\n",
+    ),
+    topic("openwrt status", "", "This box as OpenWrt has it: radios, networks, what is ours", ""),
+    topic(
+        "openwrt plan",
+        "[--ssid SSID] [--radio R]... [--security S] [--take-over] [--profile P]... [--bridge BR [--port PORT[:t]]...] \
+         [--country CC]",
+        "Show what would change, line by line; changes nothing",
+        "\
+\x20 --ssid SSID        serve this SSID; alone, with networks for all profiles that have a VLAN
+  --radio R          on this radio; several at once are fine. Without it: where it is, else on all that are on
+  --security S       wpa2 (the default), wpa3, mixed or enterprise
+  --take-over        a network of this name that is not ours is switched off, until ours is removed
+  --country CC       the country of radios that have none: DE, for example
+  --profile P        a network for this profile: bridge, address, DHCP, firewall zone
+  --bridge BR        as a VLAN of this bridge, which filters VLANs already; else it gets a bridge of its own
+  --port PORT[:t]    with this port of the bridge: for untagged frames, :t for tagged ones
+Without arguments: what has to change in what is there already, after an upgrade of OpenWrt or with other profiles.
+Only sections whose names begin with lk_ are made or removed; of others single options are changed, and put back later.
+",
+    ),
+    topic(
+        "openwrt apply",
+        "[what plan takes] [--fingerprint F] [--undo-after SECONDS]",
+        "Do it; undone after 90 s unless it is confirmed",
+        "\
+\x20 --fingerprint F    only if this still is the plan
+  --undo-after SECONDS
+                     the time for latchkey openwrt confirm: 1 to 3600 s
+Who locked himself out just waits. A power cut undoes it, too.
+",
+    ),
+    topic("openwrt confirm", "", "Keep what was applied", ""),
+    topic(
+        "openwrt undo",
+        "[--if-pending]",
+        "Take back what was applied and is not confirmed",
+        "  --if-pending       only what waited before the box was started, or has waited too long: for scripts\n",
+    ),
+    topic(
+        "openwrt remove",
+        "[--profile P]... [--ssid SSID]... [--dry-run] [--undo-after SECONDS]",
+        "Take out what is ours, and put back what was changed for it",
+        "\
+\x20 --profile P        only the network of this profile
+  --ssid SSID        only this SSID
+  --dry-run          only show it
+Undone after 90 s unless it is confirmed, as with apply.
 ",
     ),
     topic(

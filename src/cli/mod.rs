@@ -12,6 +12,7 @@ mod maker_bundle;
 mod openwrt;
 mod pair;
 mod pending;
+mod profile;
 mod qr;
 mod realm;
 mod reply;
@@ -100,6 +101,7 @@ fn run(args: impl IntoIterator<Item = OsString>, socket: Option<OsString>, conte
         Command::Device(command) => device::run(context, command),
         Command::Maker(command) => maker::run(context, command),
         Command::Realm(command) => realm::run(context, command),
+        Command::Profile(command) => profile::run(context, command),
         Command::Pending(command) => pending::run(context, command),
         Command::Pair(command) => pair::run(context, command),
         Command::Log(query) => log::run(context, query),

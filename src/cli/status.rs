@@ -49,7 +49,7 @@ fn render(reply: Part<'_>, look: &Look) -> String {
         facts.add("Pairing", format!("open for profile {profile}, {left} left (latchkey pair)"));
     }
     for (index, trouble) in reply.list("troubles").enumerate() {
-        let label = if index == 0 { "Network" } else { "" };
+        let label = if index == 0 { "Troubles" } else { "" };
         facts
             .add(label, Cell::painted(Some(Paint::Bad), format!("{}: {}", trouble.text("about"), trouble.text("why"))));
     }
@@ -305,7 +305,7 @@ Realms         31 requests sent on: 4 accepted, 1 refused, 2 not answered; 0 wai
 Online         1 device (latchkey sessions)
 Pending        2 unknown devices (latchkey pending list)
 Pairing        open for profile iot, 4 min left (latchkey pair)
-Network        firewall: there is no nft
+Troubles       firewall: there is no nft
 On the air     wlan0 (Home): asks over RADIUS (127.0.0.1:1812)
                wlan1 (Ba\\x07rn)
 

@@ -6,6 +6,7 @@
 
 mod error;
 mod file;
+mod journal;
 mod limits;
 mod plan;
 mod prefix;
@@ -16,7 +17,7 @@ mod repoint;
 mod server;
 
 pub use error::{ConfigError, LoadError};
-pub use file::{DiffLine, ReplaceError, read_text, replace};
+pub use file::{DiffLine, ReplaceError, read_text, recover, replace};
 pub use limits::{Allow, AllowError, HostAddress, HostAddressError, Hours, HoursError, Protocol};
 pub use plan::{Plan, PlanError};
 pub use prefix::{Prefix, PrefixError};
@@ -35,6 +36,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Where the registry is kept unless the configuration says otherwise.
+pub const STATE_DIR: &str = "/etc/latchkey";
 
 /// A whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]

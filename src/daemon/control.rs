@@ -40,7 +40,16 @@ pub struct Listener {
 impl Listener {
     /// Makes the socket. A socket that a dead daemon left behind is replaced.
     pub fn bind(path: &Path) -> Result<Listener, Box<dyn Error>> {
-        let bad = |why: io::Error| format!("option control_socket: cannot listen on {}: {why}", path.display());
+        let bad = |why: io::Error| {
+            let mend = match why.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    let folder = path.parent().unwrap_or(path).display();
+                    format!(": make the folder {folder} and give it to {} (chown)", super::rights::me())
+                }
+                _ => String::new(),
+            };
+            format!("option control_socket: cannot listen on {}: {why}{mend}", path.display())
+        };
         if let Some(folder) = path.parent() {
             super::keyfile::make_dir(folder).map_err(bad)?;
         }

@@ -7,7 +7,7 @@ use crate::service::control::profile::{check_unused, edited, not_planned};
 use serde_json::{Value, json};
 use std::rc::Rc;
 use std::sync::Arc;
-use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
+use tokio::sync::{Mutex, MutexGuard, TryLockError, mpsc, oneshot};
 use zeroize::Zeroizing;
 
 /// What is said when an edit puts more into force than itself.
@@ -36,6 +36,14 @@ impl ConfigFile {
     /// Waits until nobody else changes it, and keeps others waiting.
     pub async fn begin(&self) -> MutexGuard<'_, ()> {
         self.editing.lock().await
+    }
+
+    /// The same if nobody changes it now.
+    ///
+    /// # Errors
+    /// When somebody does.
+    pub fn try_begin(&self) -> Result<MutexGuard<'_, ()>, TryLockError> {
+        self.editing.try_lock()
     }
 
     /// Has the file read again.
@@ -121,6 +129,7 @@ pub async fn put(daemon: &Rc<Daemon>, old: Text, new: Text) -> Result<(), PutErr
 /// On another thread, since flash takes its time.
 async fn replace(daemon: &Daemon, old: &Arc<Text>, new: &Arc<Text>) -> Result<(), String> {
     let (path, old, new) = (daemon.config_path.clone(), old.clone(), new.clone());
-    let done = tokio::task::spawn_blocking(move || config::replace(&path, &old, &new));
+    let state = daemon.core.borrow().config.main.state_dir.clone();
+    let done = tokio::task::spawn_blocking(move || config::replace(&path, &old, &new, Some(&state)));
     done.await.map_err(|why| why.to_string())?.map_err(|why| why.to_string())
 }

@@ -21,6 +21,7 @@ mod radsec;
 mod random;
 mod realm;
 mod reload;
+mod rights;
 #[cfg(test)]
 mod testing;
 mod ubus;
@@ -31,7 +32,7 @@ mod zone;
 
 pub use firewall::nft::remove as remove_firewall;
 
-use crate::config::{Config, Enabled};
+use crate::config::{self, Config, Enabled};
 use crate::decision::event::Event;
 use crate::registry::Registry;
 use crate::registry::device::{Change, DeviceId};
@@ -198,6 +199,7 @@ pub fn check(path: &Path) -> ExitCode {
 /// Makes what hostapd has to find when it starts: the directories of the key files, and files without keys where there are
 /// none. For scripts that run before it; needs neither database nor daemon.
 pub fn prepare(path: &Path) -> ExitCode {
+    config::recover(path, &[]).iter().for_each(|said| eprintln!("{said}"));
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(errors) => {
@@ -218,14 +220,17 @@ pub fn prepare(path: &Path) -> ExitCode {
 pub fn serve(path: &Path) -> ExitCode {
     // Whatever is made from here on (registry, sockets) is the owner's business only.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    let recovered = config::recover(path, &[]);
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(errors) => {
+            recovered.iter().for_each(|said| eprintln!("{said}"));
             eprintln!("{errors}");
             return ExitCode::FAILURE;
         }
     };
     let logging = Logging::start(config.main.log_level);
+    recovered.iter().for_each(|said| tracing::warn!("{said}"));
     match run(path, config, logging) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
@@ -255,10 +260,11 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
     let (store, loaded, report) = Store::open(&config.main.state_dir, UnixTime::now())?;
     let (events, _) = broadcast::channel(FOLLOW_BACKLOG);
     let ubus = Rc::new(ubus::Ubus::new());
-    let core = build_core(path, config.clone(), loaded, &report, events.clone(), ubus.clone());
+    let mut core = build_core(path, config.clone(), loaded, &report, events.clone(), ubus.clone());
     for conflict in core.conflicts() {
         tracing::warn!("{conflict}");
     }
+    rights::look(&mut core);
     let devices = core.registry.len();
     let busy = core.keyring.is_busy();
     let ssids = config.ssids.iter().map(|ssid| ssid.ssid.clone()).collect();

@@ -194,11 +194,11 @@ impl Bus<'_> {
             let room = self.client.backlog() < BACKLOG;
             tokio::select! {
                 read = reader.read(&mut buffer), if room => match read {
-                    Ok(0) | Err(_) => return Ok(()),
+                    Ok(0) | Err(_) => return self.hung_up(),
                     Ok(octets) => self.client.receive(buffer.get(..octets).unwrap_or_default()),
                 },
                 written = writer.write(self.client.output()), if self.client.backlog() > 0 => match written {
-                    Ok(0) | Err(_) => return Ok(()),
+                    Ok(0) | Err(_) => return self.hung_up(),
                     Ok(octets) => self.client.sent(octets),
                 },
                 Some(answer) = answers.recv(), if room => {
@@ -211,6 +211,14 @@ impl Bus<'_> {
                 }
             }
         }
+    }
+
+    fn hung_up(&self) -> Result<(), State> {
+        if self.published {
+            return Ok(());
+        }
+        let mend = "is the user that this daemon runs as in /etc/passwd, and its group in /etc/group?";
+        Err(State::Failed(format!("ubusd hung up before anything was published: {mend}")))
     }
 
     /// Does what ubusd's messages ask for.
@@ -296,7 +304,7 @@ impl Bus<'_> {
         }
         let mut outbox = self.daemon.ubus.outbox.borrow_mut();
         let health = &mut self.daemon.core.borrow_mut().ubus;
-        while let Some((kind, value)) = outbox.next() {
+        while let Some((kind, value)) = outbox.take() {
             if self.client.event(kind.name(), &value) {
                 health.events += 1;
             } else {

@@ -52,17 +52,18 @@ pub fn lines(old: &[u8], new: &[u8]) -> Vec<Line> {
             *shown = true;
         }
     }
-    let mut lines = Vec::new();
+    let mut lines: Vec<Line> = Vec::new();
     let mut gap = false;
     for ((sign, text), shown) in steps.iter().zip(shown) {
-        if !shown {
+        let text = if *sign == '-' { old.line(*text) } else { new.line(*text) };
+        // An empty line tells nobody where he is.
+        if !shown || (*sign == ' ' && text.trim().is_empty()) {
             gap = true;
             continue;
         }
         if std::mem::take(&mut gap) && !lines.is_empty() {
             lines.push(Line { sign: ' ', text: "...".into() });
         }
-        let text = if *sign == '-' { old.line(*text) } else { new.line(*text) };
         lines.push(Line { sign: *sign, text });
     }
     lines
@@ -166,7 +167,7 @@ mod tests {
                 " \toption key '(hidden)'",
                 "-\toption disabled 1",
                 "+\toption disabled '0'",
-                " ",
+                " ...",
                 " config b",
                 "+",
                 "+config c 'lk_c'",

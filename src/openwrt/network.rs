@@ -380,8 +380,12 @@ impl Planner<'_> {
         match (access, wan) {
             (Access::Isolated, _) => {}
             (_, Some(wan)) => {
-                let options = [Opt::is("src", name), Opt::is("dest", wan)];
+                let options = [Opt::is("src", name), Opt::is("dest", &wan)];
                 changed |= self.ensure("firewall", "forwarding", &ours(&[&group.id, "wan"]), &options)?;
+                let new = format!("firewall zone {name}");
+                if let Some(line) = self.summary.iter_mut().find(|line| line.ends_with(&new)) {
+                    line.push_str(&format!(" with forwarding to {wan}"));
+                }
             }
             (_, None) => self.warnings.push(format!(
                 "this box has no firewall zone wan: the devices of {names} do not get to the Internet through it"

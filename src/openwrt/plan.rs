@@ -152,7 +152,13 @@ impl<'t> Planner<'t> {
         }
         let networks = self.ssids(networks, request)?;
         let config = parse_config(self.draft.text("latchkey"), "would be refused")?;
-        self.warnings.extend(config.warnings.iter().filter(|text| !self.config.warnings.contains(text)).cloned());
+        // Of the rest, latchkey status tells.
+        let about = |text: &&String| text.contains("config ssid '") || text.contains("config profile '");
+        for text in config.warnings.iter().filter(about).filter(|text| !self.config.warnings.contains(text)) {
+            let words =
+                text.split_once(": ").filter(|(line, _)| line.starts_with("line ")).map_or(&**text, |(_, rest)| rest);
+            self.warnings.push(words.to_owned());
+        }
         for group in &groups {
             self.firewall(group, &config)?;
         }

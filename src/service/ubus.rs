@@ -174,7 +174,7 @@ mod tests {
         let long = result(Ok(json!({ "csv": "x".repeat(1 << 20) })));
         assert_eq!(blobmsg::table(&long).unwrap()["error"]["code"], "too_long");
         // The longest that fits does fit into a message.
-        let data = result(Ok(json!({ "csv": "x".repeat((1 << 20) - 64 - 12) })));
+        let data = result(Ok(json!({ "csv": "x".repeat((1 << 20) - 64 - 16) })));
         assert!(data.len() > 1_000_000 && fits(&data));
         let message = crate::wire::ubus::Message { object: Some(1), data: Some(&data), ..Default::default() };
         let header = crate::wire::ubus::Header::new(crate::wire::ubus::MessageType::DATA, 1, 1);

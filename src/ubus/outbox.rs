@@ -91,7 +91,7 @@ impl Outbox {
     }
 
     /// The next event.
-    pub fn next(&mut self) -> Option<(Kind, Value)> {
+    pub fn take(&mut self) -> Option<(Kind, Value)> {
         self.queue.pop_front()
     }
 
@@ -146,7 +146,7 @@ mod tests {
     }
 
     fn drain(outbox: &mut Outbox) -> usize {
-        std::iter::from_fn(|| outbox.next()).count()
+        std::iter::from_fn(|| outbox.take()).count()
     }
 
     #[test]
@@ -194,7 +194,7 @@ mod tests {
         outbox.open(true);
         assert!(offer(&mut outbox, Kind::Join, now));
         outbox.open(false);
-        assert_eq!((outbox.next(), outbox.missed(now)), (None, None));
+        assert_eq!((outbox.take(), outbox.missed(now)), (None, None));
     }
 
     #[test]

@@ -110,6 +110,58 @@ fn the_answer_has_the_octets_of_the_golden_trace() {
     assert_eq!(hex, golden.concat());
 }
 
+/// Two conversations with a real ubusd, but for ADD_OBJECT: given what it said, the client says what it said then.
+#[test]
+fn the_conversations_with_a_real_ubusd() {
+    let sections = include_str!("../wire/ubus/golden.txt").split("# latchkey").skip(1);
+    let mut inputs = Vec::new();
+    for section in sections {
+        let mut client = Client::new("latchkey", Vec::new());
+        let mut tickets = Vec::new();
+        for line in section.lines().filter(|line| line.starts_with(['<', '>'])) {
+            let (from_ubusd, hex) = (line.starts_with('<'), &line[2..]);
+            let octets: Vec<u8> =
+                (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect();
+            if from_ubusd {
+                client.receive(&octets);
+                match client.poll().expect("fine") {
+                    Some(Input::Call(call)) => {
+                        inputs.push(format!("{} by {}", call.method, call.caller));
+                        tickets.push(call.ticket);
+                    }
+                    Some(other) => inputs.push(format!("{other:?}")),
+                    None => {}
+                }
+                if client.state == (State::Adding { seq: 1, object: None }) {
+                    client.sent(client.backlog());
+                }
+                continue;
+            }
+            let mut frames = Frames::default();
+            frames.push(&octets);
+            let frame = frames.next().expect("a frame").expect("whole");
+            let message = frame.message().expect("a message");
+            match frame.header.kind {
+                // Answered with the result of then, which the status follows.
+                MessageType::DATA => client.answer(tickets.remove(0), message.data, Status::OK),
+                MessageType::STATUS if message.status == Some(3) => {
+                    client.answer(tickets.remove(0), None, Status::METHOD_NOT_FOUND);
+                }
+                MessageType::INVOKE => {
+                    let event = blobmsg::table(message.data.expect("data")).expect("a table");
+                    assert!(client.event(event["id"].as_str().expect("a name"), &event["data"]));
+                }
+                _ => {}
+            }
+            assert!(client.output().starts_with(&octets), "{line}");
+            client.sent(octets.len());
+        }
+        assert!(client.output().is_empty());
+    }
+    let expected = ["Refused(AclMissing)", "Published", "device_list by root:root", "nope by root:root"];
+    assert_eq!(inputs, expected);
+}
+
 #[test]
 fn who_wants_no_reply_gets_none() {
     let mut client = published();

@@ -48,7 +48,7 @@ test('a profile is added, what is wrong stands at its field, and its network fol
 	await row('iot').waitFor();
 	await page.getByRole('button', { name: 'Add a profile' }).click();
 	await page.getByLabel('Name', { exact: true }).fill('guests');
-	assert.equal(await page.getByLabel('VLAN').inputValue(), '30');
+	assert.equal(await page.getByLabel('VLAN', { exact: true }).inputValue(), '30');
 	await page.getByLabel('When').fill('at night');
 	await page.getByRole('button', { name: 'Add', exact: true }).click();
 	const wrong = dialog(page).locator('.lk-error:not(.hidden)');
@@ -176,22 +176,44 @@ test('a profile that is used stays, and it is said by what; another one goes', a
 	assert.deepEqual(page.troubles, []);
 });
 
-test('a network whose profile is gone can be removed', async t => {
-	const { page, row, router } = await start(t);
+test('a profile with a network: the network goes first', async t => {
+	const { page, row, router, daemon } = await start(t);
 	const before = router.settings();
 	await row('waiting').getByRole('button', { name: 'Make the network of waiting' }).click();
 	await dialog(page).getByRole('button', { name: 'Apply' }).click();
 	await dialog(page).getByRole('button', { name: 'Keep it now' }).click();
 	await row('waiting').getByText('lk_waiting').waitFor();
 	await row('waiting').getByRole('button', { name: 'Remove waiting' }).click();
-	await dialog(page).getByText('Its network lk_waiting stays').waitFor();
-	await dialog(page).getByRole('button', { name: 'Remove', exact: true }).click();
-	await page.getByText('Networks without a profile').waitFor();
-	await page.getByRole('button', { name: 'Remove the network lk_waiting' }).click();
+	await dialog(page).getByText('Remove the network first').waitFor();
+	assert.equal((await daemon.call('profile_list')).profiles.length, 3);
+	await dialog(page).getByRole('button', { name: 'Show what will change' }).click();
 	await dialog(page).getByRole('button', { name: 'Remove', exact: true }).click();
 	await dialog(page).getByRole('button', { name: 'Keep it now' }).click();
-	await page.getByText('Networks without a profile').waitFor({ state: 'detached' });
+	await row('waiting').getByText('none yet').waitFor();
+	assert.deepEqual(router.settings(), before);
+	await row('waiting').getByRole('button', { name: 'Remove waiting' }).click();
+	await dialog(page).getByRole('button', { name: 'Remove', exact: true }).click();
+	await row('waiting').waitFor({ state: 'detached' });
 	assert.equal(router.read('etc/config/network'), before.network);
+	assert.deepEqual(page.troubles, []);
+});
+
+test('when a profile changes, its network follows', async t => {
+	const { page, row, router } = await start(t);
+	await row('iot').getByRole('button', { name: 'Make the network of iot' }).click();
+	await dialog(page).getByRole('button', { name: 'Apply' }).click();
+	await dialog(page).getByRole('button', { name: 'Keep it now' }).click();
+	await row('iot').getByText('lk_iot').waitFor();
+	assert.match(router.read('etc/config/firewall'), /config forwarding 'lk_iot/);
+	await row('iot').getByRole('button', { name: 'Edit iot' }).click();
+	await page.getByLabel('Devices may reach').selectOption('isolated');
+	await page.getByRole('button', { name: 'Save' }).click();
+	await dialog(page).getByText('was made for what the profile iot said before').waitFor();
+	await dialog(page).getByRole('button', { name: 'Show what will change' }).click();
+	await dialog(page).getByRole('button', { name: 'Apply' }).click();
+	await dialog(page).getByRole('button', { name: 'Keep it now' }).click();
+	await notice(page, 'The change stays');
+	assert.doesNotMatch(router.read('etc/config/firewall'), /config forwarding 'lk_iot/);
 	assert.deepEqual(page.troubles, []);
 });
 

@@ -51,7 +51,7 @@ test('a fresh router is set up, gets its first device, and is as before when it 
 	await row('radio1').waitFor();
 	assert.match(await row('radio1').innerText(), /5 GHz[^]*Family[^]*WPA2/);
 	assert.match(await row('radio0').innerText(), /2\.4 GHz[^]*not set/);
-	assert.match(await page.locator('.lk-page .alert-message.warning').first().innerText(), /country/);
+	await page.locator('.lk-page .alert-message.warning', { hasText: 'country' }).waitFor();
 	await shot(page, 'setup');
 
 	/* What is missing is said where it is missing. */
@@ -63,12 +63,16 @@ test('a fresh router is set up, gets its first device, and is as before when it 
 	await show(page);
 	await page.getByText('Choose at least one radio.').waitFor();
 	await page.getByLabel(/5 GHz/).check();
+	await page.getByLabel(/iot/).uncheck();
+	await show(page);
+	await page.getByText('Choose at least one profile').waitFor();
+	await page.getByLabel(/iot/).check();
 	await page.getByLabel('Security').selectOption('wpa2');
 	await show(page);
 	await dialog(page).getByText('This will change:').waitFor();
 	assert.deepEqual(router.settings(), before, 'nothing is done before it was shown');
 	await dialog(page).locator('summary').click();
-	assert.match((await dialog(page).locator('.lk-diff').allInnerTexts()).join('\n'), /\+ +option ssid 'Home'/);
+	assert.match((await dialog(page).locator('.lk-diff').allInnerTexts()).join('\n'), /\+\s+option ssid 'Home'/);
 	assert.doesNotMatch(await dialog(page).innerText(), /made by uci-defaults/);
 	await shot(page, 'setup-plan');
 	await dialog(page).getByRole('button', { name: 'Apply' }).click();
@@ -146,7 +150,7 @@ test('a change that was planned on other settings is not made', async t => {
 	await page.getByLabel('Name of the network').fill('Home');
 	await show(page);
 	await dialog(page).getByText('This will change:').waitFor();
-	router.write('etc/config/wireless', router.read('etc/config/wireless').replace("'36'", "'40'"));
+	router.write('etc/config/wireless', router.read('etc/config/wireless').replace("disabled '1'", "disabled '0'"));
 	const changed = router.settings();
 	await dialog(page).getByRole('button', { name: 'Apply' }).click();
 	await dialog(page).locator('.lk-trouble:not(.hidden)').waitFor();

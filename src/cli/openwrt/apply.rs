@@ -99,6 +99,11 @@ pub fn undo(root: &Path, if_pending: bool) -> Result<Value, Failure> {
     as_root(root)?;
     let _lock = wait_for_lock(root)?;
     match state::pending(root)? {
+        // Before the network is started, nothing has to be told; and nobody is there yet who would listen.
+        Some(pending) if if_pending && Now::of(root).boot != pending.boot => {
+            let notes = restore(root, &pending)?;
+            Ok(json!({ "undone": true, "what": pending.what, "notes": notes }))
+        }
         Some(pending) if !if_pending || overdue(&pending) => take_back(root, &pending),
         _ if if_pending => Ok(nothing()),
         _ => Err(Failure::refused(
@@ -235,6 +240,9 @@ fn in_force(root: &Path, pending: &Pending, latchkey: bool, forward: bool) -> Ve
             (false, false) => &["stop", "disable"],
         };
         steps.iter().for_each(|step| notes.extend(script(&service, &[step]).err()));
+    } else if latchkey && forward && root == Path::new("/") {
+        // Without the script that does it: key files are there before hostapd is told of them.
+        let _ = crate::daemon::prepare(&config_path(root, "latchkey"));
     }
     let reload = root.join("sbin/reload_config");
     if reload.exists() {

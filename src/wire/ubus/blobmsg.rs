@@ -261,7 +261,7 @@ mod tests {
             (DOUBLE, b"\x7f\xf8\0\0\0\0\0\0", Malformed::NotFinite),
             (9, b"", Malformed::Type),
             (TABLE, b"\x03\0\0\x04", Malformed::Type),
-            (ARRAY, b"\x83\0\0\x08\0\0\0\0\0", Malformed::Length),
+            (ARRAY, b"\x83\0\0\x0d\0\0\0\0a", Malformed::Length),
         ] {
             assert_eq!(of(kind, value), Err(expected), "type {kind} {value:?}");
         }

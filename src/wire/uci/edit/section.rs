@@ -168,3 +168,6 @@ fn others_are_as_they_were(fewer: &Document<'_>, more: &Document<'_>, extra: imp
         })
         && others.next().is_none()
 }
+
+#[cfg(test)]
+mod tests;

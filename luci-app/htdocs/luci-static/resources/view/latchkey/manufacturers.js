@@ -83,12 +83,14 @@ return view.extend({
 
 		return Promise.all([
 			api.call('realm_list'), api.call('maker_list'), api.call('status'),
-			anew ? api.call('ca_show') : Promise.resolve(this.ca)
+			anew ? api.call('ca_show') : null
 		]).then(([ realms, makers, status, ca ]) => {
 			this.realms = L.toArray(realms.realms);
 			this.makers = L.toArray(makers.makers);
 			this.now = show.seconds(status.clock && status.clock.now);
-			this.ca = ca;
+
+			if (anew)
+				this.ca = ca;
 		});
 	},
 

@@ -71,10 +71,13 @@ return view.extend({
 
 		return Promise.all([
 			api.call('profile_list'),
-			anew ? router.status().catch(() => null) : Promise.resolve(this.router)
+			anew ? router.status().catch(() => null) : null
 		]).then(([ result, status ]) => {
 			this.profiles = L.toArray(result.profiles);
-			this.router = status;
+
+			/* What was known before may be older than what another turn has found meanwhile. */
+			if (anew)
+				this.router = status;
 		});
 	},
 
@@ -86,12 +89,11 @@ return view.extend({
 
 	build() {
 		this.pending = E('div');
-		this.orphans = E('div');
 		this.table = widgets.table([
 			{ title: _('Name'), class: 'lk-head', sort: p => p.name, cell: p => this.nameCell(p) },
 			{ title: _('VLAN'), sort: p => p.vlan, cell: p => (p.vlan == null ? _('none') : '%d'.format(p.vlan)) },
 			{ title: _('May reach'), class: 'lk-wide', sort: p => p.access, cell: p => this.accessCell(p) },
-			{ title: _('When'), cell: p => (L.toArray(p.hours).length ? listed(p.hours) : _('always')) },
+			{ title: _('When'), class: 'lk-whole', cell: p => (L.toArray(p.hours).length ? listed(p.hours) : _('always')) },
 			{ title: _('Devices'), sort: p => p.devices, down: true, cell: p => this.devicesCell(p) },
 			{ title: _('Network on this router'), class: 'lk-wide', cell: p => this.networkCell(p) },
 			{ title: _('Actions'), quiet: true, class: 'lk-actions', cell: p => this.actionsCell(p) }
@@ -110,8 +112,7 @@ return view.extend({
 			this.bar = E('div', { 'class': 'lk-bar' }, [
 				widgets.button(_('Add a profile'), { write: true, kind: 'positive important', click: () => this.edit(null) })
 			]),
-			this.table,
-			this.orphans
+			this.table
 		]);
 	},
 
@@ -119,25 +120,10 @@ return view.extend({
 		this.table.update(this.profiles);
 		this.bar.classList.toggle('hidden', !this.profiles.length);
 
-		const put = (place, node) => {
-			while (place.firstChild)
-				place.removeChild(place.firstChild);
+		while (this.pending.firstChild)
+			this.pending.removeChild(this.pending.firstChild);
 
-			place.appendChild(node);
-		};
-
-		put(this.pending, router.pending(this.router, () => this.again()));
-
-		const known = this.profiles.map(p => p.name);
-		const left = this.managed().filter(network => known.indexOf(network.name) < 0);
-
-		put(this.orphans, left.length ? E('div', { 'class': 'cbi-section lk-panel' }, [
-			E('h3', {}, [ _('Networks without a profile') ]),
-			E('p', {}, [ _('They were made for profiles that are gone. No device comes into them.') ])
-		].concat(left.map(network => E('div', { 'class': 'lk-bar' }, [
-			E('span', { 'class': 'lk-grow' }, [ _('%s, VLAN %d, %s').format(network.network, network.vlan, network.address || _('no address')) ]),
-			widgets.button(_('Remove'), { write: true, kind: 'negative', label: _('Remove the network %s').format(network.network), click: () => this.unmake(network.name) })
-		])))) : E('div'));
+		this.pending.appendChild(router.pending(this.router, () => this.again()));
 	},
 
 	/* The networks on this router that latchkey has made. */
@@ -191,12 +177,9 @@ return view.extend({
 		if (!network)
 			return E('span', {}, [ E('span', { 'class': 'lk-badge lk-warn', 'title': _('Its devices get no address until there is one.') }, [ _('none yet') ]) ]);
 
-		const differs = network.vlan != profile.vlan;
-
 		return E('div', {}, [
-			E('span', { 'class': 'lk-badge ' + (differs ? 'lk-warn' : 'lk-good') }, [ network.network ]), ' ',
-			E('span', { 'class': 'lk-mac' }, [ network.address || '' ]),
-			differs ? E('div', { 'class': 'lk-second' }, [ _('It was made for VLAN %d.').format(network.vlan) ]) : ''
+			E('span', { 'class': 'lk-badge lk-good' }, [ network.network ]), ' ',
+			E('span', { 'class': 'lk-mac' }, [ network.address || '' ])
 		]);
 	},
 
@@ -204,8 +187,8 @@ return view.extend({
 		const network = this.network(profile);
 		const buttons = [ widgets.button(_('Edit'), { write: true, label: _('Edit %s').format(profile.name), click: () => this.edit(profile) }) ];
 
-		if (this.router && profile.vlan != null && (!network || network.vlan != profile.vlan))
-			buttons.push(widgets.button(network ? _('Bring its network up to date') : _('Make its network'), {
+		if (this.router && profile.vlan != null && !network)
+			buttons.push(widgets.button(_('Make its network'), {
 				write: true, kind: 'action important', label: _('Make the network of %s').format(profile.name), click: () => this.make(profile.name)
 			}));
 		else if (network)
@@ -290,12 +273,7 @@ return view.extend({
 				widgets.notify('info', [ (profile ? _('%s was changed. Devices that it no longer lets in are taken off now.') : _('%s was added.')).format(wanted.name) ]);
 				L.toArray(result.warnings).forEach(text => widgets.notify('warning', [ text ]));
 
-				return this.again().then(() => {
-					const now = result.profile;
-
-					if (now && now.vlan != null && this.router && (!this.network(now) || this.network(now).vlan != now.vlan))
-						this.offer(now);
-				});
+				return this.again().then(() => this.follow(result.profile));
 			});
 		});
 	},
@@ -311,9 +289,22 @@ return view.extend({
 		return vlan;
 	},
 
-	/* A profile alone gives nobody an address: its network is the next step. */
-	offer(profile) {
-		widgets.dialog(_('One step is left'), [
+	/* A profile alone gives nobody an address, and one that has changed may want another network: that is the next step. */
+	follow(profile) {
+		if (!profile || profile.vlan == null || !this.router)
+			return null;
+
+		return router.run('plan', router.wish({ profiles: [ profile.name ] })).then(plan => {
+			if (!plan.empty)
+				this.offer(profile, this.network(profile));
+		}, why => { widgets.notify('warning', [ why.message ]); });
+	},
+
+	offer(profile, network) {
+		widgets.dialog(_('One step is left'), network ? [
+			E('p', {}, [ _('The network %s on this router was made for what the profile %s said before.').format(network.network, profile.name) ]),
+			E('p', {}, [ _('latchkey can bring it up to date. You see everything before it is done.') ])
+		] : [
 			E('p', {}, [ _('Devices of %s come into VLAN %d. This router has no network for it yet, so they would get no address.').format(profile.name, profile.vlan) ]),
 			E('p', {}, [ _('latchkey can make it: a network with addresses of its own and firewall rules. You see everything before it is done.') ])
 		], [
@@ -345,10 +336,20 @@ return view.extend({
 
 	remove(profile) {
 		const network = this.network(profile);
-		const children = [ E('p', {}, [ _('Remove the profile %s? No device has to have it any more.').format(profile.name) ]) ];
+		const alone = this.profiles.every(other => other.name == profile.name || other.vlan != profile.vlan);
 
-		if (network)
-			children.push(E('p', {}, [ _('Its network %s stays on this router. It is listed below the profiles then, and can be removed there.').format(network.network) ]));
+		/* Nobody would find the network again without its profile. */
+		if (network && alone) {
+			widgets.dialog(_('Remove %s').format(profile.name), [
+				E('p', {}, [ _('The profile %s has the network %s on this router. Remove the network first, then the profile.').format(profile.name, network.network) ])
+			], [
+				widgets.closer(),
+				widgets.button(_('Show what will change'), { write: true, kind: 'positive important', click: () => this.unmake(profile.name) })
+			]);
+			return;
+		}
+
+		const children = [ E('p', {}, [ _('Remove the profile %s? No device has to have it any more.').format(profile.name) ]) ];
 
 		widgets.confirm(_('Remove %s').format(profile.name), children, _('Remove'), () => api.call('profile_remove', { name: profile.name }).then(result => {
 			widgets.notify('info', [ _('%s was removed.').format(profile.name) ]);
