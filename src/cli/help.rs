@@ -384,13 +384,13 @@ It counts for that client only, as long as the section is there: to throw the ac
 and reload.
 ",
     ),
-    topic("openwrt", "COMMAND ...", "latchkey's networks in OpenWrt's own configuration", ""),
     topic(
-        "openwrt status",
-        "[--root DIR]",
-        "This box as OpenWrt has it: radios, networks, what is ours",
+        "openwrt",
+        "[--root DIR] COMMAND ...",
+        "latchkey's networks in OpenWrt's own configuration",
         "  --root DIR         the directory that has etc/config (default /)\n",
     ),
+    topic("openwrt status", "", "This box as OpenWrt has it: radios, networks, what is ours", ""),
     topic(
         "openwrt plan",
         "[--ssid SSID] [--radio R]... [--security S] [--take-over] [--profile P]... [--bridge BR [--port PORT[:t]]...] \
@@ -405,7 +405,6 @@ and reload.
   --profile P        a network for this profile: bridge, address, DHCP, firewall zone
   --bridge BR        as a VLAN of this bridge, which filters VLANs already; else it gets a bridge of its own
   --port PORT[:t]    with this port of the bridge: for untagged frames, :t for tagged ones
-  --root DIR         the directory that has etc/config (default /)
 Without arguments: what has to change in what is there already, after an upgrade of OpenWrt or with other profiles.
 Only sections whose names begin with lk_ are made or removed; of others single options are changed, and put back later.
 ",
@@ -421,16 +420,16 @@ Only sections whose names begin with lk_ are made or removed; of others single o
 Who locked himself out just waits. A power cut undoes it, too.
 ",
     ),
-    topic("openwrt confirm", "[--root DIR]", "Keep what was applied", ""),
+    topic("openwrt confirm", "", "Keep what was applied", ""),
     topic(
         "openwrt undo",
-        "[--if-pending] [--root DIR]",
+        "[--if-pending]",
         "Take back what was applied and is not confirmed",
         "  --if-pending       only what waited before the box was started, or has waited too long: for scripts\n",
     ),
     topic(
         "openwrt remove",
-        "[--profile P]... [--ssid SSID]... [--dry-run] [--undo-after SECONDS] [--root DIR]",
+        "[--profile P]... [--ssid SSID]... [--dry-run] [--undo-after SECONDS]",
         "Take out what is ours, and put back what was changed for it",
         "\
 \x20 --profile P        only the network of this profile

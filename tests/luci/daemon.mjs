@@ -52,6 +52,12 @@ async function freePort() {
 	return port;
 }
 
+/** The programs that run: none of them is left behind, however the tests end. */
+const running = new Set();
+process.once('exit', () => running.forEach(child => child.kill('SIGKILL')));
+for (const signal of [ 'SIGINT', 'SIGTERM' ])
+	process.once(signal, () => process.exit(1));
+
 export class Daemon {
 	/** Starts a daemon with `config` in `file`, which is its own if none is named, and waits until it answers. */
 	static async start(config = CONFIG, { file } = {}) {
@@ -84,7 +90,9 @@ ${config}`, { mode: 0o600 });
 	async run() {
 		this.log = '';
 		this.child = spawn(BINARY, [ 'serve', '--config', this.file ], { stdio: [ 'ignore', 'pipe', 'pipe' ] });
+		running.add(this.child);
 		this.exited = new Promise(done => this.child.once('exit', done));
+		this.exited.then(() => running.delete(this.child));
 		this.child.once('error', why => { this.log += String(why); });
 		for (const stream of [ this.child.stdout, this.child.stderr ])
 			stream.on('data', data => { this.log += data; });

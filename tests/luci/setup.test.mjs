@@ -63,6 +63,10 @@ test('a fresh router is set up, gets its first device, and is as before when it 
 	await show(page);
 	await page.getByText('Choose at least one radio.').waitFor();
 	await page.getByLabel(/5 GHz/).check();
+	await page.getByLabel(/iot/).uncheck();
+	await show(page);
+	await page.getByText('Choose at least one profile').waitFor();
+	await page.getByLabel(/iot/).check();
 	await page.getByLabel('Security').selectOption('wpa2');
 	await show(page);
 	await dialog(page).getByText('This will change:').waitFor();

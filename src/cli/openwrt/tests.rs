@@ -36,7 +36,7 @@ fn what_is_understood() {
     assert_eq!(parsed(&format!("openwrt apply {words} --fingerprint f --undo-after 7")), Ok(Command { root, what }));
     let removal = Removal { profiles: vec!["a".into(), "b".into()], ssids: vec!["c".into()] };
     let what = What::Plan(Action::Remove(removal));
-    let words = "openwrt remove --profile a --profile b --ssid c --dry-run --root /x";
+    let words = "openwrt --root /x remove --profile a --profile b --ssid c --dry-run";
     assert_eq!(parsed(words), Ok(Command { root: "/x".into(), what }));
     assert_eq!(parsed("openwrt undo --if-pending").map(|c| c.what), Ok(What::Undo { if_pending: true }));
 }
@@ -47,6 +47,11 @@ fn what_is_not_understood() {
         ("openwrt", "openwrt: say what to do"),
         ("openwrt aply", "openwrt: there is no command 'aply'"),
         ("openwrt plan Home", "openwrt plan: too many arguments"),
+        (
+            "openwrt apply --json --root /x",
+            "openwrt apply: --root goes before the command: latchkey openwrt --root DIR plan",
+        ),
+        ("openwrt undo --root=/x", "openwrt undo: --root goes before the command: latchkey openwrt --root DIR plan"),
         ("openwrt plan --ssid a --ssid b", "openwrt plan: one --ssid at a time"),
         ("openwrt plan --radio radio0", "openwrt plan: --radio is for an SSID"),
         ("openwrt plan --security wpa2", "openwrt plan: --security is for an SSID"),

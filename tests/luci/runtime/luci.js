@@ -413,9 +413,9 @@
 
 				const source = await response.text();
 				const head = /^(?:\s+|\/\/[^\n]*\n|\/\*[^]*?\*\/|(['"])(use strict|require [^'"]+)\1;?)+/.exec(source)?.[0] ?? '';
-				const wanted = [ ...head.matchAll(/^\s*['"]require[ \t]+(\S+?)(?:[ \t]+as[ \t]+([a-zA-Z_]\S*))?['"]/gm) ];
-				const instances = await Promise.all(wanted.map(m => L.require(m[1])));
-				const names = wanted.map(m => m[2] ?? m[1].replace(/[^a-zA-Z0-9_]/g, '_'));
+				const wanted = [ ...head.replace(/\/\*[^]*?\*\/|\/\/[^\n]*/g, '').matchAll(/(['"])require[ \t]+(\S+?)(?:[ \t]+as[ \t]+([a-zA-Z_]\S*?))?\1/g) ];
+				const instances = await Promise.all(wanted.map(m => L.require(m[2])));
+				const names = wanted.map(m => m[3] ?? m[2].replace(/[^a-zA-Z0-9_]/g, '_'));
 				const factory = window.eval('(function(' + [ 'window', 'document', 'L' ].concat(names).join(', ') + ') { ' + source + ' })\n\n//# sourceURL=' + url + '\n');
 				const made = factory(window, document, L, ...instances);
 

@@ -357,7 +357,8 @@ return baseclass.extend({
 
 			return E('th', { 'class': 'th ' + (column.class || ''), 'scope': 'col' }, [ content ]);
 		});
-		const order = E('label', { 'class': 'lk-order' }, [ _('Sort by'), ' ', E('select', { 'change': ev => {
+		const orderId = newId('order');
+		const order = E('div', { 'class': 'lk-order' }, [ E('label', { 'for': orderId }, [ _('Sort by') ]), E('select', { 'id': orderId, 'change': ev => {
 			const [ by, down ] = ev.target.value.split(' ');
 			state.by = +by;
 			state.down = down == 'down';

@@ -93,7 +93,7 @@ return view.extend({
 			{ title: _('Name'), class: 'lk-head', sort: p => p.name, cell: p => this.nameCell(p) },
 			{ title: _('VLAN'), sort: p => p.vlan, cell: p => (p.vlan == null ? _('none') : '%d'.format(p.vlan)) },
 			{ title: _('May reach'), class: 'lk-wide', sort: p => p.access, cell: p => this.accessCell(p) },
-			{ title: _('When'), cell: p => (L.toArray(p.hours).length ? listed(p.hours) : _('always')) },
+			{ title: _('When'), class: 'lk-whole', cell: p => (L.toArray(p.hours).length ? listed(p.hours) : _('always')) },
 			{ title: _('Devices'), sort: p => p.devices, down: true, cell: p => this.devicesCell(p) },
 			{ title: _('Network on this router'), class: 'lk-wide', cell: p => this.networkCell(p) },
 			{ title: _('Actions'), quiet: true, class: 'lk-actions', cell: p => this.actionsCell(p) }

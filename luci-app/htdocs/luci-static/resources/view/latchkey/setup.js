@@ -316,6 +316,11 @@ return view.extend({
 				return null;
 			}
 
+			if (profileBoxes.length && !ticked(profileBoxes).length) {
+				trouble.say(_('Choose at least one profile: devices have to come somewhere.'));
+				return null;
+			}
+
 			return router.review({
 				title: _('Set up %s').format(ssid.get()),
 				verb: 'apply',
