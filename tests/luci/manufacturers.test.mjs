@@ -255,7 +255,7 @@ test('every text goes through the translation', { skip: !!process.env.LUCI_TREE 
 	await page.reload();
 	await row('factory').waitFor();
 	/* Names, addresses, fingerprints; what certificates say. */
-	const data = [ /^(acme|factory|iot|family|acme\.example|udp:[^]*|\/etc\/.*|([0-9A-F]{2}:)+[0-9A-F]{2})$/, /^CN=|^O=/, /BEGIN CERTIFICATE/ ];
+	const data = [ /^(acme|factory|iot|family|acme\.example|(udp|radsec):[^]*|\/etc\/.*|([0-9A-F]{2}:)+[0-9A-F]{2})$/, /^CN=|^O=/, /BEGIN CERTIFICATE/ ];
 	assert.deepEqual(await untranslated(page, data), []);
 	await row('acme').locator('button').nth(1).click();
 	await dialog(page).locator('textarea').waitFor();
