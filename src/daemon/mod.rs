@@ -19,6 +19,7 @@ mod radsec;
 mod random;
 mod realm;
 mod reload;
+mod task;
 #[cfg(test)]
 mod testing;
 mod udp;
