@@ -54,7 +54,7 @@ pub async fn run(daemon: Rc<Daemon>) {
             daemon.core.borrow_mut().discovery.set_own(own);
             let servers = name_servers(&read());
             for ask in asks {
-                tokio::task::spawn_local(answer(daemon.clone(), ask, servers.clone()));
+                crate::daemon::task::spawn(answer(daemon.clone(), ask, servers.clone()));
             }
         }
         daemon.upstream.pump(&daemon);

@@ -70,7 +70,7 @@ impl Sockets {
             let number = self.last.get().wrapping_add(1);
             self.last.set(number);
             let socket = Rc::new(socket);
-            let task = tokio::task::spawn_local(serve(daemon.clone(), number, socket.clone()));
+            let task = crate::daemon::task::spawn(serve(daemon.clone(), number, socket.clone()));
             open.push(Open { number, address, socket, task });
         }
     }
@@ -142,7 +142,7 @@ fn know(daemon: &Rc<Daemon>) {
         let Target::Servers(servers) = &realm.target else { continue };
         for server in servers {
             if let (Transport::Udp, Host::Name(name)) = (server.transport, &server.host) {
-                tokio::task::spawn_local(resolve(daemon.clone(), name.clone(), server.clone()));
+                crate::daemon::task::spawn(resolve(daemon.clone(), name.clone(), server.clone()));
             }
         }
     }

@@ -34,7 +34,7 @@ impl Exchanges {
             next => {
                 self.in_work.set(self.in_work.get() + 1);
                 let guard = InWork(self.in_work.clone());
-                tokio::task::spawn_local(finish(daemon.clone(), next, guard));
+                crate::daemon::task::spawn(finish(daemon.clone(), next, guard));
             }
         }
     }

@@ -22,6 +22,7 @@ mod random;
 mod realm;
 mod reload;
 mod rights;
+mod task;
 #[cfg(test)]
 mod testing;
 mod ubus;

@@ -86,7 +86,7 @@ impl Listeners {
         for (port, address, socket) in opened {
             let socket = daemon.sockets.add(socket);
             let number = socket.number;
-            let task = tokio::task::spawn_local(serve(daemon.clone(), port, socket));
+            let task = crate::daemon::task::spawn(serve(daemon.clone(), port, socket));
             self.open.push((port, address, number, task));
         }
     }

@@ -108,7 +108,7 @@ impl Radsec {
             open.pipe.close("it came in where no clients are taken any more");
         }
         for (address, socket) in opened {
-            listeners.push((address, tokio::task::spawn_local(accept(daemon.clone(), socket, address))));
+            listeners.push((address, crate::daemon::task::spawn(accept(daemon.clone(), socket, address))));
         }
     }
 
@@ -239,7 +239,7 @@ fn begin(daemon: &Rc<Daemon>, tcp: TcpStream, from: SocketAddr, listener: Socket
     }
     let pipe = Pipe::new(tcp, tls);
     let id = radsec.door.number();
-    let task = tokio::task::spawn_local(serve(daemon.clone(), accepting, pipe.clone(), from, listener, id));
+    let task = crate::daemon::task::spawn(serve(daemon.clone(), accepting, pipe.clone(), from, listener, id));
     radsec.door.begin(id, from.ip(), Instant::now(), (pipe, task.abort_handle()));
 }
 

@@ -32,7 +32,7 @@ pub fn open(daemon: &Rc<Daemon>, id: ServerId) {
         (Transport::Udp, Some(addresses)) => open_udp(daemon, id, &server, addresses),
         (transport, _) => {
             let daemon = daemon.clone();
-            tokio::task::spawn_local(async move {
+            crate::daemon::task::spawn(async move {
                 match transport {
                     Transport::Udp => match connect::addresses(&daemon, &server).await {
                         Ok(found) => {
@@ -76,7 +76,7 @@ fn open_udp(daemon: &Rc<Daemon>, id: ServerId, server: &Server, mut addresses: V
             Ok(socket) => {
                 let socket = Rc::new(socket);
                 let link = daemon.core.borrow_mut().proxy.engine.opened(id, Instant::now());
-                let task = tokio::task::spawn_local(receive_udp(daemon.clone(), link, socket.clone()));
+                let task = crate::daemon::task::spawn(receive_udp(daemon.clone(), link, socket.clone()));
                 let way = Way::Udp { socket, to, pending: Vec::new() };
                 daemon.upstream.links.borrow_mut().insert(link, Link { server: id, way, task });
                 return;
@@ -252,7 +252,7 @@ fn opened_tls(daemon: &Rc<Daemon>, id: ServerId, pipe: Rc<Pipe>, party: Party, b
         tracing::info!("connected to {realm}'s server {server}: {}", pipe.negotiated());
     }
     let link = daemon.core.borrow_mut().proxy.engine.opened(id, Instant::now());
-    let task = tokio::task::spawn_local(receive_tls(daemon.clone(), link, pipe.clone()));
+    let task = crate::daemon::task::spawn(receive_tls(daemon.clone(), link, pipe.clone()));
     daemon.upstream.links.borrow_mut().insert(link, Link { server: id, way: Way::Tls { pipe, party, judged }, task });
 }
 

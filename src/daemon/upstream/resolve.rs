@@ -95,7 +95,7 @@ impl Names {
         // A full queue drops the question with its sender: then there is no answer at once.
         let _ = queue.map(|queue| queue.try_send((name.clone(), reply)));
         let (names, name, notify) = (self.clone(), name.clone(), over.clone());
-        tokio::task::spawn_local(async move {
+        crate::daemon::task::spawn(async move {
             let resolved = answer.await.unwrap_or_else(|_| {
                 Err(format!("the name {name} cannot be resolved: too many other names wait for DNS").into())
             });
