@@ -341,9 +341,12 @@ fn a_log_is_followed_until_the_daemon_stops() {
         json!({ "event": event(1, 2, "one") }),
     );
     let (done, request) = Daemon::new([stream.clone()]).take("log -f", "");
-    assert_eq!(request, json!({ "method": "log", "params": {
+    assert_eq!(
+        request,
+        json!({ "method": "log", "params": {
         "mac": null, "device": null, "outcome": [], "limit": null, "follow": true,
-    } }));
+    } })
+    );
     let expected = "\
 2027-01-31 17:58:01Z  tv  one
 2027-01-31 17:58:01Z  tv  two

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Sockets cost descriptors: nobody needs more addresses than this.
-const MAX_LISTEN: usize = 16;
+pub(super) const MAX_LISTEN: usize = 16;
 /// `sun_path` of Linux, less its NUL.
 const MAX_SOCKET_PATH: usize = 107;
 /// A control directory of hostapd: room for the names of sockets of our own in it.

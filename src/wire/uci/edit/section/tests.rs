@@ -69,7 +69,7 @@ fn a_section_is_put_in_and_taken_out() {
 fn what_is_said_about_a_section_stays() {
     assert_eq!(
         removed(SECTIONS, "profile", "iot").expect("removed"),
-        "   # lamps\n\n# networks\nconfig ssid 'home'\n\toption ssid 'Home'\n"
+        "\t   # lamps\n\n# networks\nconfig ssid 'home'\n\toption ssid 'Home'\n"
     );
     assert_eq!(
         removed(SECTIONS, "ssid", "home").expect("removed"),
