@@ -102,6 +102,14 @@ fn stream() {
     run("stream", latchkey::wire::radius::fuzz_stream);
 }
 
+#[test]
+fn ubus() {
+    run("ubus", |data| {
+        latchkey::wire::ubus::fuzz(data);
+        latchkey::ubus::fuzz(data);
+    });
+}
+
 /// Every target has its corpus test here, and every corpus its target.
 #[test]
 fn none_is_forgotten() {
@@ -130,15 +138,8 @@ fn none_is_forgotten() {
         "radius",
         "service",
         "stream",
+        "ubus",
     ];
     assert_eq!(targets, expected);
     assert_eq!(names("fuzz/corpus"), targets);
-}
-
-#[test]
-fn ubus() {
-    run("ubus", |data| {
-        latchkey::wire::ubus::fuzz(data);
-        latchkey::ubus::fuzz(data);
-    });
 }

@@ -72,8 +72,7 @@ impl Outbox {
         }
         // While others are counted, the next place is for the word of that.
         if self.any_missed() || self.queue.len() >= QUEUE || !self.take_token(now) {
-            let count = &mut self.missed[kind as usize];
-            *count = count.saturating_add(1);
+            self.lost(kind);
             return false;
         }
         true
@@ -86,8 +85,9 @@ impl Outbox {
 
     /// An event was taken out and could not be sent.
     pub fn lost(&mut self, kind: Kind) {
-        let count = &mut self.missed[kind as usize];
-        *count = count.saturating_add(1);
+        for (_, count) in Kind::ALL.iter().zip(&mut self.missed).filter(|(of, _)| **of == kind) {
+            *count = count.saturating_add(1);
+        }
     }
 
     /// The next event.
