@@ -345,6 +345,7 @@ return baseclass.extend({
 	 */
 	table(columns, options) {
 		const state = { rows: [], drawn: {}, limit: ROWS, by: options.sort || 0, down: !!options.down };
+		const widgets = this;
 		const body = E('tbody');
 		const heads = columns.map((column, at) => {
 			const content = column.sort
@@ -406,17 +407,21 @@ return baseclass.extend({
 					Array.isArray(content) ? content : [ content ]);
 			}));
 
-			/* The keyboard was on a button of this row: it stays on the one in its place. */
-			if (old && old.tr.contains(document.activeElement)) {
-				const at = focusable(old.tr).indexOf(document.activeElement);
+			/* The keyboard was on a button of this row, or returns to it after a dialog: it finds the one in its place. */
+			if (old)
+				[ document.activeElement, widgets.opener ].forEach((node, which) => {
+					const at = (node && old.tr.contains(node)) ? focusable(old.tr).indexOf(node) : -1;
 
-				window.setTimeout(() => {
-					const again = focusable(tr)[at];
+					if (at >= 0)
+						window.setTimeout(() => {
+							const again = focusable(tr)[at];
 
-					if (again && document.activeElement == document.body)
-						again.focus();
-				}, 0);
-			}
+							if (which == 0 && again && document.activeElement == document.body)
+								again.focus();
+							else if (which == 1 && widgets.opener == node)
+								widgets.opener = again;
+						}, 0);
+				});
 
 			return { tr, print };
 		}
