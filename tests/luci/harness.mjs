@@ -92,3 +92,21 @@ export async function wellMade(page) {
 	});
 	assert.deepEqual(faint, [], 'text that is hard to read');
 }
+
+/** The texts of a page opened with `pseudo` that did not go through the translation, but for those that `data` knows. */
+export async function untranslated(page, data) {
+	const texts = await page.evaluate(() => {
+		const found = [];
+		for (const place of document.querySelectorAll('#view, body.modal-overlay-active .modal')) {
+			const walker = document.createTreeWalker(place, NodeFilter.SHOW_TEXT);
+			while (walker.nextNode())
+				if (!walker.currentNode.parentElement.closest('script'))
+					found.push(walker.currentNode.data);
+			place.querySelectorAll('[title], [aria-label], [placeholder]').forEach(e =>
+				found.push(...[ 'title', 'aria-label', 'placeholder' ].map(a => e.getAttribute(a)).filter(t => t)));
+		}
+		return found;
+	});
+	assert.ok(texts.some(t => t.includes('⟦')));
+	return texts.filter(t => /\p{L}/u.test(t) && !t.includes('⟦') && !data.some(d => d.test(t)));
+}

@@ -8,8 +8,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Aaa } from './aaa.mjs';
 import { Daemon } from './daemon.mjs';
-import { Server, VIEWER } from './server.mjs';
-import { launch, open, overflow, shot } from './browser.mjs';
+import { NOBODY, Server, VIEWER } from './server.mjs';
+import { launch, open, shot } from './browser.mjs';
+import { untranslated, wellMade } from './harness.mjs';
 
 const SECRET = 'shared with the manufacturer';
 
@@ -86,6 +87,7 @@ test('a test goes step by step, and says what to do where it ends', async t => {
 	assert.match(text, /What to do:.*UDP port/s);
 	assert.equal(await dialog(page).locator('.lk-failed').count(), 1);
 	assert.ok(await dialog(page).locator('.lk-ok').count() >= 1);
+	await wellMade(page);
 	await shot(page, 'manufacturers-test');
 	const asked = aaa.answered;
 	await dialog(page).getByRole('button', { name: 'Test again' }).click();
@@ -109,6 +111,7 @@ test('a realm moves to another server after the change was shown', async t => {
 	await dialog(page).locator('.lk-diff').waitFor();
 	assert.match(await dialog(page).locator('.lk-removed').first().innerText(), /list server/);
 	assert.equal(readFileSync(daemon.file, 'utf8'), before, 'nothing is done before it was shown');
+	await wellMade(page);
 	await shot(page, 'manufacturers-move');
 	await dialog(page).getByRole('button', { name: 'Back' }).click();
 	assert.equal(await page.getByLabel('Servers', { exact: true }).inputValue(), `udp://127.0.0.1:${aaa.port}`);
@@ -147,6 +150,7 @@ test('a manufacturer’s certificates are added, changed, and taken away', async
 	assert.equal(await page.getByLabel('CA certificate').getAttribute('aria-invalid'), 'true');
 	await page.getByLabel('CA certificate').fill(pem);
 	await page.getByLabel('Which devices get in').selectOption('listed');
+	await wellMade(page);
 	await shot(page, 'manufacturers-add');
 	await dialog(page).getByRole('button', { name: 'Add', exact: true }).click();
 	await notice(page, 'acme-devices was added');
@@ -186,6 +190,7 @@ test('certificates that end and lists that are not there are told of', async t =
 	await page.reload();
 	await page.locator('.alert-message.warning', { hasText: '/nowhere/brief.crl' }).waitFor();
 	await page.locator('.alert-message.warning', { hasText: 'Brief Device CA' }).first().waitFor();
+	await wellMade(page);
 	await shot(page, 'manufacturers-warnings');
 	assert.deepEqual(page.troubles, []);
 });
@@ -234,10 +239,30 @@ test('a phone and the dark mode', async t => {
 	await daemon.call('ca_export');
 	await page.reload();
 	await row('acme-devices').waitFor();
-	assert.equal(await overflow(page), 0);
+	await wellMade(page);
 	await shot(page, 'manufacturers-phone-dark');
 	await row('acme').getByRole('button', { name: 'Move acme' }).tap();
-	assert.equal(await overflow(page), 0);
+	await wellMade(page);
 	await shot(page, 'manufacturers-phone-move');
 	assert.deepEqual(page.troubles, []);
+});
+
+test('every text goes through the translation', { skip: !!process.env.LUCI_TREE }, async t => {
+	const { page, row, daemon } = await start(t, { pseudo: true });
+	await row('acme').waitFor();
+	await daemon.call('maker_add', { name: 'factory', ca: authority('Factory'), profile: 'iot' });
+	await daemon.call('ca_export');
+	await page.reload();
+	await row('factory').waitFor();
+	/* Names, addresses, fingerprints; what certificates say. */
+	const data = [ /^(acme|factory|iot|family|acme\.example|(udp|radsec):[^]*|\/etc\/.*|([0-9A-F]{2}:)+[0-9A-F]{2})$/, /^CN=|^O=/, /BEGIN CERTIFICATE/ ];
+	assert.deepEqual(await untranslated(page, data), []);
+	await row('acme').locator('button').nth(1).click();
+	await dialog(page).locator('textarea').waitFor();
+	assert.deepEqual(await untranslated(page, data), []);
+});
+
+test('who may see nothing is told so', async t => {
+	const { page } = await start(t, { session: NOBODY });
+	await page.getByText('You are not permitted to see this').waitFor();
 });

@@ -4,8 +4,9 @@ import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { Daemon, CONFIG } from './daemon.mjs';
 import { Router } from './router.mjs';
-import { Server, VIEWER } from './server.mjs';
-import { launch, open, overflow, shot } from './browser.mjs';
+import { NOBODY, Server, VIEWER } from './server.mjs';
+import { launch, open, shot } from './browser.mjs';
+import { untranslated, wellMade } from './harness.mjs';
 
 let browser;
 before(async () => { browser = await launch(); });
@@ -39,6 +40,7 @@ test('profiles are shown in words, and whether they have a network', async t => 
 	assert.match(await row('iot').innerText(), /none yet/);
 	assert.match(await row('family').innerText(), /Everything/);
 	assert.equal(await page.locator('tbody tr').count(), 3);
+	await wellMade(page);
 	await shot(page, 'profiles');
 	assert.deepEqual(page.troubles, []);
 });
@@ -73,12 +75,14 @@ test('a profile is added, what is wrong stands at its field, and its network fol
 	assert.equal(router.reloads, 0, 'nothing is done before it was shown');
 	await dialog(page).locator('summary').click();
 	assert.match(await dialog(page).locator('.lk-diff').allInnerTexts().then(all => all.join('\n')), /\+ config interface 'lk_guests'/);
+	await wellMade(page);
 	await shot(page, 'profiles-plan');
 	await dialog(page).getByRole('button', { name: 'Apply' }).click();
 	await dialog(page).locator('.lk-clock').waitFor();
 	assert.match(router.read('etc/config/network'), /config interface 'lk_guests'/);
 	assert.ok(router.reloads > 0);
 	await dialog(page).getByText('The router answers.').waitFor({ timeout: 15000 });
+	await wellMade(page);
 	await shot(page, 'profiles-countdown');
 	/* Nobody does anything: the router answers, so it stays. */
 	await notice(page, 'The change stays').catch(async () => page.locator('.lk-notice', { hasText: 'The change stays' }).waitFor({ timeout: 20000 }));
@@ -122,6 +126,7 @@ test('while the router does not answer, nothing is kept; a page that comes later
 	await dialog(page).locator('.lk-clock').waitFor();
 	await page.route('**/ubus/**', route => route.abort());
 	await dialog(page).getByText('The router does not answer at the moment').waitFor({ timeout: 15000 });
+	await wellMade(page);
 	await shot(page, 'profiles-away');
 	await page.waitForTimeout(11000);
 	assert.equal(server.calls.filter(call => call.args.params?.includes('confirm')).length, 0);
@@ -129,6 +134,7 @@ test('while the router does not answer, nothing is kept; a page that comes later
 	const later = await open(browser, server.url('profiles'));
 	t.after(() => later.context().close());
 	await later.getByText('waits to be kept').waitFor();
+	await wellMade(later);
 	await shot(later, 'profiles-pending');
 	await later.getByRole('button', { name: 'Take it back' }).click();
 	await notice(later, 'everything is as it was before');
@@ -242,18 +248,33 @@ test('without a profile the page says what a first one may be', async t => {
 test('a phone and the dark mode', async t => {
 	const { page, row, server } = await start(t, { phone: true, dark: true });
 	await row('iot').getByText('none yet').waitFor();
-	assert.equal(await overflow(page), 0);
+	await wellMade(page);
 	await shot(page, 'profiles-phone-dark');
 	await row('iot').getByRole('button', { name: 'Edit iot' }).tap();
 	await page.getByLabel('Also allowed').waitFor();
-	assert.equal(await overflow(page), 0);
+	await wellMade(page);
 	await shot(page, 'profiles-phone-edit');
 	await dialog(page).getByRole('button', { name: 'Cancel' }).tap();
 	await row('iot').getByRole('button', { name: 'Make the network of iot' }).tap();
 	await dialog(page).getByText('This will change:').waitFor();
 	await dialog(page).locator('summary').tap();
-	assert.equal(await overflow(page), 0);
+	await wellMade(page);
 	await shot(page, 'profiles-phone-plan');
 	assert.deepEqual(page.troubles, []);
 	assert.equal(server.calls.filter(call => call.args.params?.includes('apply')).length, 0);
+});
+
+test('every text goes through the translation', { skip: !!process.env.LUCI_TREE }, async t => {
+	const { page, row } = await start(t, { pseudo: true });
+	await row('iot').waitFor();
+	const data = [ /^(iot|family|waiting|192\..*|mon-fri 07:00-21:00)$/ ];
+	assert.deepEqual(await untranslated(page, data), []);
+	await row('iot').locator('button').first().click();
+	await dialog(page).locator('textarea').first().waitFor();
+	assert.deepEqual(await untranslated(page, data), []);
+});
+
+test('who may see nothing is told so', async t => {
+	const { page } = await start(t, { session: NOBODY });
+	await page.getByText('You are not permitted to see this').waitFor();
 });

@@ -4,8 +4,9 @@ import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { Daemon } from './daemon.mjs';
 import { Router, SHIPPED } from './router.mjs';
-import { ADMIN, Server, VIEWER } from './server.mjs';
-import { launch, open, overflow, shot } from './browser.mjs';
+import { ADMIN, NOBODY, Server, VIEWER } from './server.mjs';
+import { launch, open, shot } from './browser.mjs';
+import { untranslated, wellMade } from './harness.mjs';
 
 let browser;
 before(async () => { browser = await launch(); });
@@ -52,6 +53,7 @@ test('a fresh router is set up, gets its first device, and is as before when it 
 	assert.match(await row('radio1').innerText(), /5 GHz[^]*Family[^]*WPA2/);
 	assert.match(await row('radio0').innerText(), /2\.4 GHz[^]*not set/);
 	await page.locator('.lk-page .alert-message.warning', { hasText: 'country' }).waitFor();
+	await wellMade(page);
 	await shot(page, 'setup');
 
 	/* What is missing is said where it is missing. */
@@ -74,11 +76,14 @@ test('a fresh router is set up, gets its first device, and is as before when it 
 	await dialog(page).locator('summary').click();
 	assert.match((await dialog(page).locator('.lk-diff').allInnerTexts()).join('\n'), /\+\s+option ssid 'Home'/);
 	assert.doesNotMatch(await dialog(page).innerText(), /made by uci-defaults/);
+	await wellMade(page);
 	await shot(page, 'setup-plan');
 	await dialog(page).getByRole('button', { name: 'Apply' }).click();
 	await dialog(page).getByText('The router answers.').waitFor({ timeout: 15000 });
+	await wellMade(page);
 	await shot(page, 'setup-countdown');
 	await dialog(page).getByText('Home is ready').waitFor({ timeout: 20000 });
+	await wellMade(page);
 	await shot(page, 'setup-ready');
 	assert.match(await dialog(page).getByRole('link', { name: 'Add the first device' }).getAttribute('href'), /latchkey\/devices$/);
 	await dialog(page).getByRole('button', { name: 'Later' }).click();
@@ -241,13 +246,26 @@ test('no session can have the program work on another tree', async t => {
 test('a phone and the dark mode', async t => {
 	const { page, row } = await start(t, { phone: true, dark: true });
 	await row('radio1').waitFor();
-	assert.equal(await overflow(page), 0);
+	await wellMade(page);
 	await shot(page, 'setup-phone-dark');
 	await page.getByLabel('Name of the network').fill('Home');
 	await show(page);
 	await dialog(page).getByText('This will change:').waitFor();
 	await dialog(page).locator('summary').tap();
-	assert.equal(await overflow(page), 0);
+	await wellMade(page);
 	await shot(page, 'setup-phone-plan');
 	assert.deepEqual(page.troubles, []);
+});
+
+test('every text goes through the translation', { skip: !!process.env.LUCI_TREE }, async t => {
+	const { page, row } = await start(t, { pseudo: true });
+	await row('radio1').waitFor();
+	/* Names, and what the program says of this router. */
+	const data = [ /^(OpenWrt|Family|Home|iot|DE|lan\d?|br-lan|radio\d|24\.10\.4|wpad-mbedtls|none: .*)$/, /^radio0 .*country/ ];
+	assert.deepEqual(await untranslated(page, data), []);
+});
+
+test('who may see nothing is told so', async t => {
+	const { page } = await start(t, { session: NOBODY });
+	await page.getByText('You are not permitted to see this').waitFor();
 });

@@ -172,7 +172,7 @@ fn write_all(root: &Path, files: &[FileChange], record: &Record) -> Result<(), F
     state::keep_record(root, record)?;
     for change in files {
         let path = config_path(root, change.file);
-        replace(&path, &change.before, &change.after).map_err(not_written)?;
+        replace(&path, &change.before, &change.after, None).map_err(not_written)?;
     }
     Ok(())
 }
@@ -204,7 +204,7 @@ fn restore(root: &Path, pending: &Pending) -> Result<Vec<String>, Failure> {
             ours_back(&present, &before, name, pending)
                 .map_err(|why| Failure::refused("config", "", format!("/etc/config/{name}: {why}")))?
         };
-        replace(&config_path(root, name), &present, &text).map_err(not_written)?;
+        replace(&config_path(root, name), &present, &text, None).map_err(not_written)?;
     }
     state::keep_record(root, &pending.records.0)?;
     state::end(root)?;

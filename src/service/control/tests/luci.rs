@@ -52,10 +52,10 @@ fn only_these_commands_are_run() {
             assert_eq!(texts(permissions), ["exec"], "{command}");
             let words: Vec<&str> = command.split(' ').collect();
             // What stands before the verb cannot be chosen, so neither can the tree of files that is worked on.
-            let ["/usr/sbin/latchkey", "openwrt", verb, "--json", rest @ ..] = words[..] else { panic!("{command}") };
+            let ["/usr/sbin/latchkey", "openwrt", verb, "--json", rest @ ..] = &words[..] else { panic!("{command}") };
             assert!(matches!(rest, [] | ["*"]), "{command}");
-            assert!(verbs.contains(&verb), "{part}: {command}");
-            found.insert(verb);
+            assert!(verbs.contains(verb), "{part}: {command}");
+            found.insert(*verb);
         }
         assert_eq!(found.len(), verbs.len(), "{part}");
     }
