@@ -32,7 +32,7 @@ export default defineConfig([
 				...globals.browser,
 				...Object.fromEntries(LUCI.map(name => [ name, 'readonly' ])),
 				/* modules of ours, by the names our pages give them */
-				...Object.fromEntries([ 'api', 'show', 'credential', 'dialogs', 'router' ].map(name => [ name, 'readonly' ]))
+				...Object.fromEntries([ 'api', 'show', 'credential', 'dialogs', 'router', 'tables' ].map(name => [ name, 'readonly' ]))
 			},
 			parserOptions: { ecmaFeatures: { globalReturn: true } }
 		},

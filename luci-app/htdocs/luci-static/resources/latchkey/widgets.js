@@ -3,6 +3,7 @@
 'require ui';
 'require poll';
 'require latchkey.api as api';
+'require latchkey.table as tables';
 
 /*
  * What the pages are built from: notices, buttons, dialogs with fields, tables that change in place, and the frame of a
@@ -12,18 +13,10 @@
  * only, [ text ], never as a bare string, which LuCI takes for HTML.
  */
 
-/* So many rows of a table are in the page until somebody asks for more: a phone takes seconds for a thousand. */
-const ROWS = 100;
-
 let ids = 0;
 
 function newId(what) {
 	return 'lk-%s-%d'.format(what, ++ids);
-}
-
-function focusable(node) {
-	return Array.prototype.slice.call(node.querySelectorAll('input, select, textarea, button, a[href]'))
-		.filter(e => !e.disabled && e.offsetParent !== null);
 }
 
 return baseclass.extend({
@@ -88,6 +81,9 @@ return baseclass.extend({
 		return E('button', attributes, [ label ]);
 	},
 
+	/* An id that no other element has. */
+	newId,
+
 	/* Opens a dialog. `buttons` are shown at the bottom, the one that closes it first. The keyboard stays inside. */
 	dialog(title, children, buttons, wide) {
 		const before = this.opener || document.activeElement;
@@ -100,7 +96,7 @@ return baseclass.extend({
 		if (!node.hasAttribute('data-lk')) {
 			node.setAttribute('data-lk', '');
 			node.addEventListener('keydown', ev => {
-				const all = ev.key == 'Tab' ? focusable(node) : [];
+				const all = ev.key == 'Tab' ? tables.focusable(node) : [];
 				const last = all[all.length - 1];
 
 				if (all.length && ev.target == (ev.shiftKey ? all[0] : last)) {
@@ -110,7 +106,7 @@ return baseclass.extend({
 			});
 		}
 
-		const first = focusable(body)[0] || focusable(node)[0];
+		const first = tables.focusable(body)[0] || tables.focusable(node)[0];
 
 		if (first)
 			first.focus();
@@ -344,132 +340,7 @@ return baseclass.extend({
 	 * update(rows) draws what changed and leaves the rest, so that the keyboard stays where it is.
 	 */
 	table(columns, options) {
-		const state = { rows: [], drawn: {}, limit: ROWS, by: options.sort || 0, down: !!options.down };
-		const body = E('tbody');
-		const heads = columns.map((column, at) => {
-			const content = column.sort
-				? E('button', { 'type': 'button', 'class': 'lk-sort', 'click': () => {
-					state.down = state.by == at ? !state.down : !!column.down;
-					state.by = at;
-					draw();
-				} }, [ column.title ])
-				: E('span', { 'class': column.quiet ? 'lk-unseen' : null }, [ column.title ]);
-
-			return E('th', { 'class': 'th ' + (column.class || ''), 'scope': 'col' }, [ content ]);
-		});
-		const orderId = newId('order');
-		const order = E('div', { 'class': 'lk-order' }, [ E('label', { 'for': orderId }, [ _('Sort by') ]), E('select', { 'id': orderId, 'change': ev => {
-			const [ by, down ] = ev.target.value.split(' ');
-			state.by = +by;
-			state.down = down == 'down';
-			draw();
-		} }, [].concat.apply([], columns.map((column, at) => column.sort
-			? [ E('option', { 'value': at + ' up' }, [ column.title + ' ↑' ]), E('option', { 'value': at + ' down' }, [ column.title + ' ↓' ]) ]
-			: []))) ]);
-		const more = this.button('', { click: () => {
-			state.limit += ROWS;
-			draw();
-		} });
-		const count = E('div', { 'class': 'lk-count', 'role': 'status' });
-		const nothing = E('div');
-		const table = E('table', { 'class': 'table lk-table', 'aria-label': options.label }, [
-			E('thead', {}, [ E('tr', { 'class': 'tr table-titles' }, heads) ]), body
-		]);
-		const node = E('div', { 'class': 'lk-list' }, [ columns.some(c => c.sort) ? order : '', table, nothing, E('div', { 'class': 'lk-more' }, [ count, more ]) ]);
-
-		function compare(a, b) {
-			const column = columns[state.by];
-
-			if (!column || !column.sort)
-				return 0;
-
-			const x = column.sort(a), y = column.sort(b);
-			/* What is not known comes last, whichever way. */
-			if (x == null || y == null)
-				return (x == null) - (y == null);
-
-			const found = typeof(x) == 'number' ? x - y : String(x).localeCompare(String(y), undefined, { numeric: true });
-			return state.down ? -found : found;
-		}
-
-		function row(data) {
-			const key = options.key(data), print = options.print(data);
-			const old = state.drawn[key];
-
-			if (old && old.print == print)
-				return old;
-
-			const tr = E('tr', { 'class': 'tr', 'data-key': key }, columns.map(column => {
-				const content = column.cell(data);
-
-				return E('td', { 'class': 'td ' + (column.class || ''), 'data-title': column.quiet ? null : column.title },
-					Array.isArray(content) ? content : [ content ]);
-			}));
-
-			/* The keyboard was on a button of this row: it stays on the one in its place. */
-			if (old && old.tr.contains(document.activeElement)) {
-				const at = focusable(old.tr).indexOf(document.activeElement);
-
-				window.setTimeout(() => {
-					const again = focusable(tr)[at];
-
-					if (again && document.activeElement == document.body)
-						again.focus();
-				}, 0);
-			}
-
-			return { tr, print };
-		}
-
-		function draw() {
-			const shown = state.rows.slice().sort(compare).slice(0, state.limit);
-			const drawn = {};
-			let at = body.firstChild;
-
-			shown.forEach(data => {
-				const made = row(data);
-				drawn[options.key(data)] = made;
-
-				if (at == made.tr)
-					at = at.nextSibling;
-				else
-					body.insertBefore(made.tr, at);
-			});
-
-			while (at) {
-				const next = at.nextSibling;
-				body.removeChild(at);
-				at = next;
-			}
-
-			state.drawn = drawn;
-
-			heads.forEach((head, i) => {
-				if (columns[i].sort)
-					head.setAttribute('aria-sort', i != state.by ? 'none' : (state.down ? 'descending' : 'ascending'));
-			});
-			order.querySelector('select').value = state.by + (state.down ? ' down' : ' up');
-
-			const left = state.rows.length - shown.length;
-			more.textContent = N_(left, 'Show %d more', 'Show %d more').format(Math.min(left, ROWS));
-			more.classList.toggle('hidden', left <= 0);
-			count.textContent = left > 0 ? _('%d of %d shown').format(shown.length, state.rows.length) : '';
-			table.classList.toggle('hidden', !state.rows.length);
-			order.classList.toggle('hidden', state.rows.length < 2);
-
-			while (nothing.firstChild)
-				nothing.removeChild(nothing.firstChild);
-
-			if (!state.rows.length && options.empty)
-				nothing.appendChild(options.empty());
-		}
-
-		node.update = rows => {
-			state.rows = rows;
-			draw();
-		};
-
-		return node;
+		return tables.make(this, columns, options);
 	},
 
 	/* Shows in `place` what is not as it should be, of the daemon's status. */
