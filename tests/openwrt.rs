@@ -31,7 +31,7 @@ fn copy(from: &Path, to: &Path) {
         if entry.file_type().unwrap().is_dir() {
             copy(&entry.path(), &to)
         } else {
-            drop(fs::copy(entry.path(), to).unwrap())
+            fs::copy(entry.path(), to).unwrap();
         }
     }
 }
@@ -137,7 +137,7 @@ impl Box {
     }
 
     fn state(&self) -> Vec<String> {
-        let names = fs::read_dir(self.path("etc/latchkey/openwrt")).into_iter().flatten();
+        let names = fs::read_dir(self.path("etc/latchkey-openwrt")).into_iter().flatten();
         let mut names: Vec<String> = names.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
@@ -319,7 +319,7 @@ fn what_is_confirmed_stays() {
     std::thread::sleep(Duration::from_secs(5));
     assert!(here.files() == applied, "the watchdog leaves it alone");
     let modes = |name: &str| fs::metadata(here.path(name)).unwrap().permissions().mode() & 0o777;
-    assert_eq!((modes("etc/latchkey/openwrt"), modes("etc/latchkey/openwrt/record.json")), (0o700, 0o600));
+    assert_eq!((modes("etc/latchkey-openwrt"), modes("etc/latchkey-openwrt/record.json")), (0o700, 0o600));
 }
 
 #[test]
@@ -342,7 +342,8 @@ fn the_power_goes() {
 /// Killed at any moment: at the next start everything is as before, or as it was to be when nothing had to be confirmed.
 #[test]
 fn killed_while_it_applies() {
-    let moments: [(&str, &dyn Fn(&Box) -> bool); 6] = [
+    type Reached<'a> = &'a dyn Fn(&Box) -> bool;
+    let moments: [(&str, Reached<'_>); 6] = [
         ("before anything", &|_| true),
         ("with the files kept", &|here| here.state().iter().any(|name| name.starts_with("pending"))),
         ("with the first file written", &|here| here.files()["network"] != here.before["network"]),
@@ -382,8 +383,8 @@ fn killed_while_it_applies() {
 #[test]
 fn two_at_once() {
     let here = Box::new("24.10-dsa");
-    fs::create_dir_all(here.path("etc/latchkey/openwrt")).unwrap();
-    let lock = fs::File::create(here.path("etc/latchkey/openwrt/lock")).unwrap();
+    fs::create_dir_all(here.path("etc/latchkey-openwrt")).unwrap();
+    let lock = fs::File::create(here.path("etc/latchkey-openwrt/lock")).unwrap();
     lock.lock().unwrap();
     assert!(here.refused("apply --profile iot", "busy").contains("another change is being made"));
     here.is_as_before("busy");
@@ -464,7 +465,7 @@ fn what_luci_wrote_anew_is_removed_as_well() {
             for (name, text) in &here.before {
                 let expected = by_uci(std::str::from_utf8(text).unwrap());
                 assert_eq!(by_uci(&here.text(name)), expected, "{fixture}: {words}: {name}");
-                assert_eq!(here.text(name).ends_with("\n\n"), true, "{fixture}: {words}: {name}");
+                assert!(here.text(name).ends_with("\n\n"), "{fixture}: {words}: {name}");
             }
         }
     }

@@ -121,7 +121,7 @@ def latchkey(openwrt, binary):
 
 def latchkey_for_entware(openwrt, binary):
     """The daemon with this binary, as a package of Entware."""
-    feed = Feed(openwrt.parent / "entware/latchkey/Makefile")
+    feed = Feed(openwrt.parent / "init.d/entware/latchkey/Makefile")
     return Entware(feed, feed.tree(binary))
 
 

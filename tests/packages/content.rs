@@ -31,7 +31,7 @@ const DAEMON: &[Expected] = &[
     ("etc/config", 0o755, None),
     ("etc/config/latchkey", 0o600, Some("openwrt/latchkey/files/latchkey.config")),
     ("etc/init.d", 0o755, None),
-    ("etc/init.d/latchkey", 0o755, Some("openwrt/latchkey/files/latchkey.init")),
+    ("etc/init.d/latchkey", 0o755, Some("init.d/latchkey")),
     ("etc/latchkey", 0o700, None),
     ("etc/uci-defaults", 0o755, None),
     ("etc/uci-defaults/80-latchkey", 0o755, Some("openwrt/latchkey/files/latchkey.defaults")),
@@ -51,12 +51,12 @@ const FOR_ENTWARE: &[Expected] = &[
     ("opt", 0o755, None),
     ("opt/etc", 0o755, None),
     ("opt/etc/init.d", 0o755, None),
-    ("opt/etc/init.d/S80latchkey", 0o755, Some("entware/latchkey/files/S80latchkey")),
+    ("opt/etc/init.d/S80latchkey", 0o755, Some("init.d/entware/latchkey/files/S80latchkey")),
     ("opt/etc/latchkey", 0o700, None),
-    ("opt/etc/latchkey/latchkey.conf", 0o600, Some("entware/latchkey/files/latchkey.conf")),
+    ("opt/etc/latchkey/latchkey.conf", 0o600, Some("init.d/entware/latchkey/files/latchkey.conf")),
     ("opt/sbin", 0o755, None),
     ("opt/sbin/latchkey", 0o755, Some("BINARY")),
-    ("opt/sbin/latchkey-lines", 0o755, Some("entware/latchkey/files/latchkey-lines")),
+    ("opt/sbin/latchkey-lines", 0o755, Some("init.d/entware/latchkey/files/latchkey-lines")),
     ("opt/share", 0o755, None),
     ("opt/share/latchkey", 0o755, None),
     ("opt/share/latchkey/defaults", 0o644, Some("openwrt/latchkey/files/latchkey.defaults")),
@@ -392,7 +392,7 @@ fn what_cannot_be_packed_is_an_error() {
 #[test]
 fn versions_agree() {
     let version = format!("PKG_VERSION:={}\n", env!("CARGO_PKG_VERSION"));
-    for makefile in ["openwrt/latchkey", "openwrt/luci-app-latchkey", "entware/latchkey"] {
+    for makefile in ["openwrt/latchkey", "openwrt/luci-app-latchkey", "init.d/entware/latchkey"] {
         let text = String::from_utf8(source(&format!("{makefile}/Makefile"))).unwrap();
         assert!(text.contains(&version), "{makefile} has {version}");
     }

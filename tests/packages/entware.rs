@@ -155,7 +155,7 @@ fn the_lines_for_hostapd() {
     at.router.write(CONFIG, &with, 0o600);
     assert_eq!(at.shell.done("latchkey-lines key-file home"), format!("wpa_psk_file=/tmp/keys\n{vlans}"));
 
-    at.router.write(CONFIG, &String::from_utf8(source("entware/latchkey/files/latchkey.conf")).unwrap(), 0o600);
+    at.router.write(CONFIG, &String::from_utf8(source("init.d/entware/latchkey/files/latchkey.conf")).unwrap(), 0o600);
     let (said, status) = at.shell.run("latchkey-lines radius");
     assert_eq!(
         (said.as_str(), status),

@@ -102,6 +102,6 @@ fn openwrt() {
 
 #[test]
 fn entware() {
-    let said = check("entware/latchkey", "entware/x64-3.2/latchkey_0.1.0-1_x64-3.2.ipk", "x64-3.2");
+    let said = check("init.d/entware/latchkey", "entware/x64-3.2/latchkey_0.1.0-1_x64-3.2.ipk", "x64-3.2");
     assert!(said.ends_with("/opt/etc/latchkey/latchkey.conf\n"), "{said}");
 }

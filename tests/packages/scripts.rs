@@ -24,10 +24,10 @@ fn shellcheck(file: &Path) {
 #[test]
 fn sources() {
     for file in [
-        "openwrt/latchkey/files/latchkey.init",
+        "init.d/latchkey",
         "openwrt/latchkey/files/latchkey.defaults",
-        "entware/latchkey/files/S80latchkey",
-        "entware/latchkey/files/latchkey-lines",
+        "init.d/entware/latchkey/files/S80latchkey",
+        "init.d/entware/latchkey/files/latchkey-lines",
     ] {
         shellcheck(&repository().join(file));
     }

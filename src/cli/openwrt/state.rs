@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// Where all of it is.
-const DIR: &str = "etc/latchkey/openwrt";
+const DIR: &str = "etc/latchkey-openwrt";
 /// What was changed of others.
 const RECORD: &str = "record.json";
 /// A change that waits to be confirmed: a directory.

@@ -340,8 +340,8 @@ impl Worker {
             task.config.profiles.iter().any(|profile| profile.vlan.is_some() && profile.isolate == Isolate::Yes);
         if self.no_isolation && self.shared && wishes {
             let why = "the kernel passes frames among the stations of one VLAN on one BSS itself, and cannot be told not \
-                       to: write per_sta_vif=1 into hostapd.conf, or option isolate '0' where devices of a profile may \
-                       reach each other";
+                       to: write per_sta_vif=1 into hostapd.conf (not on OpenWrt: there hostapd would then refuse them \
+                       all), or option isolate '0' where devices of a profile may reach each other";
             troubles.insert("isolation".into(), why.into());
         }
     }
