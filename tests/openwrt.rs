@@ -29,8 +29,11 @@ fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let to = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to)
+            copy(&entry.path(), &to);
         } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+ else {
             drop(fs::copy(entry.path(), to).unwrap())
         }
     }
@@ -339,10 +342,13 @@ fn the_power_goes() {
     assert_eq!(here.state(), ["lock"]);
 }
 
+/// Whether it has come.
+type Moment<'a> = &'a dyn Fn(&Box) -> bool;
+
 /// Killed at any moment: at the next start everything is as before, or as it was to be when nothing had to be confirmed.
 #[test]
 fn killed_while_it_applies() {
-    let moments: [(&str, &dyn Fn(&Box) -> bool); 6] = [
+    let moments: [(&str, Moment<'_>); 6] = [
         ("before anything", &|_| true),
         ("with the files kept", &|here| here.state().iter().any(|name| name.starts_with("pending"))),
         ("with the first file written", &|here| here.files()["network"] != here.before["network"]),
@@ -463,7 +469,7 @@ fn what_luci_wrote_anew_is_removed_as_well() {
             for (name, text) in &here.before {
                 let expected = by_uci(std::str::from_utf8(text).unwrap());
                 assert_eq!(by_uci(&here.text(name)), expected, "{fixture}: {words}: {name}");
-                assert_eq!(here.text(name).ends_with("\n\n"), true, "{fixture}: {words}: {name}");
+                assert!(here.text(name).ends_with("\n\n"), "{fixture}: {words}: {name}");
             }
         }
     }
