@@ -29,9 +29,12 @@ fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let to = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to)
+            copy(&entry.path(), &to);
         } else {
             fs::copy(entry.path(), to).unwrap();
+        }
+ else {
+            drop(fs::copy(entry.path(), to).unwrap())
         }
     }
 }
@@ -94,7 +97,7 @@ impl Box {
 
     fn run(&self, words: &str) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_latchkey"));
-        command.args(["openwrt", "--root"]).arg(self.dir.path()).args(words.split_ascii_whitespace());
+        command.arg("openwrt").args(words.split_ascii_whitespace()).arg("--root").arg(self.dir.path());
         command.output().unwrap()
     }
 
@@ -339,11 +342,13 @@ fn the_power_goes() {
     assert_eq!(here.state(), ["lock"]);
 }
 
+/// Whether it has come.
+type Moment<'a> = &'a dyn Fn(&Box) -> bool;
+
 /// Killed at any moment: at the next start everything is as before, or as it was to be when nothing had to be confirmed.
 #[test]
 fn killed_while_it_applies() {
-    type Reached<'a> = &'a dyn Fn(&Box) -> bool;
-    let moments: [(&str, Reached<'_>); 6] = [
+    let moments: [(&str, Moment<'_>); 6] = [
         ("before anything", &|_| true),
         ("with the files kept", &|here| here.state().iter().any(|name| name.starts_with("pending"))),
         ("with the first file written", &|here| here.files()["network"] != here.before["network"]),
@@ -355,9 +360,8 @@ fn killed_while_it_applies() {
     for (moment, reached) in moments {
         let here = Box::new("24.10-dsa");
         let mut child = Command::new(env!("CARGO_BIN_EXE_latchkey"))
-            .args(["openwrt", "--root"])
+            .args(["openwrt", "apply", "--ssid", "Home", "--take-over", "--root"])
             .arg(here.dir.path())
-            .args(["apply", "--ssid", "Home", "--take-over"])
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();

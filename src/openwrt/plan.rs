@@ -150,7 +150,7 @@ impl<'t> Planner<'t> {
         if !groups.is_empty() || !networks.is_empty() {
             self.enable()?;
         }
-        let networks = self.ssids(networks, request)?;
+        self.ssids(&networks)?;
         let config = parse_config(self.draft.text("latchkey"), "would be refused")?;
         // Of the rest, latchkey status tells.
         let about = |text: &&String| text.contains("config ssid '") || text.contains("config profile '");
