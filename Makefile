@@ -5,7 +5,7 @@ PREFIX ?= /usr
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := radius handshake config control csv service hostapd eap eap-psk eap-tls certificate \
-	stream proxy bundle discovery dynauth
+	stream proxy bundle discovery dynauth ubus
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
@@ -63,6 +63,12 @@ fuzz-setup:
 memory: ## What memory the daemon takes with 1,000 devices on 64-bit ARM (Debian's kernel in QEMU)
 	@tests/memory/measure.sh
 
+.PHONY: packages
+packages: ## Packages for OpenWrt (.ipk, .apk) and Entware, target/packages; fails when they are too large
+	@.ci/setup install python3 zopfli
+	openwrt/build
+	openwrt/pack --zopfli
+
 .PHONY: install
 install: ## The built binary to DESTDIR and PREFIX (/usr)
 	@test -x target/release/latchkey || { echo "There is no binary yet: run make build first" >&2; exit 1; }
@@ -75,3 +81,5 @@ clean: ## Removes what was built, but not the downloaded rig (.cache/rig)
 
 # The targets of the simulated access point: rig, demo.
 -include tests/rig/rig.mk
+# The browser tests of the LuCI pages: luci-test.
+-include tests/luci/luci.mk

@@ -12,7 +12,9 @@
 //! bundle             what a manufacturer hands over of its devices: JSON, signatures
 //! decision           one pure function: may this device in, and on what terms
 //! store              the registry on flash (SQLite)
+//! ubus               an object on the bus of OpenWrt: no socket, no clock
 //! network            what the kernel has of the network, and what is to be done about it: no I/O
+//! openwrt            our networks in OpenWrt's own configuration: files in, plan out: no I/O
 //! service            RADIUS server, sessions, pending devices, the method table: no I/O
 //! daemon, cli        the thin shell: sockets, threads, signals, the terminal
 //! ```
@@ -27,6 +29,7 @@ pub mod eap;
 pub mod firewall;
 pub mod mac;
 pub mod network;
+pub mod openwrt;
 pub mod pki;
 pub mod proxy;
 pub mod radsec;
@@ -35,5 +38,6 @@ pub mod secret;
 pub mod service;
 pub mod store;
 pub mod time;
+pub mod ubus;
 pub mod wire;
 pub mod wpa;

@@ -134,3 +134,11 @@ fn none_is_forgotten() {
     assert_eq!(targets, expected);
     assert_eq!(names("fuzz/corpus"), targets);
 }
+
+#[test]
+fn ubus() {
+    run("ubus", |data| {
+        latchkey::wire::ubus::fuzz(data);
+        latchkey::ubus::fuzz(data);
+    });
+}

@@ -183,7 +183,7 @@ fn a_damaged_registry_is_set_aside_and_the_good_copy_used() {
     let home = Home::new();
     let daemon = home.start();
     home.call("device_add", json!({ "name": "lamp" })).unwrap();
-    let key = home.call("device_show", json!({ "name": "lamp", "secret": true })).unwrap()["key"].clone();
+    let key = home.call("device_secret", json!({ "name": "lamp" })).unwrap()["key"].clone();
     assert!(daemon.terminate().success());
     let database = home.path("state/registry.db");
     let mut octets = fs::read(&database).unwrap();
@@ -193,7 +193,7 @@ fn a_damaged_registry_is_set_aside_and_the_good_copy_used() {
     let status = home.call("status", json!({})).unwrap();
     assert!(status["registry"]["damaged"]["reason"].is_string(), "{status}");
     assert!(stdout(&home.latchkey(&["status"])).contains("damaged"), "a person sees it");
-    assert_eq!(home.call("device_show", json!({ "name": "lamp", "secret": true })).unwrap()["key"], key);
+    assert_eq!(home.call("device_secret", json!({ "name": "lamp" })).unwrap()["key"], key);
 }
 
 #[test]

@@ -4,7 +4,8 @@ mod support;
 
 use serde_json::json;
 use std::fs;
-use std::os::unix::net::UnixDatagram;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -19,7 +20,7 @@ const STRANGER: &str = "00:00:5e:00:53:09";
 struct State {
     /// Address and keyid.
     stations: Vec<(String, String)>,
-    attached: Vec<PathBuf>,
+    attached: Vec<SocketAddr>,
     /// What it was asked to do, in order; with what it read.
     asked: Vec<String>,
     /// Its hostapd.conf names another file.
@@ -47,8 +48,7 @@ impl Hostapd {
             while !known.lock().unwrap().ended {
                 let Ok((length, from)) = theirs.recv_from(&mut request) else { continue };
                 let request = std::str::from_utf8(&request[..length]).unwrap();
-                let client = from.as_pathname().unwrap().to_owned();
-                let reply = known.lock().unwrap().answer(request, client, &psk_file);
+                let reply = known.lock().unwrap().answer(request, &from, &psk_file);
                 let _ = theirs.send_to_addr(reply.as_bytes(), &from);
             }
         });
@@ -59,7 +59,7 @@ impl Hostapd {
         let mut state = self.state.lock().unwrap();
         state.stations.push((mac.into(), keyid.into()));
         for client in &state.attached {
-            let _ = self.socket.send_to(format!("<3>AP-STA-CONNECTED {mac} keyid={keyid}").as_bytes(), client);
+            let _ = self.socket.send_to_addr(format!("<3>AP-STA-CONNECTED {mac} keyid={keyid}").as_bytes(), client);
         }
     }
 
@@ -77,7 +77,7 @@ impl Drop for Hostapd {
 }
 
 impl State {
-    fn answer(&mut self, request: &str, client: PathBuf, psk_file: &Path) -> String {
+    fn answer(&mut self, request: &str, client: &SocketAddr, psk_file: &Path) -> String {
         match request.split_once(' ').unwrap_or((request, "")) {
             ("PING", _) => "PONG\n".into(),
             ("STATUS", _) => "state=ENABLED\nbss[0]=wlan0\nbssid[0]=02:00:00:00:00:02\nssid[0]=Home\n".into(),
@@ -99,11 +99,11 @@ impl State {
                 station.map_or("FAIL\n".into(), text)
             }
             ("ATTACH", _) => {
-                self.attached.push(client);
+                self.attached.push(client.clone());
                 "OK\n".into()
             }
             ("DETACH", _) => {
-                self.attached.retain(|other| *other != client);
+                self.attached.retain(|other| other.as_abstract_name() != client.as_abstract_name());
                 "OK\n".into()
             }
             ("DENY_ACL", "SHOW") => String::new(),

@@ -1,6 +1,9 @@
 //! What was typed: the options every command takes, and the command.
 
-use super::{ca, device, firewall, help, log, maker, pair, pending, qr, realm, serve, sessions, stations, status};
+use super::{
+    ca, device, firewall, help, log, maker, openwrt, pair, pending, profile, qr, realm, serve, sessions, stations,
+    status,
+};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -35,6 +38,8 @@ pub enum Command {
     Maker(maker::Command),
     /// Something about realms.
     Realm(realm::Command),
+    /// Something about profiles.
+    Profile(profile::Command),
     /// Something about unknown devices.
     Pending(pending::Command),
     /// The pairing window.
@@ -51,6 +56,8 @@ pub enum Command {
     Firewall(firewall::Command),
     /// `ca ...`.
     Ca(ca::Command),
+    /// Our networks in OpenWrt's configuration.
+    Openwrt(openwrt::Command),
 }
 
 /// Why there is no command to run.
@@ -103,6 +110,7 @@ fn command(words: &mut Words, name: Option<&str>) -> Result<Command, Stop> {
         Some("device") => device::parse(words).map(Command::Device),
         Some("maker") => maker::parse(words).map(Command::Maker),
         Some("realm") => realm::parse(words).map(Command::Realm),
+        Some("profile") => profile::parse(words).map(Command::Profile),
         Some("pending") => pending::parse(words).map(Command::Pending),
         Some("pair") => pair::parse(words).map(Command::Pair),
         Some("log") => log::parse(words).map(Command::Log),
@@ -111,6 +119,7 @@ fn command(words: &mut Words, name: Option<&str>) -> Result<Command, Stop> {
         Some("qr") => qr::parse(words).map(Command::Qr),
         Some("firewall") => firewall::parse(words).map(Command::Firewall),
         Some("ca") => ca::parse(words).map(Command::Ca),
+        Some("openwrt") => openwrt::parse(words).map(Command::Openwrt),
         Some(other) => Err(words.unknown_command(other)),
     }
 }
@@ -151,13 +160,28 @@ impl Words {
 
     /// Reads the word that says what to do and hands it to `choose`; `None` when there is none.
     pub fn command<T>(&mut self, choose: impl FnOnce(&mut Words, Option<&str>) -> Result<T, Stop>) -> Result<T, Stop> {
-        match self.next()? {
-            None => choose(self, None),
-            Some(Word::Value(word)) => {
-                let word = self.text(word)?;
-                choose(self, Some(&word))
+        self.command_after(|_, _| Ok(false), choose)
+    }
+
+    /// The same, with options before that word, which are offered to `take`; it answers false for those it does not know.
+    pub fn command_after<T>(
+        &mut self,
+        mut take: impl FnMut(&mut Words, &str) -> Result<bool, Stop>,
+        choose: impl FnOnce(&mut Words, Option<&str>) -> Result<T, Stop>,
+    ) -> Result<T, Stop> {
+        loop {
+            match self.next()? {
+                None => return choose(self, None),
+                Some(Word::Value(word)) => {
+                    let word = self.text(word)?;
+                    return choose(self, Some(&word));
+                }
+                Some(Word::Option(option)) => {
+                    if !take(self, &option)? {
+                        return Err(self.unknown_option(&option));
+                    }
+                }
             }
-            Some(Word::Option(option)) => Err(self.unknown_option(&option)),
         }
     }
 

@@ -263,6 +263,45 @@ not in order, nothing is written. Devices keep their names, VLANs and limits. Wi
 credentials that this box knows: latchkey maker import brings what the manufacturer left behind.
 ",
     ),
+    topic("profile", "COMMAND ...", "What devices may have: VLAN, access, hours", ""),
+    topic("profile list", "", "All of them, and what uses them", ""),
+    topic(
+        "profile add",
+        "NAME [OPTION]... [--dry-run]",
+        "Add a profile to the configuration",
+        "\
+\x20 --vlan N           its VLAN, 1 to 4094; without it the network the SSID itself is in
+  --access A         what its devices reach: internet, isolated (nothing, the default) or full
+  --allow DEST       what they reach besides: ADDRESS[/LENGTH] [tcp|udp|icmp [PORT[-PORT]]]; may be given several times
+  --hours HOURS      when they may be on the air: mon-fri 07:00-21:00, daily 22:00-06:00; may be given several times
+  --isolate yes|no   whether they are kept from each other (yes is the default)
+  --bridge B         the bridge of its VLAN, if it is not brvlanN
+  --address A        an address of this box in its network: 192.168.20.1/24; may be given several times
+  --dry-run          only show what would change in the file
+
+The section is put behind the other profiles, and is in force when the command is done. Comments and everything else
+in the file stay as they are.
+",
+    ),
+    topic(
+        "profile set",
+        "NAME OPTION... [--dry-run]",
+        "Change a profile in the configuration",
+        "\
+\x20 --vlan none        no VLAN any more
+  --no-allow, --no-hours, --no-address
+                     none of these any more
+  --dry-run          only show what would change in the file
+The other options as for profile add: what is given is changed, lists as a whole, and the rest stays. With another
+VLAN, its devices are taken off the air and come back in it.
+",
+    ),
+    topic(
+        "profile remove",
+        "NAME [--dry-run]",
+        "Take a profile out of the configuration, unless something uses it",
+        "  --dry-run          only show what would change in the file\n",
+    ),
     topic("pending", "COMMAND ...", "Unknown devices that tried to join", ""),
     topic(
         "pending list",
@@ -301,11 +340,13 @@ the window, or how the last one ended.
     ),
     topic(
         "log",
-        "[--follow] [--mac MAC] [--limit N]",
+        "[--follow] [--device NAME] [--mac MAC] [--outcome WORD]... [--limit N]",
         "Who was let in, who was refused, and why",
         "\
 \x20 --follow, -f       go on printing what happens (Ctrl-C ends it)
+  --device NAME      only what this device did, what happened at its addresses, and what others did with its key
   --mac MAC          only this address
+  --outcome WORD     only accepted, joined, refused or disconnect; may be given several times
   --limit N          only the latest N
 ",
     ),

@@ -14,6 +14,10 @@ pub struct Query {
     pub follow: bool,
     /// Only of this address.
     pub mac: Option<String>,
+    /// Only what has to do with this device.
+    pub device: Option<String>,
+    /// Only with these outcomes; all if empty.
+    pub outcomes: Vec<String>,
     /// Only the latest.
     pub limit: Option<u32>,
 }
@@ -26,6 +30,8 @@ pub fn parse(words: &mut Words) -> Result<Query, Stop> {
         match option {
             "--follow" | "-f" => query.follow = true,
             "--mac" => query.mac = Some(words.value()?),
+            "--device" => query.device = Some(words.value()?),
+            "--outcome" => query.outcomes.push(words.value()?),
             "--limit" | "-n" => {
                 let limit = words.value()?.parse().map_err(|_| words.usage("--limit needs a number"))?;
                 query.limit = Some(limit);
@@ -39,7 +45,13 @@ pub fn parse(words: &mut Words) -> Result<Query, Stop> {
 
 /// Asks and prints; with `follow` until the daemon or the user ends it.
 pub fn run(context: &mut Context<'_>, query: &Query) -> Result<(), Failure> {
-    let params = json!({ "mac": query.mac, "limit": query.limit, "follow": query.follow });
+    let params = json!({
+        "mac": query.mac,
+        "device": query.device,
+        "outcome": query.outcomes,
+        "limit": query.limit,
+        "follow": query.follow,
+    });
     let mut client = context.connect()?;
     let reply = client.call("log", params, PATIENCE)?;
     if !query.follow {

@@ -9,8 +9,10 @@ mod help;
 mod log;
 mod maker;
 mod maker_bundle;
+mod openwrt;
 mod pair;
 mod pending;
+mod profile;
 mod qr;
 mod realm;
 mod reply;
@@ -99,6 +101,7 @@ fn run(args: impl IntoIterator<Item = OsString>, socket: Option<OsString>, conte
         Command::Device(command) => device::run(context, command),
         Command::Maker(command) => maker::run(context, command),
         Command::Realm(command) => realm::run(context, command),
+        Command::Profile(command) => profile::run(context, command),
         Command::Pending(command) => pending::run(context, command),
         Command::Pair(command) => pair::run(context, command),
         Command::Log(query) => log::run(context, query),
@@ -107,6 +110,7 @@ fn run(args: impl IntoIterator<Item = OsString>, socket: Option<OsString>, conte
         Command::Qr(query) => qr::run(context, query),
         Command::Firewall(command) => firewall::run(context, command),
         Command::Ca(command) => ca::run(context, command),
+        Command::Openwrt(command) => openwrt::run(context, command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,7 +7,7 @@ use super::reply::Part;
 use super::table::{Cell, Facts, Table};
 use super::text::{Look, Paint, count, duration};
 use super::{Context, absolute};
-use crate::config::{self, Repoint, To};
+use crate::config::{self, PlanError, Repoint, To};
 use crate::secret::RadiusSecret;
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -158,10 +158,10 @@ fn repoint(context: &mut Context<'_>, wanted: &Move) -> Result<(), Failure> {
         server_name: wanted.server_name.as_deref().map(Into::into),
     };
     let path = reply.get("file").and_then(Value::as_str).unwrap_or_default().to_owned();
-    match write(Path::new(&path), &order) {
+    match write(Path::new(&path), |path, old| order.plan(path, old).map(|plan| plan.text)) {
         Ok((old, new)) => {
             if let Err(why) = client.call("config_reload", json!({}), PATIENCE) {
-                let _ = config::replace(Path::new(&path), &new, &old);
+                let _ = config::replace(Path::new(&path), &new, &old, None);
                 return Err(why);
             }
             reply["written"] = true.into();
@@ -178,8 +178,11 @@ fn repoint(context: &mut Context<'_>, wanted: &Move) -> Result<(), Failure> {
 /// A file before and after.
 type Texts = (Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>);
 
-/// Writes what the daemon could not.
-fn write(path: &Path, order: &Repoint) -> Result<Texts, String> {
+/// Writes what the daemon could not: `plan` makes the new text of the old.
+pub fn write(
+    path: &Path,
+    plan: impl FnOnce(&Path, &[u8]) -> Result<Zeroizing<Vec<u8>>, PlanError>,
+) -> Result<Texts, String> {
     if !path.is_absolute() {
         return Err(format!(
             "{}: the daemon was started with this name, and from here it may be another file",
@@ -187,9 +190,9 @@ fn write(path: &Path, order: &Repoint) -> Result<Texts, String> {
         ));
     }
     let old = config::read_text(path)?;
-    let plan = order.plan(path, &old).map_err(|why| why.message)?;
-    config::replace(path, &old, &plan.text).map_err(|why| why.to_string())?;
-    Ok((old, plan.text))
+    let new = plan(path, &old).map_err(|why| why.message)?;
+    config::replace(path, &old, &new, None).map_err(|why| why.to_string())?;
+    Ok((old, new))
 }
 
 fn list(reply: Part<'_>, look: &Look) -> String {
@@ -382,8 +385,8 @@ fn tested(reply: Part<'_>, look: &Look) -> String {
     format!("{text}{}\n", look.paint(Some(paint), &verdict))
 }
 
-/// The lines that change.
-fn diff(reply: Part<'_>, look: &Look) -> String {
+/// The lines that change in the configuration file.
+pub fn diff(reply: Part<'_>, look: &Look) -> String {
     let mut text = format!("{}\n", reply.text("file"));
     for line in reply.list("diff") {
         let paint = if line.text("sign") == "-" { Paint::Bad } else { Paint::Good };
@@ -415,6 +418,13 @@ fn remarks(reply: Part<'_>, look: &Look) -> String {
         );
         text.push_str(&format!("{}\n", look.paint(Some(Paint::Warn), &warning)));
     }
+    text.push_str(&notes(reply, look));
+    text
+}
+
+/// What is said about the change of a configuration file.
+pub fn notes(reply: Part<'_>, look: &Look) -> String {
+    let mut text = String::new();
     for (field, paint) in [("notes", None), ("warnings", Some(Paint::Warn))] {
         for said in reply.list(field) {
             text.push_str(&format!("{}\n", look.paint(paint, &format!("- {}", said.shown()))));

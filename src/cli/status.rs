@@ -36,6 +36,7 @@ fn render(reply: Part<'_>, look: &Look) -> String {
     radius(&mut facts, reply.at("radius"));
     eap(&mut facts, reply.at("eap"));
     proxy(&mut facts, reply.at("proxy"), reply);
+    ubus(&mut facts, reply.at("ubus"));
     let (sessions, pending) = (reply.number("sessions"), reply.number("pending"));
     let hint = if sessions > 0 { " (latchkey sessions)" } else { "" };
     facts.add("Online", format!("{}{hint}", count(sessions, "device")));
@@ -48,7 +49,7 @@ fn render(reply: Part<'_>, look: &Look) -> String {
         facts.add("Pairing", format!("open for profile {profile}, {left} left (latchkey pair)"));
     }
     for (index, trouble) in reply.list("troubles").enumerate() {
-        let label = if index == 0 { "Network" } else { "" };
+        let label = if index == 0 { "Troubles" } else { "" };
         facts
             .add(label, Cell::painted(Some(Paint::Bad), format!("{}: {}", trouble.text("about"), trouble.text("why"))));
     }
@@ -137,6 +138,27 @@ fn eap(facts: &mut Facts, eap: Part<'_>) {
     for warning in eap.list("warnings") {
         let warning = warning.0.as_str().map(super::clean).unwrap_or_default();
         facts.add("", Cell::painted(Some(Paint::Warn), format!("warning: {warning}")));
+    }
+}
+
+/// How it stands with the bus of OpenWrt, which not every box has.
+fn ubus(facts: &mut Facts, ubus: Part<'_>) {
+    let (state, n) = (ubus.text("state"), |name| ubus.number(name));
+    if !ubus.is_some() || state == "off" {
+        return;
+    }
+    let mut text = ubus.text("text");
+    if state == "published" {
+        text.push_str(&format!(": {}, {}", count(n("calls"), "call"), count(n("events"), "event")));
+        if n("missed") > 0 {
+            text.push_str(&format!(" ({} left out)", n("missed")));
+        }
+    }
+    let fine = ubus.at("fine").0.as_bool() == Some(true);
+    facts.add("ubus", Cell::painted((!fine).then_some(Paint::Bad), text));
+    if let Some(why) = ubus.maybe("events_refused") {
+        let text = format!("events are not sent: {why} (/usr/share/acl.d/latchkey_acl.json allows it)");
+        facts.add("", Cell::painted(Some(Paint::Bad), text));
     }
 }
 
@@ -283,7 +305,7 @@ Realms         31 requests sent on: 4 accepted, 1 refused, 2 not answered; 0 wai
 Online         1 device (latchkey sessions)
 Pending        2 unknown devices (latchkey pending list)
 Pairing        open for profile iot, 4 min left (latchkey pair)
-Network        firewall: there is no nft
+Troubles       firewall: there is no nft
 On the air     wlan0 (Home): asks over RADIUS (127.0.0.1:1812)
                wlan1 (Ba\\x07rn)
 

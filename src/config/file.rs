@@ -1,12 +1,14 @@
 //! The configuration file on disk: read whole, and replaced whole.
 
 use super::ConfigError;
+use super::journal::{self, Recovered};
 use crate::wire::uci;
 use nix::fcntl::OFlag;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -38,7 +40,10 @@ pub fn read_text(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
 pub(super) fn unreadable(path: &Path, why: &io::Error) -> String {
     let mend = match why.kind() {
         io::ErrorKind::NotFound => ": write it, or name another with --config",
-        io::ErrorKind::PermissionDenied => ": run as the user who owns it",
+        io::ErrorKind::PermissionDenied => {
+            ": give it to the user who reads it (chown; on OpenWrt /etc/init.d/latchkey reload does), or run as the one who \
+             owns it"
+        }
         _ => "",
     };
     format!("{}: cannot be read: {why}{mend}", path.display())
@@ -49,8 +54,8 @@ pub(super) fn unreadable(path: &Path, why: &io::Error) -> String {
 pub enum ReplaceError {
     /// It was changed since it was read.
     Changed(PathBuf),
-    /// It belongs to somebody else, and would not any more.
-    Owner(PathBuf),
+    /// It belongs to somebody else, with this number.
+    Owner(PathBuf, u32),
     /// What the system says.
     Io(PathBuf, io::Error),
 }
@@ -61,8 +66,14 @@ impl fmt::Display for ReplaceError {
             ReplaceError::Changed(path) => {
                 write!(f, "{}: somebody else changed it at the same moment: try again", path.display())
             }
-            ReplaceError::Owner(path) => {
-                write!(f, "{}: it belongs to another user, who has to change it", path.display())
+            ReplaceError::Owner(path, owner) => {
+                let (owner, me) = (user(*owner), user(nix::unistd::geteuid().as_raw()));
+                write!(
+                    f,
+                    "{0}: it belongs to {owner}, and {me} may not change it: chown {me} {0} (on OpenWrt /etc/init.d/latchkey \
+                     reload does that), or make the change as {owner}",
+                    path.display()
+                )
             }
             ReplaceError::Io(path, why) => write!(f, "{}: cannot be changed: {why}", path.display()),
         }
@@ -71,13 +82,85 @@ impl fmt::Display for ReplaceError {
 
 impl std::error::Error for ReplaceError {}
 
+/// A user's name, or number if there is none.
+fn user(uid: u32) -> String {
+    let found = nix::unistd::User::from_uid(uid.into()).ok().flatten();
+    found.map_or_else(|| format!("user {uid}"), |user| user.name)
+}
+
 /// Replaces a file whose content is `old`: after a power cut it is either the old one or the new one. Mode and owner stay;
-/// of a symbolic link, what it leads to is replaced.
+/// of a symbolic link, what it leads to is replaced. Where no new file can be put in its place, it is written in place if
+/// there is a directory for a `journal`; after a power cut [`recover`] is needed then.
 ///
 /// # Errors
 /// Why it is as it was.
-pub fn replace(path: &Path, old: &[u8], new: &[u8]) -> Result<(), ReplaceError> {
-    replace_after(path, old, new, || ())
+pub fn replace(named: &Path, old: &[u8], new: &[u8], journal: Option<&Path>) -> Result<(), ReplaceError> {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
+    let (path, why) = match replace_after(named, old, new, || ()) {
+        // Nobody but us may make files there, or the file alone is mounted.
+        Err(ReplaceError::Io(path, why))
+            if matches!(why.kind(), PermissionDenied | ReadOnlyFilesystem | ResourceBusy) =>
+        {
+            (path, why)
+        }
+        done => return done,
+    };
+    let owner = fs::metadata(&path).map_or(0, |metadata| metadata.uid());
+    let refused = |why: io::Error| match why.kind() {
+        PermissionDenied if owner != nix::unistd::geteuid().as_raw() => ReplaceError::Owner(path.clone(), owner),
+        _ => ReplaceError::Io(path.clone(), why),
+    };
+    let Some(dir) = journal else { return Err(refused(why)) };
+    match journal::write(&path, dir, old, new, |_| Ok(())) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(ReplaceError::Changed(path)),
+        Err(why) => {
+            // What is half done is undone at once, or when the daemon starts again.
+            match journal::recover(&path, dir) {
+                Ok(Recovered::Finished) => Ok(()),
+                _ => Err(refused(why)),
+            }
+        }
+    }
+}
+
+/// Finishes or undoes a change that was interrupted, of which a journal is in one of these directories or in one that the
+/// file itself names as `state_dir`. What was done, in words.
+pub fn recover(path: &Path, dirs: &[&Path]) -> Vec<String> {
+    let mut places: Vec<PathBuf> = dirs.iter().map(|dir| (*dir).to_owned()).collect();
+    // It may be half the old one and half the new one: whatever can be read of it is good enough for this.
+    if let Ok((text, _)) = read(path) {
+        let document = uci::parse(&text);
+        let entries = document.sections.iter().flat_map(|section| &section.entries);
+        for entry in entries.filter(|entry| &*entry.name == "state_dir" && entry.value.octets().starts_with(b"/")) {
+            places.push(Path::new(OsStr::from_bytes(entry.value.octets())).to_owned());
+        }
+    }
+    if places.is_empty() {
+        places.push(super::STATE_DIR.into());
+    }
+    places.sort_unstable();
+    places.dedup();
+    let mut said = Vec::new();
+    for place in places {
+        let (file, place) = (path.display(), &place);
+        said.extend(match journal::recover(path, place) {
+            Ok(Recovered::Nothing) => None,
+            Ok(Recovered::Undone) => Some(format!("{file}: a change that was interrupted is undone")),
+            Ok(Recovered::Finished) => Some(format!("{file}: a change that was interrupted is made")),
+            Ok(Recovered::Changed) => {
+                Some(format!("{file}: a change was interrupted, and somebody changed it since: it stays as it is"))
+            }
+            Err(why) if matches!(why.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => None,
+            Err(why) => {
+                let place = place.display();
+                Some(format!(
+                    "{file}: whether a change was interrupted cannot be told by the journal in {place}: {why}"
+                ))
+            }
+        });
+    }
+    said
 }
 
 /// Writes the new file, which may take long on flash, does something, and puts it in place of the old one if that still is what it was.
@@ -115,9 +198,7 @@ fn replace_after(named: &Path, old: &[u8], new: &[u8], meanwhile: impl FnOnce())
     }
     if let Err(why) = result {
         let _ = fs::remove_file(&temporary);
-        let foreign =
-            why.kind() == io::ErrorKind::PermissionDenied && metadata.uid() != nix::unistd::geteuid().as_raw();
-        return Err(if foreign { ReplaceError::Owner(path) } else { io(why) });
+        return Err(io(why));
     }
     // The name, too. When that fails the file is the new one nevertheless.
     if let Ok(dir) = File::open(dir) {
@@ -232,105 +313,4 @@ pub(super) fn check(text: &[u8]) -> Result<(super::Config, Vec<ConfigError>), Ve
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::symlink;
-
-    #[test]
-    fn a_file_is_replaced_with_mode_and_link() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let (real, link) = (dir.path().join("etc/latchkey"), dir.path().join("link"));
-        fs::create_dir(dir.path().join("etc")).expect("made");
-        fs::write(&real, "old").expect("written");
-        fs::set_permissions(&real, Permissions::from_mode(0o640)).expect("changed");
-        symlink(&real, &link).expect("made");
-        fs::write(dir.path().join("etc/.latchkey.new"), "of somebody who was killed").expect("written");
-        replace(&link, b"old", b"new").expect("replaced");
-        assert!(link.symlink_metadata().expect("there").is_symlink());
-        assert_eq!(fs::read_to_string(&real).expect("there"), "new");
-        assert_eq!(fs::metadata(&real).expect("there").mode() & 0o7777, 0o640);
-        assert_eq!(fs::read_dir(dir.path().join("etc")).expect("readable").count(), 1, "nothing left behind");
-
-        let changed = replace(&real, b"old", b"newer").expect_err("it is another");
-        assert!(matches!(&changed, ReplaceError::Changed(_)) && changed.to_string().contains("try again"));
-        assert!(matches!(replace(&dir.path().join("none"), b"", b"x"), Err(ReplaceError::Io(..))));
-        assert!(matches!(replace(dir.path(), b"", b"x"), Err(ReplaceError::Io(..))));
-        assert_eq!(fs::read_to_string(&real).expect("there"), "new");
-    }
-
-    #[test]
-    fn what_an_editor_saves_meanwhile_stays() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let (path, other, link) = (dir.path().join("latchkey"), dir.path().join("other"), dir.path().join("link"));
-        symlink(&path, &link).expect("made");
-        let save_in_place = || fs::write(&path, "saved").expect("written");
-        let save_the_same_anew = || {
-            fs::write(&other, "old").expect("written");
-            fs::rename(&other, &path).expect("renamed");
-        };
-        let lead_elsewhere = || {
-            fs::write(&other, "old").expect("written");
-            fs::remove_file(&link).expect("removed");
-            symlink(&other, &link).expect("made");
-        };
-        let cases: [(&dyn Fn(), &str); 3] =
-            [(&save_in_place, "saved"), (&save_the_same_anew, "old"), (&lead_elsewhere, "old")];
-        for (meanwhile, expected) in cases {
-            fs::write(&path, "old").expect("written");
-            let result = replace_after(&link, b"old", b"new", meanwhile);
-            assert!(matches!(result, Err(ReplaceError::Changed(_))), "{result:?}");
-            assert_eq!(fs::read_to_string(&path).expect("there"), expected);
-            assert!(!dir.path().join(".latchkey.new").exists(), "nothing left behind");
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_written_stays() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("latchkey");
-        fs::write(&path, "old").expect("written");
-        // A directory in the way of the new file: as good as any reason that it cannot be made, root or not.
-        fs::create_dir(dir.path().join(".latchkey.new")).expect("made");
-        let why = replace(&path, b"old", b"new").expect_err("it cannot be made").to_string();
-        assert!(why.contains("latchkey: cannot be changed: "), "{why}");
-        assert_eq!(fs::read_to_string(&path).expect("there"), "old");
-    }
-
-    #[test]
-    fn differences_without_secrets() {
-        let old = "config realm 'a'\n\tlist server 'udp://192.0.2.1'\n\tlist server 'udp://192.0.2.2'\n\toption secret 'SWQXK'\n# end\n";
-        let new = "config realm 'a'\n\tlist server 'udp://192.0.2.2'\n\tlist server 'local'\n\toption \"secret\" ZQWVX # x\n# end\n";
-        let shown = |old: &str, new: &str| -> Vec<String> {
-            let lines = diff(old.as_bytes(), new.as_bytes());
-            lines.iter().map(|line| format!("{}{}:{}", line.sign, line.line, line.text)).collect()
-        };
-        assert_eq!(
-            shown(old, new),
-            [
-                "-2:\tlist server 'udp://192.0.2.1'",
-                "-4:\toption secret '...'",
-                "+3:\tlist server 'local'",
-                "+4:\toption secret '...' # x",
-            ]
-        );
-        assert_eq!(shown(old, old), [""; 0]);
-        assert_eq!(shown("", "a"), ["-1:", "+1:..."]);
-        assert_eq!(shown("a\n", "a\noption 'SWQXK\n"), ["+2:..."]);
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn the_lines_lead_from_one_to_the_other(old in "([ab]?\n){0,8}", new in "([ab]?\n){0,8}") {
-            let mut text: Vec<&[u8]> = old.as_bytes().split(|b| *b == b'\n').collect();
-            let target: Vec<&[u8]> = new.as_bytes().split(|b| *b == b'\n').collect();
-            let lines = diff(old.as_bytes(), new.as_bytes());
-            for line in lines.iter().rev().filter(|line| line.sign == '-') {
-                text.remove(line.line as usize - 1);
-            }
-            for line in lines.iter().filter(|line| line.sign == '+') {
-                text.insert(line.line as usize - 1, target[line.line as usize - 1]);
-            }
-            proptest::prop_assert_eq!(text, target);
-        }
-    }
-}
+mod tests;

@@ -6,22 +6,27 @@
 
 mod error;
 mod file;
+mod journal;
 mod limits;
+mod plan;
 mod prefix;
+mod profile;
 mod read;
 mod realm;
 mod repoint;
 mod server;
 
 pub use error::{ConfigError, LoadError};
-pub use file::{DiffLine, ReplaceError, read_text, replace};
+pub use file::{DiffLine, ReplaceError, read_text, recover, replace};
 pub use limits::{Allow, AllowError, HostAddress, HostAddressError, Hours, HoursError, Protocol};
+pub use plan::{Plan, PlanError};
 pub use prefix::{Prefix, PrefixError};
+pub use profile::{Action as ProfileAction, Options as ProfileOptions, ProfileEdit};
 pub use realm::{
     Host, LastGood, MacShare, Pattern, Placement, Radsec, Realm, Register, Server, Share, Target, Tls, Transport,
 };
 pub(crate) use repoint::no_realm;
-pub use repoint::{Plan, Repoint, RepointError, To};
+pub use repoint::{Repoint, To};
 pub use server::{PatternError, ServerError};
 
 use crate::secret::{Passphrase, RadiusSecret};
@@ -31,6 +36,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Where the registry is kept unless the configuration says otherwise.
+pub const STATE_DIR: &str = "/etc/latchkey";
 
 /// A whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +64,10 @@ pub struct Config {
 /// `config latchkey`: the daemon. The section may be left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Main {
+    /// Whether the system is to start the daemon; it is by default. Whoever starts it by hand means it, so it runs then.
+    pub enabled: Enabled,
+    /// Where ubusd is found; `auto` by default.
+    pub ubus: UbusAt,
     /// Where the registry database lives. An absolute path; `/etc/latchkey` by default.
     pub state_dir: PathBuf,
     /// The control socket: an absolute path of at most 107 octets (`sun_path`); `/var/run/latchkey/latchkey.sock` by
@@ -83,6 +95,26 @@ pub struct Main {
     /// The group that may read the key files, which is hostapd's. `None`: `network` if there is such a group (OpenWrt),
     /// else nobody but root.
     pub psk_group: Option<Arc<str>>,
+}
+
+/// Whether the system starts the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enabled {
+    /// It does: the default.
+    Yes,
+    /// It does not: what a package brings with it, until somebody has set it up.
+    No,
+}
+
+/// Where ubusd is found (OpenWrt's message bus).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UbusAt {
+    /// At its usual place, if it is there.
+    Auto,
+    /// It is left alone.
+    Off,
+    /// At this socket: an absolute path of at most 107 octets (`sun_path`).
+    At(PathBuf),
 }
 
 /// Whether the bridges of the profiles are ours.
@@ -337,6 +369,7 @@ macro_rules! words {
 words!(LogLevel: Error = "error", Warn = "warn", Info = "info", Debug = "debug", Trace = "trace");
 words!(MessageAuthenticator: Required = "required", Optional = "optional");
 words!(Access: Internet = "internet", Isolated = "isolated", Full = "full");
+words!(Enabled: Yes = "1", No = "0");
 words!(Bridges: Leave = "leave", Manage = "manage");
 words!(Firewall: On = "on", Off = "off");
 words!(Isolate: Yes = "1", No = "0");

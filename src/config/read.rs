@@ -1,11 +1,9 @@
 //! From the words of a UCI file to the typed configuration.
 
 use super::error::{ConfigError, quoted, suggest};
-use super::{Backend, Bridges, Config, Firewall, LogLevel, Main, Security, Ssid, Unknown};
-use crate::time::zone::Zone;
+use super::{Backend, Config, Security, Ssid, Unknown};
 use crate::wire::uci::{Document, Entry, Section};
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -26,6 +24,8 @@ const SECTIONS: &[(&str, &[&str])] = &[
             "wan",
             "timezone",
             "psk_group",
+            "enabled",
+            "ubus",
         ],
     ),
     ("client", &["address", "secret", "message_authenticator", "disconnect_port", "radsec"]),
@@ -66,17 +66,8 @@ const LISTS: &[(&str, &[&str])] = &[
     ("radsec", &["listen", "coa_listen"]),
 ];
 
-/// Sockets cost descriptors: nobody needs more addresses than this.
-const MAX_LISTEN: usize = 16;
-/// `sun_path` of Linux, less its NUL.
-const MAX_SOCKET_PATH: usize = 107;
-/// A control directory of hostapd: room for the names of sockets of our own in it.
-const MAX_HOSTAPD_DIR: usize = 80;
-
 /// IFNAMSIZ of Linux, less its NUL.
 const MAX_INTERFACE: usize = 15;
-/// Interfaces towards the Internet.
-const MAX_WAN: usize = 8;
 
 /// PATH_MAX is 4096; so long a path is a mistake.
 const MAX_PATH: usize = 1024;
@@ -86,6 +77,7 @@ const MAX_REPORTED: usize = 100;
 
 mod client;
 mod eap;
+mod latchkey;
 mod peers;
 mod profile;
 mod realm;
@@ -192,7 +184,7 @@ impl Reader {
 
     fn config(&mut self, document: &Document<'_>) -> Config {
         let mut config = Config {
-            main: default_main(),
+            main: latchkey::default_main(),
             clients: Vec::new(),
             profiles: Vec::new(),
             ssids: Vec::new(),
@@ -362,23 +354,6 @@ impl Reader {
     }
 }
 
-fn default_main() -> Main {
-    Main {
-        state_dir: "/etc/latchkey".into(),
-        control_socket: "/var/run/latchkey/latchkey.sock".into(),
-        auth_listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1812))],
-        acct_listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1813))],
-        hostapd_dir: Some("/var/run/hostapd".into()),
-        log_level: LogLevel::Info,
-        bridges: Bridges::Leave,
-        uplink: None,
-        firewall: Firewall::On,
-        wan: Vec::new(),
-        timezone: None,
-        psk_group: None,
-    }
-}
-
 impl<'d> Scope<'_, 'd> {
     fn error(&mut self, line: u32, option: Option<&str>, message: String) {
         self.reader.push(line, self.title.clone(), option, message);
@@ -475,46 +450,6 @@ impl<'d> Scope<'_, 'd> {
         text.into()
     }
 
-    fn main(&mut self) -> Main {
-        let default = default_main();
-        let state_dir = self.path("state_dir", default.state_dir, 1024);
-        let control_socket = self.path("control_socket", default.control_socket, MAX_SOCKET_PATH);
-        let mut taken = HashMap::new();
-        let auth_listen = self.listen("auth_listen", default.auth_listen, &mut taken);
-        let acct_listen = self.listen("acct_listen", default.acct_listen, &mut taken);
-        let hostapd_dir = self.hostapd_dir(default.hostapd_dir);
-        let log_level = self.word("log_level", LogLevel::WORDS, default.log_level);
-        let bridges = self.word("bridges", Bridges::WORDS, default.bridges);
-        let uplink = self.interface("uplink");
-        let firewall = self.word("firewall", Firewall::WORDS, default.firewall);
-        let wan = self.entries("wan").filter_map(|entry| self.interface_of(entry)).take(MAX_WAN).collect();
-        let timezone = self.timezone();
-        let psk_group = self.entry("psk_group").and_then(|entry| self.text(entry)).map(Into::into);
-        Main {
-            state_dir,
-            control_socket,
-            auth_listen,
-            acct_listen,
-            hostapd_dir,
-            log_level,
-            bridges,
-            uplink,
-            firewall,
-            wan,
-            timezone,
-            psk_group,
-        }
-    }
-
-    fn timezone(&mut self) -> Option<Arc<str>> {
-        let entry = self.entry("timezone")?;
-        let text = self.text(entry)?;
-        if let Err(why) = Zone::posix(text) {
-            self.error(entry.line, Some("timezone"), format!("{} {why}", quoted(text)));
-        }
-        Some(text.into())
-    }
-
     /// The name of an interface.
     fn interface(&mut self, name: &'static str) -> Option<Arc<str>> {
         self.entry(name).and_then(|entry| self.interface_of(entry))
@@ -530,47 +465,6 @@ impl<'d> Scope<'_, 'd> {
             return None;
         }
         Some(text.into())
-    }
-
-    /// Here an empty value is one: it says that hostapd is to be left alone.
-    fn hostapd_dir(&mut self, default: Option<PathBuf>) -> Option<PathBuf> {
-        let last = self.section.entries.iter().rfind(|entry| &*entry.name == "hostapd_dir");
-        if last.is_some_and(|entry| entry.value.octets().is_empty()) {
-            return None;
-        }
-        default.map(|default| self.path("hostapd_dir", default, MAX_HOSTAPD_DIR))
-    }
-
-    fn listen(
-        &mut self,
-        name: &'static str,
-        default: Vec<SocketAddr>,
-        taken: &mut HashMap<SocketAddr, u32>,
-    ) -> Vec<SocketAddr> {
-        let mut addresses = Vec::new();
-        for entry in self.entries(name) {
-            let Some(text) = self.text(entry) else { continue };
-            let Ok(address) = text.parse::<SocketAddr>() else {
-                let port = if name == "auth_listen" { 1812 } else { 1813 };
-                let form = format!("write 127.0.0.1:{port} or [::1]:{port}");
-                self.error(entry.line, Some(name), format!("{} is no IP address with port: {form}", quoted(text)));
-                continue;
-            };
-            // Port 0 is any free port, so it is never the same.
-            if let Some(first) = taken.insert(address, entry.line).filter(|_| address.port() != 0) {
-                self.error(
-                    entry.line,
-                    Some(name),
-                    format!("{address} is taken on line {first} already: choose another"),
-                );
-            }
-            if addresses.len() == MAX_LISTEN {
-                self.error(entry.line, Some(name), format!("more than {MAX_LISTEN} addresses: remove some"));
-                break;
-            }
-            addresses.push(address);
-        }
-        if addresses.is_empty() { default } else { addresses }
     }
 
     /// The section's name, or the one `uci show` gives it.

@@ -1,6 +1,7 @@
 //! Moving a realm to other servers: what that changes in the configuration file, before anything is written.
 
-use super::file::{DiffLine, check, diff};
+use super::file::diff;
+use super::plan::{Plan, PlanError, check_future, check_present};
 use super::realm::{Host, Realm, Server, Target, Transport};
 use super::{Config, ConfigError};
 use crate::secret::RadiusSecret;
@@ -75,54 +76,22 @@ pub struct Repoint {
     pub server_name: Option<Box<str>>,
 }
 
-/// Why a realm is not moved; nothing was changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RepointError {
-    /// The argument at fault, by its name in the method table; `None` when it is the file.
-    pub field: Option<&'static str>,
-    /// What is wrong with it, and the mend; one line or several.
-    pub message: String,
-}
-
-impl RepointError {
-    fn of(field: &'static str, message: impl Into<String>) -> RepointError {
-        RepointError { field: Some(field), message: message.into() }
-    }
-}
-
-/// A file as it would be, and what is different in it.
-#[derive(Debug)]
-pub struct Plan {
-    /// The whole file.
-    pub text: Zeroizing<Vec<u8>>,
-    /// The realm as the file has it.
-    pub before: Realm,
-    /// The realm as it would be.
-    pub after: Realm,
-    /// The lines that change.
-    pub diff: Vec<DiffLine>,
-    /// What stays although it may not fit, and what goes because it does not; for people.
-    pub notes: Vec<String>,
-    /// What is doubtful about the realm after it, with file and line.
-    pub warnings: Vec<String>,
-}
-
 impl Repoint {
     /// Finds out what has to change in a file, which says this. Changes nothing.
     ///
     /// # Errors
     /// An argument that does not fit, a file that is not in order, or a result that would not be.
-    pub fn plan(&self, path: &Path, text: &[u8]) -> Result<Plan, RepointError> {
+    pub fn plan(&self, path: &Path, text: &[u8]) -> Result<Plan<Realm>, PlanError> {
         self.fits()?;
-        let (old, _) = check(text).map_err(|errors| refused("has to be mended first", path, &errors))?;
+        let (old, _) = check_present(path, text)?;
         let before = find(&old, &self.realm)?.clone();
         if self.to.uses(Transport::Udp) && self.secret.is_none() && before.secret.is_none() {
             let message = "udp:// servers need the secret that is shared with them: --secret-file FILE";
-            return Err(RepointError::of("secret", message));
+            return Err(wrong("secret", message));
         }
         let mut notes = Vec::new();
         let edited = self.edit(text, &before, &mut notes)?;
-        let (new, warnings) = check(&edited).map_err(|errors| refused("would be refused", path, &errors))?;
+        let (new, warnings) = check_future(path, &edited)?;
         let after = find(&new, &before.name)?.clone();
         let about = |warning: &&ConfigError| warning.section == format!("config realm '{}'", before.name);
         let warnings = warnings.iter().filter(about).map(|warning| warning.in_file(path)).collect();
@@ -130,13 +99,10 @@ impl Repoint {
     }
 
     /// What makes no sense whatever the file says.
-    fn fits(&self) -> Result<(), RepointError> {
+    fn fits(&self) -> Result<(), PlanError> {
         let (udp, radsec) = (self.to.uses(Transport::Udp), self.to.uses(Transport::Radsec));
         if self.secret.is_some() && !udp {
-            return Err(RepointError::of(
-                "secret",
-                "a secret is for udp:// servers, and none of these is one: leave it out",
-            ));
+            return Err(wrong("secret", "a secret is for udp:// servers, and none of these is one: leave it out"));
         }
         let files = [
             ("ca", self.ca.is_some()),
@@ -145,17 +111,17 @@ impl Repoint {
         ];
         if let Some((field, _)) = files.iter().find(|(_, given)| *given && !radsec) {
             let message = format!("{field} is for radsec:// servers, and none of these is one: leave it out");
-            return Err(RepointError::of(field, message));
+            return Err(wrong(field, message));
         }
         if self.to == To::Discover && self.server_name.is_some() {
             let message =
                 "with discover the server's certificate has to name the realm itself (NAIRealm): leave server_name out";
-            return Err(RepointError::of("server_name", message));
+            return Err(wrong("server_name", message));
         }
         Ok(())
     }
 
-    fn edit(&self, text: &[u8], before: &Realm, notes: &mut Vec<String>) -> Result<Zeroizing<Vec<u8>>, RepointError> {
+    fn edit(&self, text: &[u8], before: &Realm, notes: &mut Vec<String>) -> Result<Zeroizing<Vec<u8>>, PlanError> {
         let (udp, radsec) = (self.to.uses(Transport::Udp), self.to.uses(Transport::Radsec));
         let servers: Vec<String> = match &self.to {
             To::Local => vec!["local".into()],
@@ -210,8 +176,7 @@ impl Repoint {
             let goes = "server_name goes: the new servers' certificates are for their own names";
             note(notes, tls.name.is_some() && radsec, goes);
         }
-        edit(text, "realm", &before.name, &changes)
-            .map_err(|why| RepointError { field: None, message: why.to_string() })
+        edit(text, "realm", &before.name, &changes).map_err(|why| PlanError::file(why.to_string()))
     }
 
     /// True when one of the RadSec servers is on a host that was asked before: the expected name may still be right.
@@ -239,9 +204,13 @@ fn note(notes: &mut Vec<String>, applies: bool, text: &str) {
     }
 }
 
+fn wrong(field: &'static str, message: impl Into<String>) -> PlanError {
+    PlanError::of("repoint", field, message)
+}
+
 /// The realm of this name.
-fn find<'c>(config: &'c Config, name: &str) -> Result<&'c Realm, RepointError> {
-    config.realm(name).ok_or_else(|| RepointError::of("realm", no_realm(config, name)))
+fn find<'c>(config: &'c Config, name: &str) -> Result<&'c Realm, PlanError> {
+    config.realm(name).ok_or_else(|| wrong("realm", no_realm(config, name)))
 }
 
 /// That there is no realm of this name, and which there are.
@@ -253,11 +222,6 @@ pub(crate) fn no_realm(config: &Config, name: &str) -> String {
     } else {
         format!("there is no realm '{shown}': there are {}", known.join(", "))
     }
-}
-
-fn refused(what: &str, path: &Path, errors: &[ConfigError]) -> RepointError {
-    let lines: Vec<String> = errors.iter().map(|error| error.in_file(path)).collect();
-    RepointError { field: None, message: format!("the configuration {what}:\n{}", lines.join("\n")) }
 }
 
 #[cfg(test)]

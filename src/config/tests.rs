@@ -1,6 +1,7 @@
 //! The configuration as a whole: literal files, and that no secret shows in what is said about them.
 
 mod eap;
+mod latchkey;
 mod profile;
 mod realm;
 
@@ -177,7 +178,7 @@ fn each_mistake_is_named_with_its_mend() {
         (
             "option log_level",
             "option loglevel",
-            "line 7: config latchkey 'main': option loglevel: is unknown: did you mean 'log_level'? Allowed: state_dir, control_socket, auth_listen, acct_listen, hostapd_dir, log_level, bridges, uplink, firewall, wan, timezone, psk_group",
+            "line 7: config latchkey 'main': option loglevel: is unknown: did you mean 'log_level'? Allowed: state_dir, control_socket, auth_listen, acct_listen, hostapd_dir, log_level, bridges, uplink, firewall, wan, timezone, psk_group, ...",
         ),
         (
             "option log_level 'debug'",

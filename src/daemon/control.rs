@@ -1,9 +1,8 @@
 //! The control socket: one JSON request and reply a line, mode 0600.
 
-use super::{Daemon, now};
-use crate::mac::MacAddr;
-use crate::service::control::{ApiError, Call, Done, Import, event_view};
-use crate::store::StoreError;
+use super::Daemon;
+use super::call::Reply;
+use crate::service::control::{ApiError, Call, Filter, event_view};
 use serde_json::{Value, json};
 use std::error::Error;
 use std::fs;
@@ -32,8 +31,6 @@ const SMALL: usize = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A client that asks nothing is disconnected.
 const IDLE: Duration = Duration::from_secs(300);
-/// Lines of an import checked before others have their turn.
-const IMPORT_STEP: usize = 64;
 
 /// The socket.
 pub struct Listener {
@@ -43,7 +40,16 @@ pub struct Listener {
 impl Listener {
     /// Makes the socket. A socket that a dead daemon left behind is replaced.
     pub fn bind(path: &Path) -> Result<Listener, Box<dyn Error>> {
-        let bad = |why: io::Error| format!("option control_socket: cannot listen on {}: {why}", path.display());
+        let bad = |why: io::Error| {
+            let mend = match why.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    let folder = path.parent().unwrap_or(path).display();
+                    format!(": make the folder {folder} and give it to {} (chown)", super::rights::me())
+                }
+                _ => String::new(),
+            };
+            format!("option control_socket: cannot listen on {}: {why}{mend}", path.display())
+        };
         if let Some(folder) = path.parent() {
             super::keyfile::make_dir(folder).map_err(bad)?;
         }
@@ -78,7 +84,7 @@ impl Listener {
                 continue;
             };
             let (daemon, long_requests, followers) = (daemon.clone(), long_requests.clone(), followers.clone());
-            tokio::task::spawn_local(async move {
+            crate::daemon::task::spawn(async move {
                 let (reader, writer) = stream.into_split();
                 let mut client = Client { daemon, long_requests, followers, reader, writer, read: Vec::new() };
                 while client.serve_one().await.is_some() {}
@@ -121,13 +127,13 @@ impl Client {
             }
         };
         let done = match Call::parse(&line) {
-            Ok(call) => self.run(call).await,
+            Ok(call) => super::call::run(&self.daemon, call).await,
             Err(error) => Err(error),
         };
         drop((line, long));
         match done {
             Ok(Reply::Value(value)) => self.write(&json!({ "result": value })).await,
-            Ok(Reply::Follow(value, mac)) => self.follow(value, mac).await,
+            Ok(Reply::Follow(value, filter)) => self.follow(value, filter).await,
             Err(error) => self.write(&error.to_json()).await,
         }
     }
@@ -171,76 +177,8 @@ impl Client {
         }
     }
 
-    async fn run(&self, call: Call) -> Result<Reply, ApiError> {
-        let daemon = &self.daemon;
-        // From here on the registry stays as it is, but for what this call does.
-        let writer = if call.writes() { Some(daemon.writer.lock().await) } else { None };
-        if call.tells_of_stations() {
-            daemon.hostapd.refresh().await;
-        }
-        if call.tells_of_firewall() {
-            super::firewall::look(daemon).await;
-        }
-        if call.tells_of_addresses() {
-            daemon.network.refresh_neighbours(daemon).await;
-        }
-        if call.needs_ca() {
-            daemon.pki.need_ca(&mut daemon.core.borrow_mut());
-        }
-        let done = {
-            let core = &mut *daemon.core.borrow_mut();
-            let health = daemon.store.health();
-            core.store.copied = health.copied;
-            core.store.failure = health.failure;
-            call.run(core, now())?
-        };
-        let (changes, then) = match done {
-            Done::Value(value) => return Ok(Reply::Value(value)),
-            Done::Follow { value, mac } => return Ok(Reply::Follow(value, mac)),
-            Done::Commit { changes, then } => (changes, then),
-            Done::Import(import) => return self.import(call, import).await,
-            Done::RealmTest(realm) => return Ok(Reply::Value(super::realm::test(daemon, realm).await)),
-            Done::Repoint { repoint, dry_run } => {
-                return super::realm::repoint(daemon, repoint, dry_run).await.map(Reply::Value);
-            }
-            Done::Reload => return super::realm::reload(daemon).await.map(Reply::Value),
-        };
-        daemon.commit(changes).await.map_err(not_stored)?;
-        drop(writer);
-        let core = daemon.core.borrow();
-        Ok(Reply::Value(then(&core, core.time.effective(now()))))
-    }
-
-    /// Checks an import while others go on changing the registry: the seconds that takes are too long for a device
-    /// at the door. If somebody did, it is checked once more, with the registry locked.
-    async fn import(&self, call: Call, mut import: Box<dyn Import>) -> Result<Reply, ApiError> {
-        let daemon = &self.daemon;
-        let before = daemon.core.borrow().registry.version();
-        self.check(&mut *import).await;
-        let _writer = daemon.writer.lock().await;
-        if daemon.core.borrow().registry.version() != before {
-            let Done::Import(again) = call.run(&mut daemon.core.borrow_mut(), now())? else {
-                return Err(ApiError::new("internal", "an import became something else"));
-            };
-            import = again;
-            self.check(&mut *import).await;
-        }
-        let (changes, then) = import.finish()?;
-        if !changes.is_empty() {
-            daemon.commit(changes).await.map_err(not_stored)?;
-        }
-        let core = daemon.core.borrow();
-        Ok(Reply::Value(then(&core, core.time.effective(now()))))
-    }
-
-    async fn check(&self, import: &mut dyn Import) {
-        while !import.step(&mut self.daemon.core.borrow_mut(), now(), IMPORT_STEP) {
-            tokio::task::yield_now().await;
-        }
-    }
-
     /// The events so far, and then each as it comes.
-    async fn follow(&mut self, value: Value, mac: Option<MacAddr>) -> Option<()> {
+    async fn follow(&mut self, value: Value, filter: Filter) -> Option<()> {
         let Ok(_place) = self.followers.clone().try_acquire_owned() else {
             let error = ApiError::new("busy", format!("{FOLLOWERS} clients follow the log already"));
             return self.write(&error.to_json()).await;
@@ -251,7 +189,7 @@ impl Client {
         loop {
             let line = tokio::select! {
                 event = events.recv() => match event {
-                    Ok(event) if mac.is_some_and(|mac| mac != event.mac) => continue,
+                    Ok(event) if !filter.fits(&event, &self.daemon.core.borrow().registry) => continue,
                     Ok(event) => json!({ "event": event_view(&event) }),
                     Err(RecvError::Lagged(missed)) => json!({ "missed": missed }),
                     Err(RecvError::Closed) => return None,
@@ -270,14 +208,4 @@ impl Client {
         line.push('\n');
         timeout(PATIENCE, self.writer.write_all(line.as_bytes())).await.ok()?.ok()
     }
-}
-
-enum Reply {
-    Value(Value),
-    Follow(Value, Option<MacAddr>),
-}
-
-fn not_stored(why: StoreError) -> ApiError {
-    tracing::error!("a change was not stored: {why}");
-    ApiError::new("not_stored", format!("nothing was changed: {why}"))
 }

@@ -1,7 +1,7 @@
 //! hostapd's key files: written whole under another name and then renamed, so that there is never half a file, and only
 //! when they are to be different. hostapd is told after that, and whoever has to go after it was told.
 
-use super::{Daemon, now};
+use super::{Daemon, now, rights};
 use crate::config::{Config, Ssid};
 use crate::service::Core;
 use crate::service::keyfile::HEADER;
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,8 @@ use zeroize::Zeroizing;
 const COLLECT: Duration = Duration::from_millis(80);
 /// Seconds after which what could not be written is tried again.
 const RETRY: u32 = 10;
+/// What the troubles of key files are called, with the path.
+const ABOUT: &str = "key file ";
 /// hostapd's group on OpenWrt, where it runs in a jail as the user of this name.
 const HOSTAPD_GROUP: &str = "network";
 
@@ -37,8 +39,6 @@ pub struct KeyFiles {
     admission: Cell<u64>,
     /// Seconds.
     ticks: Cell<u32>,
-    /// What went wrong with a file last, so that it is said once.
-    troubles: RefCell<BTreeMap<PathBuf, String>>,
     /// Who cannot join with WPA3, by SSID, so that it is said once.
     said: RefCell<BTreeMap<Arc<str>, String>>,
 }
@@ -58,7 +58,7 @@ impl KeyFiles {
         // A file that could not be written is tried again.
         let ticks = self.ticks.get().wrapping_add(1);
         self.ticks.set(ticks);
-        if ticks.is_multiple_of(RETRY) && !self.troubles.borrow().is_empty() {
+        if ticks.is_multiple_of(RETRY) && core.network.troubles.keys().any(|about| about.starts_with(ABOUT)) {
             self.changed.notify_one();
         }
         let admission = core.admission(now());
@@ -70,7 +70,9 @@ impl KeyFiles {
     /// Writes the files that are to be different, and has hostapd take them and its SAE passwords.
     pub fn write(&self, daemon: &Daemon, core: &mut Core) {
         let (config, now) = (core.config.clone(), now());
-        self.troubles.borrow_mut().retain(|path, _| config.key_files().any(|ssid| ssid.psk_file == *path));
+        let is_ours = |path: &Path| config.key_files().any(|ssid| ssid.psk_file == path);
+        let troubles = &mut core.network.troubles;
+        troubles.retain(|about, _| about.strip_prefix(ABOUT).is_none_or(|path| is_ours(Path::new(path))));
         let mut written = Vec::new();
         for ssid in config.key_files() {
             let text = core.key_file(ssid, now);
@@ -79,8 +81,8 @@ impl KeyFiles {
             if let Ok(true) = done {
                 written.push(ssid.ssid.clone());
             }
-            let trouble = done.err().map(|why| why.to_string()).or(doubt);
-            self.trouble(ssid, trouble);
+            let why = done.err().map(|why| explain(&why, group)).or(doubt);
+            self.trouble(core, ssid, why);
         }
         for ssid in config.ssids.iter().filter(|ssid| ssid.has_sae_passwords()) {
             self.say_who_cannot(core, ssid);
@@ -88,17 +90,11 @@ impl KeyFiles {
         daemon.hostapd.keys_changed(core, &written);
     }
 
-    fn trouble(&self, ssid: &Ssid, why: Option<String>) {
-        let mut troubles = self.troubles.borrow_mut();
+    fn trouble(&self, core: &mut Core, ssid: &Ssid, why: Option<String>) {
+        let about = format!("{ABOUT}{}", ssid.psk_file.display());
         match why {
-            None => {
-                troubles.remove(&ssid.psk_file);
-            }
-            Some(why) if troubles.get(&ssid.psk_file) == Some(&why) => {}
-            Some(why) => {
-                tracing::error!("key file {} of config ssid '{}': {why}", ssid.psk_file.display(), ssid.section);
-                troubles.insert(ssid.psk_file.clone(), why);
-            }
+            None => rights::well(core, &about),
+            Some(why) => rights::trouble(core, &about, format!("of config ssid '{}': {why}", ssid.section)),
         }
     }
 
@@ -114,6 +110,12 @@ impl KeyFiles {
         }
         said.insert(ssid.section.clone(), text);
     }
+}
+
+/// Why a file was not written, with the mend if it is one of rights.
+fn explain(why: &io::Error, group: Option<Gid>) -> String {
+    let mend = group.filter(|_| why.kind() == io::ErrorKind::PermissionDenied).and_then(rights::not_in_group);
+    mend.map_or_else(|| why.to_string(), |mend| format!("{why}: {mend}"))
 }
 
 /// Sees whether somebody opens a file.

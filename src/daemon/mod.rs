@@ -3,10 +3,12 @@
 //! have threads of their own.
 
 mod batch;
+mod call;
 mod control;
 mod disconnect;
 mod dns;
 mod dynauth;
+mod edit;
 mod exchange;
 mod firewall;
 mod hostapd;
@@ -19,9 +21,11 @@ mod radsec;
 mod random;
 mod realm;
 mod reload;
+mod rights;
 mod task;
 #[cfg(test)]
 mod testing;
+mod ubus;
 mod udp;
 mod upstream;
 mod work;
@@ -29,12 +33,12 @@ mod zone;
 
 pub use firewall::nft::remove as remove_firewall;
 
-use crate::config::Config;
+use crate::config::{self, Config, Enabled};
 use crate::decision::event::Event;
 use crate::registry::Registry;
 use crate::registry::device::{Change, DeviceId};
 use crate::service::keyring::Derived;
-use crate::service::{self, Core, Now};
+use crate::service::{self, Core, News, Now};
 use crate::store::{Loaded, OpenReport, Store, StoreHandle};
 use crate::time::UnixTime;
 use logging::Logging;
@@ -69,6 +73,7 @@ struct Daemon {
     disconnect: Notify,
     /// Where the servers of realms ask us to.
     dynauth: dynauth::Sockets,
+    ubus: Rc<ubus::Ubus>,
     /// The default routes have changed.
     network_changed: Notify,
     firewall: firewall::Firewall,
@@ -88,7 +93,7 @@ struct Daemon {
     /// The buffer for what comes out of TLS.
     plaintext: Cell<Vec<u8>>,
     config_path: PathBuf,
-    config_file: realm::ConfigFile,
+    config_file: edit::ConfigFile,
     logging: Logging,
 }
 
@@ -99,8 +104,9 @@ impl Daemon {
         store: Store,
         events: broadcast::Sender<Arc<Event>>,
         path: &Path,
-        config_file: realm::ConfigFile,
+        config_file: edit::ConfigFile,
         logging: Logging,
+        ubus: Rc<ubus::Ubus>,
     ) -> Result<Daemon, Box<dyn Error>> {
         Ok(Daemon {
             core: RefCell::new(core),
@@ -112,6 +118,7 @@ impl Daemon {
             hostapd: hostapd::Hostapd::default(),
             disconnect: Notify::new(),
             dynauth: dynauth::Sockets::default(),
+            ubus,
             network_changed: Notify::new(),
             firewall: firewall::Firewall::default(),
             network: network::Network::start()?,
@@ -147,6 +154,7 @@ impl Daemon {
     /// come back with an old one), and at other boxes.
     fn carry_out(&self, core: &mut Core) {
         if core.revocation.has_orders() {
+            self.ubus.tell_orders(core.revocation.orders());
             self.keyfiles.write(self, core);
             self.hostapd.execute(core);
         }
@@ -192,6 +200,7 @@ pub fn check(path: &Path) -> ExitCode {
 /// Makes what hostapd has to find when it starts: the directories of the key files, and files without keys where there are
 /// none. For scripts that run before it; needs neither database nor daemon.
 pub fn prepare(path: &Path) -> ExitCode {
+    config::recover(path, &[]).iter().for_each(|said| eprintln!("{said}"));
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(errors) => {
@@ -212,14 +221,17 @@ pub fn prepare(path: &Path) -> ExitCode {
 pub fn serve(path: &Path) -> ExitCode {
     // Whatever is made from here on (registry, sockets) is the owner's business only.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    let recovered = config::recover(path, &[]);
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(errors) => {
+            recovered.iter().for_each(|said| eprintln!("{said}"));
             eprintln!("{errors}");
             return ExitCode::FAILURE;
         }
     };
     let logging = Logging::start(config.main.log_level);
+    recovered.iter().for_each(|said| tracing::warn!("{said}"));
     match run(path, config, logging) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
@@ -234,6 +246,11 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    if config.main.enabled == Enabled::No {
+        tracing::warn!(
+            "option enabled is '0', so the system does not start the daemon; it was started by hand and runs"
+        );
+    }
     let config = Arc::new(config);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     // Before anything that takes time: a SIGHUP that nobody listens for ends the process.
@@ -243,39 +260,42 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
     };
     let (store, loaded, report) = Store::open(&config.main.state_dir, UnixTime::now())?;
     let (events, _) = broadcast::channel(FOLLOW_BACKLOG);
-    let core = build_core(path, config.clone(), loaded, &report, events.clone());
+    let ubus = Rc::new(ubus::Ubus::new());
+    let mut core = build_core(path, config.clone(), loaded, &report, events.clone(), ubus.clone());
     for conflict in core.conflicts() {
         tracing::warn!("{conflict}");
     }
+    rights::look(&mut core);
     let devices = core.registry.len();
     let busy = core.keyring.is_busy();
     let ssids = config.ssids.iter().map(|ssid| ssid.ssid.clone()).collect();
 
     runtime.block_on(LocalSet::new().run_until(async move {
-        let (config_file, reloads) = realm::ConfigFile::new();
-        let daemon = Rc::new(Daemon::new(core, store, events, path, config_file, logging)?);
+        let (config_file, reloads) = edit::ConfigFile::new();
+        let daemon = Rc::new(Daemon::new(core, store, events, path, config_file, logging, ubus)?);
         daemon.pki.load(&mut daemon.core.borrow_mut());
         // Before anybody is told that the daemon is there: hostapd may be started next.
         daemon.keyfiles.write(&daemon, &mut daemon.core.borrow_mut());
-        tokio::task::spawn_local(keyfile::keep(daemon.clone()));
+        crate::daemon::task::spawn(keyfile::keep(daemon.clone()));
         // The limits come before the devices.
         firewall::start(&daemon).await;
         let mut listeners = udp::Listeners::default();
         daemon.radsec.follow(&daemon.core.borrow());
         reload::listen(&daemon, &mut listeners, &config)?;
         let control = control::Listener::bind(&config.main.control_socket)?;
-        tokio::task::spawn_local(control.serve(daemon.clone()));
-        tokio::task::spawn_local(work::derive_keys(daemon.clone()));
-        tokio::task::spawn_local(disconnect::run(daemon.clone()));
-        tokio::task::spawn_local(dynauth::run(daemon.clone()));
-        tokio::task::spawn_local(dns::run(daemon.clone()));
-        tokio::task::spawn_local(pki::watch(daemon.clone()));
-        tokio::task::spawn_local(upstream::run(daemon.clone()));
-        tokio::task::spawn_local(upstream::watch_files(daemon.clone()));
-        tokio::task::spawn_local(upstream::watch_names(daemon.clone()));
-        let firewall = tokio::task::spawn_local(firewall::watch(daemon.clone()));
-        let hostapd = tokio::task::spawn_local(hostapd::watch(daemon.clone()));
-        let network = tokio::task::spawn_local(network::watch(daemon.clone()));
+        crate::daemon::task::spawn(control.serve(daemon.clone()));
+        crate::daemon::task::spawn(work::derive_keys(daemon.clone()));
+        crate::daemon::task::spawn(disconnect::run(daemon.clone()));
+        crate::daemon::task::spawn(dynauth::run(daemon.clone()));
+        crate::daemon::task::spawn(dns::run(daemon.clone()));
+        crate::daemon::task::spawn(ubus::run(daemon.clone()));
+        crate::daemon::task::spawn(pki::watch(daemon.clone()));
+        crate::daemon::task::spawn(upstream::run(daemon.clone()));
+        crate::daemon::task::spawn(upstream::watch_files(daemon.clone()));
+        crate::daemon::task::spawn(upstream::watch_names(daemon.clone()));
+        let firewall = crate::daemon::task::spawn(firewall::watch(daemon.clone()));
+        let hostapd = crate::daemon::task::spawn(hostapd::watch(daemon.clone()));
+        let network = crate::daemon::task::spawn(network::watch(daemon.clone()));
         if let Err(why) = daemon.store.keep_ssids(ssids).await {
             tracing::warn!("keys of SSIDs of the past stay in the registry: {why}");
         }
@@ -307,19 +327,23 @@ fn build_core(
     loaded: Loaded,
     report: &OpenReport,
     events: broadcast::Sender<Arc<Event>>,
+    ubus: Rc<ubus::Ubus>,
 ) -> Core {
     let registry = Registry::load(loaded.devices, loaded.ignored, loaded.seen, DeviceId(loaded.next_id))
         .with_makers(loaded.makers)
         .with_last_good(loaded.last_good);
     let mut random = random::Random::new();
     let random = Box::new(move |buffer: &mut [u8]| random.fill(buffer));
-    let sink = Box::new(move |event: &Event| {
+    let sink = Box::new(move |news: News<'_>| {
+        ubus.tell(news);
+        let News::Event(event) = news else { return };
         logging::log_event(event);
         if events.receiver_count() > 0 {
             let _ = events.send(Arc::new(event.clone()));
         }
     });
     let mut core = Core::new(config.clone(), registry, now(), random, Instant::now, sink);
+    core.begin_numbers();
     zone::know(&mut core);
     zone::follow(&mut core, &config);
     pseudonym::follow(&mut core, &config);
@@ -363,7 +387,7 @@ async fn until_stopped(
     daemon: &Rc<Daemon>,
     listeners: &mut udp::Listeners,
     mut signals: Signals,
-    mut reloads: mpsc::Receiver<realm::Order>,
+    mut reloads: mpsc::Receiver<edit::Order>,
 ) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

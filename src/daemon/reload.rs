@@ -2,7 +2,7 @@
 
 use super::udp::Listeners;
 use super::{Daemon, now};
-use crate::config::Config;
+use crate::config::{self, Config};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -37,6 +37,11 @@ pub fn listen(daemon: &Rc<Daemon>, listeners: &mut Listeners, config: &Config) -
 async fn try_reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<(), String> {
     // No change of the registry may be half way, with a profile that is about to go.
     let _writer = daemon.writer.lock().await;
+    // An edit of ours that failed half way and could not be undone at once. One that is under way holds no reload up.
+    if let Ok(_editing) = daemon.config_file.try_begin() {
+        let state = daemon.core.borrow().config.main.state_dir.clone();
+        config::recover(&daemon.config_path, &[&state]).iter().for_each(|said| tracing::warn!("{said}"));
+    }
     let config = Arc::new(Config::load(&daemon.config_path).map_err(|errors| errors.to_string())?);
     listen(daemon, listeners, &config)?;
     for warning in &config.warnings {
@@ -50,6 +55,7 @@ async fn try_reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<()
     super::zone::follow(&mut daemon.core.borrow_mut(), &config);
     super::pseudonym::follow(&mut daemon.core.borrow_mut(), &config);
     daemon.core.borrow_mut().reconfigure(config.clone(), now());
+    super::rights::look(&mut daemon.core.borrow_mut());
     daemon.pki.load(&mut daemon.core.borrow_mut());
     daemon.radsec.follow(&daemon.core.borrow());
     daemon.upstream.follow(&daemon.core.borrow(), &daemon.radsec.clock);
@@ -61,6 +67,9 @@ async fn try_reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<()
     daemon.carry_out(&mut daemon.core.borrow_mut());
     daemon.keys_missing.notify_one();
     daemon.firewall.changed.notify_one();
+    if old.main.ubus != config.main.ubus {
+        daemon.ubus.changed.notify_one();
+    }
     let ssids = config.ssids.iter().map(|ssid| ssid.ssid.clone()).collect();
     if let Err(why) = daemon.store.keep_ssids(ssids).await {
         tracing::warn!("keys of SSIDs of the past stay in the registry: {why}");

@@ -58,16 +58,17 @@ impl Files {
         let config = Arc::new(Config::parse(text + config).expect("a configuration"));
         let (store, loaded, report) = Store::open(&config.main.state_dir, UnixTime::now()).unwrap();
         let (events, _) = broadcast::channel(8);
-        let core = build_core(Path::new("/config"), config.clone(), loaded, &report, events.clone());
+        let ubus = Rc::new(ubus::Ubus::new());
+        let core = build_core(Path::new("/config"), config.clone(), loaded, &report, events.clone(), ubus.clone());
         let logging = Logging::start(config.main.log_level);
-        let (config_file, reloads) = realm::ConfigFile::new();
-        let daemon = Daemon::new(core, store, events, Path::new("/config"), config_file, logging).unwrap();
+        let (config_file, reloads) = edit::ConfigFile::new();
+        let daemon = Daemon::new(core, store, events, Path::new("/config"), config_file, logging, ubus).unwrap();
         let daemon = Rc::new(daemon);
         daemon.pki.load(&mut daemon.core.borrow_mut());
         let mut listeners = udp::Listeners::default();
         daemon.radsec.follow(&daemon.core.borrow());
         reload::listen(&daemon, &mut listeners, &config).unwrap();
-        tokio::task::spawn_local(upstream::run(daemon.clone()));
+        crate::daemon::task::spawn(upstream::run(daemon.clone()));
         Started { daemon, listeners, _reloads: Box::new(reloads) }
     }
 }

@@ -84,6 +84,8 @@ impl Outcome {
 pub struct Event {
     /// Its number. A repeated failure keeps it and counts up.
     pub id: u64,
+    /// Grows with each event and each repetition: what is greater is newer.
+    pub seq: u64,
     /// When it last happened.
     pub at: UnixTime,
     /// When it first happened.
@@ -164,10 +166,15 @@ impl fmt::Display for Event {
 pub struct EventRing {
     events: VecDeque<Event>,
     next_id: u64,
+    /// Before the first, and the last one given.
+    first: u64,
+    last: u64,
+    /// The last one that had to make room.
+    gone: u64,
 }
 
 impl EventRing {
-    /// Takes an event; its `id`, `first_at` and `count` are set here. A refusal that repeats a recent one of
+    /// Takes an event; its `id`, `seq`, `first_at` and `count` are set here. A refusal that repeats a recent one of
     /// the same device for the same reason is counted there, and moves to the end of the ring.
     pub fn record(&mut self, mut event: Event) -> &Event {
         event.first_at = event.at;
@@ -189,11 +196,30 @@ impl EventRing {
                 event.id = self.next_id;
             }
         }
-        if self.events.len() >= RING {
-            self.events.pop_front();
+        self.last += 1;
+        event.seq = self.last;
+        if self.events.len() >= RING
+            && let Some(oldest) = self.events.pop_front()
+        {
+            self.gone = oldest.seq;
         }
         self.events.push_back(event);
         &self.events[self.events.len() - 1]
+    }
+
+    /// Has [`Event::seq`] begin after this. To be called before the first event.
+    pub fn begin_at(&mut self, seq: u64) {
+        (self.first, self.last, self.gone) = (seq, seq, seq);
+    }
+
+    /// The greatest [`Event::seq`] so far.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// True when the ring has all that happened since this [`Event::seq`] was the last.
+    pub fn has_all_since(&self, seq: u64) -> bool {
+        (self.first..=self.last).contains(&seq) && self.gone <= seq
     }
 
     /// The events, oldest first.
@@ -221,6 +247,7 @@ pub(crate) mod tests {
     pub(crate) fn event(mac: u8, outcome: Outcome, reason: Reason, at: i64) -> Event {
         Event {
             id: 0,
+            seq: 0,
             at: UnixTime(at),
             first_at: UnixTime(0),
             count: 0,

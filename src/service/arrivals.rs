@@ -196,6 +196,7 @@ impl Core {
         let micros = (self.clock)().saturating_duration_since(arrival.at).as_micros();
         self.record(Event {
             id: 0,
+            seq: 0,
             at: now.wall,
             first_at: now.wall,
             count: 1,

@@ -383,6 +383,7 @@ impl Core {
         self.note_disconnected(&asked.key, result);
         self.record(Event {
             id: 0,
+            seq: 0,
             at: now.wall,
             first_at: now.wall,
             count: 1,

@@ -21,6 +21,7 @@ pub mod radius;
 pub mod revocation;
 pub mod sessions;
 pub mod stations;
+pub mod ubus;
 pub mod wake;
 
 use crate::config::{Config, Realm, Target};
@@ -86,8 +87,17 @@ pub struct ConfigState {
 pub type Random = Box<dyn FnMut(&mut [u8])>;
 /// Reads the clock that only goes forward: a decision's time is taken when it is made.
 pub type Clock = fn() -> Instant;
-/// Is shown every event.
-pub type Sink = Box<dyn Fn(&Event)>;
+/// Is shown everything that happens.
+pub type Sink = Box<dyn Fn(News<'_>)>;
+
+/// Something that happened.
+#[derive(Debug, Clone, Copy)]
+pub enum News<'a> {
+    /// A decision.
+    Event(&'a Event),
+    /// A device is on the list of unknown ones that was not on it.
+    Pending(&'a pending::Pending),
+}
 
 /// The state of the daemon, changed by one thread only.
 pub struct Core {
@@ -143,6 +153,12 @@ pub struct Core {
     pub damage: Option<Damage>,
     /// How the store is.
     pub store: StoreState,
+    /// How it stands with the bus of OpenWrt.
+    pub ubus: crate::ubus::state::Health,
+    /// Where the numbers that clients compare begin: each life of the daemon has others.
+    numbers: u32,
+    /// Counts the configurations.
+    reloads: u64,
     started: Instant,
     random: Random,
     clock: Clock,
@@ -183,6 +199,9 @@ impl Core {
             proxy: proxy::Proxy::default(),
             damage: None,
             store: StoreState::default(),
+            ubus: crate::ubus::state::Health::default(),
+            numbers: 0,
+            reloads: 0,
             started: now.mono,
             random,
             clock,
@@ -195,11 +214,36 @@ impl Core {
         core
     }
 
+    /// Has the numbers by which clients see what is new begin somewhere, so that those of an earlier life are not taken for
+    /// ours. To be called before anything happens.
+    pub fn begin_numbers(&mut self) {
+        let mut octets = [0; 4];
+        self.fill_random(&mut octets);
+        // What stays well below 2^31 is a number to everybody, whatever it is carried in.
+        self.numbers = u32::from_be_bytes(octets) >> 3;
+        self.events.begin_at(u64::from(self.numbers));
+    }
+
+    /// Another one after every change of devices, makers or configuration, but for counters and times: 0 to 2^31 - 1.
+    pub fn revision(&self) -> u32 {
+        self.number(self.registry.version().wrapping_add(self.reloads))
+    }
+
+    /// Another one after every change of the list of unknown devices: 0 to 2^31 - 1.
+    pub fn pending_revision(&self) -> u32 {
+        self.number(self.pending.version())
+    }
+
+    fn number(&self, version: u64) -> u32 {
+        (u64::from(self.numbers).wrapping_add(version) & 0x7fff_ffff) as u32
+    }
+
     /// Puts another configuration into force. Devices, sessions and events stay.
     pub fn reconfigure(&mut self, config: Arc<Config>, now: Now) {
         let now = self.time.effective(now);
         let old = std::mem::replace(&mut self.config, config);
         let new = self.config.clone();
+        self.reloads += 1;
         let vlan = |config: &Config, profile: &str| config.profile(profile).map(|profile| profile.vlan);
         self.revoke_moved(|profile| vlan(&old, profile) != vlan(&new, profile));
         self.revoke_realms(&old);
@@ -400,6 +444,6 @@ impl Core {
     }
 
     fn record(&mut self, event: Event) {
-        (self.sink)(self.events.record(event));
+        (self.sink)(News::Event(self.events.record(event)));
     }
 }

@@ -1,6 +1,6 @@
 //! Unknown devices that knocked: a bounded list from which the administrator approves.
 
-use super::Core;
+use super::{Core, News};
 use crate::config::Config;
 use crate::decision::reason::{PeerReason, Reason};
 use crate::mac::MacAddr;
@@ -133,12 +133,15 @@ pub fn is_for(reason: &Reason) -> bool {
 #[derive(Debug, Default)]
 pub struct PendingList {
     by_mac: HashMap<MacAddr, Pending>,
+    /// Counts the changes.
+    version: u64,
 }
 
 impl PendingList {
     /// Notes a knock. `seen` carries the circumstances; times and counts of earlier knocks are kept, and what the device
     /// proved, with where it did: that it knocks elsewhere without a proof takes nothing from it.
     pub fn note(&mut self, mut seen: Pending) {
+        self.version += 1;
         if let Some(known) = self.by_mac.get(&seen.mac) {
             seen.first_seen = known.first_seen;
             seen.attempts = known.attempts.saturating_add(1);
@@ -160,6 +163,7 @@ impl PendingList {
     /// A device on the list has proved something. The certificate that was first shown at an address stays: the
     /// administrator must not approve one that took its place while he was looking.
     pub fn prove(&mut self, mac: MacAddr, proved: Proved) {
+        self.version += 1;
         let Some(pending) = self.by_mac.get_mut(&mac) else { return };
         match &pending.proved {
             first if first.is_same(&proved) => {}
@@ -175,7 +179,14 @@ impl PendingList {
 
     /// Takes a device off the list.
     pub fn remove(&mut self, mac: MacAddr) -> Option<Pending> {
-        self.by_mac.remove(&mac)
+        let removed = self.by_mac.remove(&mac);
+        self.version += u64::from(removed.is_some());
+        removed
+    }
+
+    /// Another one after every change.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// The devices, the latest first.
@@ -203,6 +214,7 @@ impl Core {
         if !is_for(reason) || self.registry.knows(mac) || self.registry.is_ignored(mac) {
             return;
         }
+        let known = self.pending.get(mac).is_some();
         self.pending.note(Pending {
             mac,
             ssid: ssid.clone(),
@@ -214,10 +226,14 @@ impl Core {
             proved: Proved::of(reason),
             other: None,
         });
+        if let Some(fresh) = self.pending.get(mac).filter(|_| !known) {
+            (self.sink)(News::Pending(fresh));
+        }
     }
 
     /// Another configuration is in force: who proved an onboarding key that is no more has proved nothing.
     pub(super) fn forget_stale_proofs(&mut self, old: &Config) {
+        self.pending.version += 1;
         let key =
             |config: &Config, ssid: &[u8]| config.ssid(ssid).and_then(|ssid| ssid.unknown.onboarding_key().cloned());
         for pending in self.pending.by_mac.values_mut().filter(|pending| pending.proved == Proved::Onboarding) {

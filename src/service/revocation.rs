@@ -76,6 +76,30 @@ impl Why {
     }
 }
 
+impl Why {
+    /// A stable word for programs. None for what is a refusal, which has an event of its own.
+    pub fn code(self) -> Option<&'static str> {
+        Some(match self {
+            Why::Blocked => "blocked",
+            Why::Expired => "expired",
+            Why::Hours => "hours",
+            Why::ClockNotSet => "clock_not_set",
+            Why::Removed => "removed",
+            Why::NewKey => "new_key",
+            Why::NewCredential => "new_credential",
+            Why::NewTrust => "new_trust",
+            Why::RealmGone => "realm_gone",
+            Why::Upstream => "upstream",
+            Why::WrongPlace => "wrong_place",
+            Why::NewProfile => "new_profile",
+            Why::Unbound => "unbound",
+            Why::Registered => "registered",
+            Why::NoPairing => "no_pairing",
+            Why::Refused => return None,
+        })
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -190,6 +214,11 @@ impl Revocation {
     /// The orders given since this was last called.
     pub fn take_orders(&mut self) -> VecDeque<Order> {
         std::mem::take(&mut self.orders)
+    }
+
+    /// The orders that the shell did not take yet.
+    pub fn orders(&self) -> impl Iterator<Item = &Order> {
+        self.orders.iter()
     }
 
     /// True when there are orders that the shell did not take yet.

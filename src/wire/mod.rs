@@ -7,4 +7,5 @@ pub mod nai;
 pub mod pskfile;
 pub mod radius;
 pub mod rsn;
+pub mod ubus;
 pub mod uci;

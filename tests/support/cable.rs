@@ -47,11 +47,16 @@ impl Drop for Cable {
 
 /// hostapd at the port.
 pub fn authenticator(home: &Home) -> Program {
+    authenticator_with(home, "")
+}
+
+/// The same with more lines in its configuration.
+pub fn authenticator_with(home: &Home, more: &str) -> Program {
     let config = format!(
         "driver=wired\ninterface=ap0\nctrl_interface={}\nieee8021x=1\neapol_version=2\nuse_pae_group_addr=1\n\
          own_ip_addr=127.0.0.1\nnas_identifier=switch\n\
          auth_server_addr=127.0.0.1\nauth_server_port={}\nauth_server_shared_secret={SECRET}\n\
-         acct_server_addr=127.0.0.1\nacct_server_port={}\nacct_server_shared_secret={SECRET}\n",
+         acct_server_addr=127.0.0.1\nacct_server_port={}\nacct_server_shared_secret={SECRET}\n{more}",
         home.path("hostapd").display(),
         home.auth_port,
         home.acct_port

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::os::fd::AsRawFd;
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -61,7 +62,8 @@ impl Station {
 /// Who is attached.
 #[derive(Debug)]
 struct Attached {
-    path: PathBuf,
+    /// The abstract name of its socket.
+    name: Vec<u8>,
     /// Events in a row that did not reach it.
     errors: u32,
 }
@@ -126,7 +128,7 @@ impl State {
         self.stations.iter().rposition(|(other, _)| other == mac)
     }
 
-    fn answer(&mut self, request: &str, client: PathBuf) -> String {
+    fn answer(&mut self, request: &str, client: Vec<u8>) -> String {
         let (command, rest) = request.split_once(' ').unwrap_or((request, ""));
         *self.asked.entry(command.into()).or_default() += 1;
         let done = |done: bool| if done { "OK\n".to_owned() } else { "FAIL\n".to_owned() };
@@ -151,13 +153,13 @@ impl State {
             "STA" => self.position(rest).map_or_else(|| done(false), |at| mib(&self.stations[at])),
             // Attaching twice changes nothing (since hostapd 2.8).
             "ATTACH" => {
-                if !self.attached.iter().any(|other| other.path == client) {
-                    self.attached.push(Attached { path: client, errors: 0 });
+                if !self.attached.iter().any(|other| other.name == client) {
+                    self.attached.push(Attached { name: client, errors: 0 });
                 }
                 done(true)
             }
             "DETACH" => {
-                let at = self.attached.iter().position(|other| other.path == client);
+                let at = self.attached.iter().position(|other| other.name == client);
                 at.iter().for_each(|at| drop(self.attached.remove(*at)));
                 done(at.is_some())
             }
@@ -220,7 +222,7 @@ impl State {
     fn tell(&mut self, socket: &UnixDatagram) {
         for event in std::mem::take(&mut self.events) {
             self.attached.retain_mut(|client| {
-                let address = UnixAddr::new(&client.path).expect("a path that it could be bound to");
+                let address = UnixAddr::new_abstract(&client.name).expect("a name that it could be bound to");
                 match sendto(socket.as_raw_fd(), event.as_bytes(), &address, MsgFlags::MSG_DONTWAIT) {
                     Ok(_) => client.errors = 0,
                     Err(Errno::ENOENT) => return false,
@@ -311,7 +313,7 @@ fn serve(socket: &UnixDatagram, known: &Mutex<State>) {
             return;
         }
         let Ok((length, from)) = received else { continue };
-        let Some(client) = from.as_pathname().map(Path::to_owned) else { continue };
+        let Some(client) = from.as_abstract_name().map(<[u8]>::to_vec) else { continue };
         let reply = state.answer(&String::from_utf8_lossy(&request[..length]), client);
         if !state.deaf {
             state.tell(socket);

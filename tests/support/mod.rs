@@ -9,6 +9,7 @@ pub mod maker;
 pub mod program;
 pub mod radius;
 pub mod radsecproxy;
+pub mod ubusd;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -54,7 +55,7 @@ impl Home {
         let text = format!(
             "config latchkey 'main'\n\toption state_dir '{0}/state'\n\toption control_socket '{0}/control.sock'\n\
              \toption auth_listen '127.0.0.1:{1}'\n\toption acct_listen '127.0.0.1:{2}'\n\toption hostapd_dir '{0}/hostapd'\n\
-             \toption firewall 'off'\n\
+             \toption firewall 'off'\n\toption ubus 'off'\n\
              config client 'local'\n\toption address '127.0.0.1'\n\toption secret '{SECRET}'\n\
              config profile 'iot'\n\toption vlan '20'\nconfig profile 'media'\n\toption vlan '30'\n\
              config ssid 'home'\n\toption ssid 'Home'\n{more}",
@@ -72,8 +73,13 @@ impl Home {
 
     /// Starts the daemon by way of a program that becomes it.
     pub fn spawn_through(&self, wrapper: &[&str]) -> Daemon {
+        self.spawn_program(wrapper, env!("CARGO_BIN_EXE_latchkey"))
+    }
+
+    /// The same with the program elsewhere.
+    pub fn spawn_program(&self, wrapper: &[&str], program: &str) -> Daemon {
         let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
-        let words = [wrapper, &[env!("CARGO_BIN_EXE_latchkey")]].concat();
+        let words = [wrapper, &[program]].concat();
         let child = Command::new(words[0])
             .args(&words[1..])
             .args(["serve", "--config"])

@@ -250,7 +250,7 @@ pub fn run(context: &mut Context<'_>, command: &Command) -> Result<(), Failure> 
         Command::Add(add) => run_add(context, add),
         Command::List => run_list(context),
         Command::Show { name, secret } => {
-            let reply = context.call("device_show", json!({ "name": name, "secret": secret }))?;
+            let reply = context.call(if *secret { "device_secret" } else { "device_show" }, json!({ "name": name }))?;
             context.finish(&reply, text::show)
         }
         Command::Set { name, set } => {

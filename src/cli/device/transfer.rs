@@ -69,7 +69,8 @@ fn read(context: &mut Context<'_>, file: &OsStr) -> Result<String, Failure> {
 
 /// Prints all devices as CSV.
 pub fn export(context: &mut Context<'_>, secrets: bool) -> Result<(), Failure> {
-    let reply = context.connect()?.call("device_export", json!({ "secrets": secrets }), LONG_PATIENCE)?;
+    let method = if secrets { "device_export_secrets" } else { "device_export" };
+    let reply = context.connect()?.call(method, json!({}), LONG_PATIENCE)?;
     // As it came: it is a file. Names, profiles and keys have no control characters.
     context.finish(&reply, |reply, _| reply.at("csv").0.as_str().unwrap_or_default().to_owned())?;
     let left_out = Part(&reply).number("left_out");

@@ -80,8 +80,14 @@ fn good_arguments() {
         ("pending ignore 00:11", Command::Pending(pending::Command::Ignore { mac: "00:11".into() })),
         ("log", Command::Log(log::Query::default())),
         (
-            "log --mac 00:11 -f --limit=7",
-            Command::Log(log::Query { follow: true, mac: Some("00:11".into()), limit: Some(7) }),
+            "log --mac 00:11 -f --limit=7 --device tv --outcome joined --outcome refused",
+            Command::Log(log::Query {
+                follow: true,
+                mac: Some("00:11".into()),
+                device: Some("tv".into()),
+                outcomes: vec!["joined".into(), "refused".into()],
+                limit: Some(7),
+            }),
         ),
         ("firewall show", Command::Firewall(firewall::Command::Show { rules: false })),
         ("firewall show --rules", Command::Firewall(firewall::Command::Show { rules: true })),

@@ -80,7 +80,7 @@ fn requests_are_what_the_daemon_expects() {
             json!({ "method": "device_set", "params": { "name": "tv", "set": { "max_devices": "3", "mac-": "c" } } }),
         ),
         ("device import -", json!({ "method": "device_import", "params": { "csv": "correct horse\r\nsecond\n" } })),
-        ("device export", json!({ "method": "device_export", "params": { "secrets": false } })),
+        ("device export", json!({ "method": "device_export", "params": {} })),
         (
             "pending approve a tv",
             json!({
@@ -96,7 +96,12 @@ fn requests_are_what_the_daemon_expects() {
             "pair --profile iot --minutes 7",
             json!({ "method": "pair_open", "params": { "profile": "iot", "minutes": 7, "ssid": null, "name": null } }),
         ),
-        ("log --mac a", json!({ "method": "log", "params": { "mac": "a", "limit": null, "follow": false } })),
+        (
+            "log --mac a",
+            json!({ "method": "log", "params": {
+            "mac": "a", "device": null, "outcome": [], "limit": null, "follow": false,
+        } }),
+        ),
         ("sessions", json!({ "method": "sessions", "params": { "offset": 0 } })),
         ("stations", json!({ "method": "stations", "params": { "offset": 0 } })),
         ("qr tv --ssid Home", json!({ "method": "qr", "params": { "name": "tv", "ssid": "Home" } })),
@@ -336,7 +341,12 @@ fn a_log_is_followed_until_the_daemon_stops() {
         json!({ "event": event(1, 2, "one") }),
     );
     let (done, request) = Daemon::new([stream.clone()]).take("log -f", "");
-    assert_eq!(request, json!({ "method": "log", "params": { "mac": null, "limit": null, "follow": true } }));
+    assert_eq!(
+        request,
+        json!({ "method": "log", "params": {
+        "mac": null, "device": null, "outcome": [], "limit": null, "follow": true,
+    } })
+    );
     let expected = "\
 2027-01-31 17:58:01Z  tv  one
 2027-01-31 17:58:01Z  tv  two

@@ -3,8 +3,9 @@
 use super::super::Config;
 use super::super::error::quoted;
 use super::super::realm::{Host, Pattern, Radsec, Realm, Server, Target, Transport};
+use super::latchkey::MAX_LISTEN;
 use super::realm::no_profile;
-use super::{MAX_LISTEN, Reader, Scope, title};
+use super::{Reader, Scope, title};
 use crate::wire::uci::{Entry, Section};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};

@@ -4,9 +4,9 @@
 //! without a word when it cannot deliver ten events, and the kernel keeps no more than ten datagrams for us: so events
 //! are taken as they come, whatever else is under way.
 
-use super::super::now;
+use super::super::{now, rights};
 use super::socket::Socket;
-use super::{Daemon, Stale, own_dir};
+use super::{Daemon, Stale};
 use crate::mac::MacAddr;
 use crate::service::arrivals::Arrival;
 use crate::service::keyfile::SaeGiven;
@@ -54,8 +54,6 @@ pub struct Place {
     pub name: Arc<str>,
     /// hostapd's control directory.
     pub dir: PathBuf,
-    /// Makes the names of our sockets unique: those of a task that ended may be about to be removed.
-    pub serial: u32,
     /// What hostapd has to be given.
     pub stale: Rc<Stale>,
     /// The SAE passwords it was given before.
@@ -91,16 +89,15 @@ pub async fn follow(daemon: Rc<Daemon>, place: Place, commands: mpsc::Receiver<C
     };
     match result.await {
         Ok(()) => tracing::info!("hostapd ends on {name}"),
-        Err(why) => daemon.hostapd.trouble(&name, why.to_string()),
+        Err(why) => daemon.hostapd.trouble(&daemon, &name, &why),
     }
     daemon.core.borrow_mut().stations.down(&name);
 }
 
 fn open(place: &Place) -> io::Result<(Socket, Socket)> {
-    let (target, own) = (place.dir.join(&*place.name), own_dir(&place.dir)?);
-    let requests = Socket::open(&target, own.join(format!("{}.{}", place.name, place.serial)))?;
-    let events = Socket::open(&target, own.join(format!("{}.{}e", place.name, place.serial)))?;
-    Ok((requests, events))
+    let target = place.dir.join(&*place.name);
+    let explain = |why: io::Error| io::Error::new(why.kind(), rights::no_access(&target, &why));
+    Ok((Socket::open(&target).map_err(explain)?, Socket::open(&target).map_err(explain)?))
 }
 
 pub(super) struct Bss {
@@ -230,7 +227,7 @@ impl Bss {
                     self.walk(requests, &mut reply, !first).await?;
                     if std::mem::take(&mut first) {
                         self.adopt(requests, &mut reply).await?;
-                        self.daemon.hostapd.well(&self.name);
+                        self.daemon.hostapd.well(&self.daemon, &self.name);
                         self.give_keys(requests, &mut reply).await?;
                         self.say_hello(requests, &mut reply).await?;
                     }

@@ -1,17 +1,16 @@
 //! hostapd on this box: finds its BSSes by the sockets in its control directory, as they appear and disappear, and
 //! keeps a task with each.
 //!
-//! hostapd answers a request to the path its client is bound to, so every client needs sockets that hostapd can see
-//! and write to. On OpenWrt it runs as the user `network` in a jail in which little more than its control directory
-//! is visible. Ours are therefore in a directory inside that one, `.latchkey`, which others may pass through but not
-//! list or change (0711), and each socket belongs to whom hostapd's own belongs to, and only to him (0600). All are
-//! connected: the kernel takes datagrams for them from hostapd's socket only.
+//! hostapd answers a request to the name its client is bound to. Ours have abstract names, which hostapd reaches from
+//! whatever jail and whoever it runs as, if it is in the same network namespace; on OpenWrt it is user `network`, and we
+//! are in the group of that name, to which its sockets are open. All are connected: the kernel takes datagrams for them from
+//! hostapd's socket only.
 
 mod bss;
 mod keys;
 mod socket;
 
-use super::{Daemon, now};
+use super::{Daemon, now, rights};
 use crate::mac::MacAddr;
 use crate::service::Core;
 use crate::service::arrivals::Arrival;
@@ -21,7 +20,7 @@ use bss::Command;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -36,21 +35,18 @@ const LOOK: Duration = Duration::from_secs(2);
 const REFRESH: Duration = Duration::from_millis(1500);
 /// Commands that may wait for one BSS.
 const COMMANDS: usize = 1024;
+/// What the troubles of BSSes are called, with the name; and that of the directory.
+const ABOUT: &str = "hostapd on ";
+const CLOSED: &str = "hostapd";
 /// An interface's name has at most 15 octets (IFNAMSIZ).
 const NAME: usize = 15;
-/// Our directory in hostapd's.
-const OWN: &str = ".latchkey";
 
 /// The tasks, by the names of their BSSes.
 #[derive(Default)]
 pub struct Hostapd {
     open: RefCell<BTreeMap<Arc<str>, Followed>>,
-    /// What went wrong with a BSS last, so that it is said once.
-    troubles: RefCell<BTreeMap<Arc<str>, String>>,
     /// The SAE passwords given, by BSS.
     told: RefCell<BTreeMap<Arc<str>, Told>>,
-    /// Counts the tasks: the sockets of each have names of their own.
-    serial: Cell<u32>,
 }
 
 struct Followed {
@@ -84,7 +80,7 @@ impl Daemon {
         let changes = core.arrived(&arrival, false, now());
         self.hostapd.execute(core);
         if !changes.is_empty() {
-            tokio::task::spawn_local(store_arrival(self.clone(), arrival));
+            crate::daemon::task::spawn(store_arrival(self.clone(), arrival));
         }
     }
 }
@@ -166,17 +162,13 @@ impl Hostapd {
     }
 
     /// Says what went wrong with a BSS, unless that was said before.
-    fn trouble(&self, name: &Arc<str>, why: String) {
-        let mut troubles = self.troubles.borrow_mut();
-        if troubles.get(name) != Some(&why) {
-            tracing::warn!("hostapd's control socket of {name}: {why}");
-            troubles.insert(name.clone(), why);
-        }
+    fn trouble(&self, daemon: &Daemon, name: &str, why: &std::io::Error) {
+        rights::trouble(&mut daemon.core.borrow_mut(), &about(name), why.to_string());
     }
 
     /// A BSS is followed: whatever goes wrong from now on is news.
-    fn well(&self, name: &str) {
-        self.troubles.borrow_mut().remove(name);
+    fn well(&self, daemon: &Daemon, name: &str) {
+        rights::well(&mut daemon.core.borrow_mut(), &about(name));
     }
 
     /// Follows what is there, and nothing else.
@@ -190,12 +182,12 @@ impl Hostapd {
             }
             keep
         });
-        self.troubles.borrow_mut().retain(|name, _| there.contains_key(name));
+        let gone = |about: &str| about.strip_prefix(ABOUT).is_some_and(|name| !there.contains_key(name));
+        daemon.core.borrow_mut().network.troubles.retain(|about, _| !gone(about));
         self.told.borrow_mut().retain(|name, told| there.get(name) == Some(&told.inode));
         for (name, inode) in there {
             if !open.contains_key(name) {
                 let (commands, receiver) = mpsc::channel(COMMANDS);
-                self.serial.set(self.serial.get().wrapping_add(1));
                 let stale = Rc::new(Stale { file: Cell::new(true), passwords: Cell::new(true) });
                 let mut told = self.told.borrow_mut();
                 let told = told.entry(name.clone()).or_insert_with(|| Told { inode: *inode, given: Rc::default() });
@@ -203,10 +195,9 @@ impl Hostapd {
                     given: told.given.clone(),
                     name: name.clone(),
                     dir: dir.to_owned(),
-                    serial: self.serial.get(),
                     stale: stale.clone(),
                 };
-                let task = tokio::task::spawn_local(bss::follow(daemon.clone(), place, receiver));
+                let task = crate::daemon::task::spawn(bss::follow(daemon.clone(), place, receiver));
                 open.insert(name.clone(), Followed { inode: *inode, stale, commands, task });
             }
         }
@@ -225,8 +216,6 @@ pub async fn watch(daemon: Rc<Daemon>) {
         let wanted = daemon.core.borrow().config.main.hostapd_dir.clone();
         if wanted != current {
             daemon.hostapd.follow(&daemon, Path::new(""), &BTreeMap::new());
-            current.iter().for_each(|dir| tidy(dir));
-            wanted.iter().for_each(|dir| tidy(dir));
             current = wanted;
         }
         let Some(dir) = &current else {
@@ -235,6 +224,7 @@ pub async fn watch(daemon: Rc<Daemon>) {
         };
         match sockets(dir) {
             Ok(there) => {
+                rights::well(&mut daemon.core.borrow_mut(), CLOSED);
                 daemon.hostapd.follow(&daemon, dir, &there);
                 if !there.is_empty() {
                     said = None;
@@ -242,6 +232,12 @@ pub async fn watch(daemon: Rc<Daemon>) {
             }
             Err(why) => {
                 daemon.hostapd.follow(&daemon, dir, &BTreeMap::new());
+                if why.kind() == std::io::ErrorKind::PermissionDenied {
+                    // hostapd is there, which is worth more than a line in the log.
+                    let why = rights::no_access(dir, &why);
+                    rights::trouble(&mut daemon.core.borrow_mut(), CLOSED, why);
+                    continue;
+                }
                 let mend = "stations show up when it does (option hostapd_dir, ctrl_interface in hostapd.conf)";
                 say(&mut said, format!("no hostapd on this box: {}: {why}; {mend}", dir.display()));
             }
@@ -249,7 +245,7 @@ pub async fn watch(daemon: Rc<Daemon>) {
     }
 }
 
-/// Ends all tasks and leaves nothing behind: no bans in hostapd, no sockets in its directory.
+/// Ends all tasks and leaves nothing behind: no bans in hostapd.
 pub async fn leave(daemon: &Rc<Daemon>) {
     let banned: Vec<MacAddr> = {
         let core = daemon.core.borrow();
@@ -265,8 +261,10 @@ pub async fn leave(daemon: &Rc<Daemon>) {
         daemon.hostapd.refresh().await;
     }
     daemon.hostapd.follow(daemon, Path::new(""), &BTreeMap::new());
-    let dir = daemon.core.borrow().config.main.hostapd_dir.clone();
-    dir.iter().for_each(|dir| tidy(dir));
+}
+
+fn about(name: &str) -> String {
+    format!("{ABOUT}{name}")
 }
 
 fn say(said: &mut Option<String>, text: String) {
@@ -288,30 +286,4 @@ fn sockets(dir: &Path) -> std::io::Result<BTreeMap<Arc<str>, u64>> {
         }
     }
     Ok(there)
-}
-
-/// Makes our directory, whatever was there before.
-fn own_dir(dir: &Path) -> std::io::Result<PathBuf> {
-    let own = dir.join(OWN);
-    match fs::DirBuilder::new().mode(0o711).create(&own) {
-        Err(why) if why.kind() != std::io::ErrorKind::AlreadyExists => return Err(why),
-        _ => {}
-    }
-    // Whoever may write to hostapd's directory could have put a link here.
-    if !fs::symlink_metadata(&own)?.is_dir() {
-        return Err(std::io::Error::other(format!("{} is no directory: remove it", own.display())));
-    }
-    fs::set_permissions(&own, fs::Permissions::from_mode(0o711))?;
-    Ok(own)
-}
-
-/// Removes what an earlier life left in our directory, and the directory.
-fn tidy(dir: &Path) {
-    let own = dir.join(OWN);
-    if fs::symlink_metadata(&own).is_ok_and(|metadata| metadata.is_dir()) {
-        for entry in fs::read_dir(&own).into_iter().flatten().flatten() {
-            let _ = fs::remove_file(entry.path());
-        }
-        let _ = fs::remove_dir(&own);
-    }
 }

@@ -1,11 +1,13 @@
 //! A client socket of one BSS's control interface.
+//!
+//! It has an abstract name (`unix(7)`) and no file: hostapd answers to a name wherever its own file system ends, which is not
+//! ours when one of the two is jailed, and whoever it runs as. Only hostapd can write to it, as it is connected.
 
 use crate::wire::hostapd::{MAX_REPLY, is_event};
-use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::os::unix::net;
-use std::path::{Path, PathBuf};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{self, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 use tokio::net::UnixDatagram;
 use tokio::time::timeout;
@@ -14,19 +16,24 @@ use tokio::time::timeout;
 /// derives keys and writes logs.
 const ANSWER: Duration = Duration::from_secs(3);
 
-/// A bound and connected socket, removed from the file system when it is dropped.
+/// A bound and connected socket.
 pub struct Socket {
     socket: UnixDatagram,
-    path: PathBuf,
 }
 
 impl Socket {
-    /// Makes a socket at `path` that talks to hostapd's at `target`.
-    pub fn open(target: &Path, path: PathBuf) -> io::Result<Socket> {
-        let _ = fs::remove_file(&path);
-        let socket = net::UnixDatagram::bind(&path)?;
-        let made = Socket { socket: connect(socket, target, &path)?, path };
-        Ok(made)
+    /// Makes a socket that talks to hostapd's at `target`.
+    pub fn open(target: &Path) -> io::Result<Socket> {
+        // A name that nobody can take before us.
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let name = format!("latchkey-{:016x}", u64::from_be_bytes(random));
+        let socket = net::UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(name)?)?;
+        socket.connect(target)?;
+        socket.set_nonblocking(true)?;
+        // What came before it was connected is from anybody.
+        while socket.recv(&mut random).is_ok() {}
+        Ok(Socket { socket: UnixDatagram::from_std(socket)? })
     }
 
     /// Sends a request.
@@ -57,24 +64,6 @@ impl Socket {
         self.socket.recv_buf(datagram).await?;
         Ok(())
     }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-/// Gives the socket to hostapd's user, and connects it.
-fn connect(socket: net::UnixDatagram, target: &Path, path: &Path) -> io::Result<UnixDatagram> {
-    let theirs = fs::metadata(target)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    if fs::metadata(path)?.uid() != theirs.uid() {
-        chown(path, Some(theirs.uid()), None)?;
-    }
-    socket.connect(target)?;
-    socket.set_nonblocking(true)?;
-    UnixDatagram::from_std(socket)
 }
 
 fn silent() -> io::Error {

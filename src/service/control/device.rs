@@ -38,20 +38,27 @@ pub fn list(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError
     let (offset, limit) = params.page()?;
     let page = core.registry.devices().skip(offset).take(limit);
     let devices: Value = page.map(|device| view::device(core, device, now)).collect();
-    Ok(Done::Value(json!({ "devices": devices, "total": core.registry.len() })))
+    let (total, revision) = (core.registry.len(), core.revision());
+    Ok(Done::Value(json!({ "devices": devices, "total": total, "revision": revision })))
 }
 
-/// `device_show`: one device, with its key when `secret` is set.
+/// `device_show`: one device, without its keys.
 pub fn show(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError> {
     let device = find(core, params)?;
-    let mut result = json!({ "device": view::device(core, device, now) });
-    if params.flag("secret") {
-        result["key"] = device.key.as_ref().map(|key| key.expose()).into();
-        result["eap_psk"] = view::eap_psk(core, device);
-        let certificates = device.eap.as_ref().map(|eap| eap.certificates.as_slice()).unwrap_or_default();
-        if !certificates.is_empty() {
-            result["eap_tls"] = supplicant::tls(core, device, certificates.iter().any(|c| c.issued)).into();
-        }
+    Ok(Done::Value(json!({ "device": view::device(core, device, now) })))
+}
+
+/// `device_secret`: one device, with its keys and what is to be fed into it.
+pub fn secret(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError> {
+    let device = find(core, params)?;
+    let certificates = device.eap.as_ref().map(|eap| eap.certificates.as_slice()).unwrap_or_default();
+    let mut result = json!({
+        "device": view::device(core, device, now),
+        "key": device.key.as_ref().map(|key| key.expose()),
+        "eap_psk": view::eap_psk(core, device),
+    });
+    if !certificates.is_empty() {
+        result["eap_tls"] = supplicant::tls(core, device, certificates.iter().any(|c| c.issued)).into();
     }
     Ok(Done::Value(result))
 }

@@ -181,9 +181,17 @@ impl Devices {
     }
 }
 
-/// `device_export`: all devices as CSV that can be imported again; with their keys when `secrets` is set.
-pub fn export(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> {
-    let secrets = params.flag("secrets");
+/// `device_export`: all devices as CSV, without their keys.
+pub fn export(core: &mut Core, _: &Params, _: Now) -> Result<Done, ApiError> {
+    table(core, false)
+}
+
+/// `device_export_secrets`: all devices as CSV that can be imported again, with their keys.
+pub fn export_secrets(core: &mut Core, _: &Params, _: Now) -> Result<Done, ApiError> {
+    table(core, true)
+}
+
+fn table(core: &Core, secrets: bool) -> Result<Done, ApiError> {
     let mut writer = WriterBuilder::new().terminator(Terminator::Any(b'\n')).from_writer(Vec::new());
     let failed = |e: String| ApiError::new("internal", format!("the export failed: {e}"));
     let row = |writer: &mut csv::Writer<Vec<u8>>, cells: [&str; COLUMNS.len()]| {

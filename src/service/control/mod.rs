@@ -7,11 +7,13 @@ mod device;
 mod edit;
 mod firewall;
 mod import;
+mod log;
 mod maker;
 mod pair;
 mod params;
 mod pending;
 mod place;
+pub mod profile;
 pub mod realm;
 mod status;
 mod supplicant;
@@ -19,11 +21,11 @@ mod view;
 
 pub use view::hex;
 
+pub use log::Filter;
 pub use params::Kind;
 
 use super::{Core, Now};
-use crate::config::Repoint;
-use crate::mac::MacAddr;
+use crate::config::{ProfileEdit, Repoint};
 use crate::registry::device::Change;
 use params::Params;
 use serde_json::{Map, Value, json};
@@ -97,14 +99,21 @@ pub enum Done {
         /// Say what would change, and change nothing.
         dry_run: bool,
     },
+    /// A profile to be added, changed or removed in the configuration file; [`profile::edited`] makes the result.
+    Profile {
+        /// What is to become of which.
+        edit: Box<ProfileEdit>,
+        /// Say what would change, and change nothing.
+        dry_run: bool,
+    },
     /// The configuration file to be read again; the result is empty once it is in force.
     Reload,
     /// The result, and after it every event that fits.
     Follow {
         /// The events so far.
         value: Value,
-        /// Only events of this address.
-        mac: Option<MacAddr>,
+        /// Which events.
+        filter: Filter,
     },
 }
 
@@ -124,10 +133,23 @@ pub trait Import {
 pub type Then = Box<dyn FnOnce(&Core, Now) -> Value>;
 type Run = fn(&mut Core, &Params, Now) -> Result<Done, ApiError>;
 
+/// What a method does to whom, for access rules, which go by method and not by argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// It tells, and reveals no secret.
+    Read,
+    /// It changes something, or goes out into the network. A secret it makes is in its answer.
+    Write,
+    /// It reveals secrets that exist.
+    Secret,
+}
+
 /// A method.
 pub struct Method {
     /// Its name.
     pub name: &'static str,
+    /// Who may call it.
+    pub class: Class,
     /// Its arguments.
     pub params: &'static [(&'static str, Kind)],
     /// It may change the registry: one such method runs at a time.
@@ -137,12 +159,26 @@ pub struct Method {
     run: Run,
 }
 
-const fn read(name: &'static str, params: &'static [(&'static str, Kind)], run: Run) -> Method {
-    Method { name, params, writes: false, stations: false, run }
+const fn method(name: &'static str, class: Class, params: &'static [(&'static str, Kind)], run: Run) -> Method {
+    Method { name, class, params, writes: false, stations: false, run }
 }
 
+const fn read(name: &'static str, params: &'static [(&'static str, Kind)], run: Run) -> Method {
+    method(name, Class::Read, params, run)
+}
+
+/// Changes the registry.
 const fn write(name: &'static str, params: &'static [(&'static str, Kind)], run: Run) -> Method {
-    Method { name, params, writes: true, stations: false, run }
+    Method { writes: true, ..method(name, Class::Write, params, run) }
+}
+
+/// Changes something else, or takes the registry's lock itself, late.
+const fn act(name: &'static str, params: &'static [(&'static str, Kind)], run: Run) -> Method {
+    method(name, Class::Write, params, run)
+}
+
+const fn secret(name: &'static str, params: &'static [(&'static str, Kind)], run: Run) -> Method {
+    method(name, Class::Secret, params, run)
 }
 
 /// The method before which the shell looks at the table in the kernel.
@@ -151,6 +187,19 @@ const FIREWALL_SHOW: &str = "firewall_show";
 /// The method before which the shell makes a CA, if there is none.
 const CA_EXPORT: &str = "ca_export";
 const CA_ISSUE: &str = "ca_issue";
+
+/// What a profile can have.
+const PROFILE: &[(&str, Kind)] = &[
+    ("name", Kind::Text),
+    ("vlan", Kind::Number),
+    ("access", Kind::Text),
+    ("allow", Kind::Texts),
+    ("hours", Kind::Texts),
+    ("isolate", Kind::Flag),
+    ("bridge", Kind::Text),
+    ("addresses", Kind::Texts),
+    ("dry_run", Kind::Flag),
+];
 
 /// All methods.
 pub static METHODS: &[Method] = &[
@@ -206,7 +255,8 @@ pub static METHODS: &[Method] = &[
         credential::remove,
     ),
     read("device_list", &[("offset", Kind::Number), ("limit", Kind::Number)], device::list),
-    read("device_show", &[("name", Kind::Text), ("secret", Kind::Flag)], device::show),
+    read("device_show", &[("name", Kind::Text)], device::show),
+    secret("device_secret", &[("name", Kind::Text)], device::secret),
     write("device_set", &[("name", Kind::Text), ("set", Kind::Table)], device::set),
     write(
         "device_rotate",
@@ -216,9 +266,14 @@ pub static METHODS: &[Method] = &[
     write("device_block", &[("name", Kind::Text)], device::block),
     write("device_unblock", &[("name", Kind::Text)], device::unblock),
     write("device_remove", &[("name", Kind::Text)], device::remove),
-    // Takes the lock itself, late.
-    read("device_import", &[("csv", Kind::Text)], import::start),
-    read("device_export", &[("secrets", Kind::Flag)], import::export),
+    act("device_import", &[("csv", Kind::Text)], import::start),
+    read("device_export", &[], import::export),
+    secret("device_export_secrets", &[], import::export_secrets),
+    read("profile_list", &[], profile::list),
+    act("profile_add", PROFILE, profile::add),
+    act("profile_set", PROFILE, profile::set),
+    act("profile_remove", &[("name", Kind::Text), ("dry_run", Kind::Flag)], profile::remove),
+    read("ssid_list", &[], status::ssids),
     write(
         "maker_add",
         &[
@@ -246,9 +301,8 @@ pub static METHODS: &[Method] = &[
     write("maker_remove", &[("name", Kind::Text)], maker::remove),
     read("realm_list", &[], realm::list),
     read("realm_show", &[("name", Kind::Text)], realm::show),
-    read("realm_test", &[("name", Kind::Text)], realm::test),
-    // Changes the configuration file, not the registry.
-    read(
+    act("realm_test", &[("name", Kind::Text)], realm::test),
+    act(
         "realm_repoint",
         &[
             ("name", Kind::Text),
@@ -262,9 +316,8 @@ pub static METHODS: &[Method] = &[
         ],
         realm::repoint,
     ),
-    read("config_reload", &[], realm::reload),
-    // Takes the lock itself, late.
-    read(
+    act("config_reload", &[], realm::reload),
+    act(
         "maker_import",
         &[
             ("bundle", Kind::Text),
@@ -278,7 +331,7 @@ pub static METHODS: &[Method] = &[
         ],
         bundle::import,
     ),
-    read("maker_export", &[("name", Kind::Text), ("realms", Kind::Texts), ("all", Kind::Flag)], bundle::export),
+    secret("maker_export", &[("name", Kind::Text), ("realms", Kind::Texts), ("all", Kind::Flag)], bundle::export),
     // These take the lock, too: the window is not closed or opened while a device is being registered in it.
     write(
         "pair_open",
@@ -286,7 +339,7 @@ pub static METHODS: &[Method] = &[
         pair::open,
     ),
     write("pair_stop", &[], pair::stop),
-    write("pair_show", &[], pair::show),
+    Method { writes: true, ..read("pair_show", &[], pair::show) },
     read("pending_list", &[("ignored", Kind::Flag)], pending::list),
     write(
         "pending_approve",
@@ -295,21 +348,29 @@ pub static METHODS: &[Method] = &[
     ),
     write("pending_ignore", &[("mac", Kind::Text)], pending::ignore),
     write("pending_unignore", &[("mac", Kind::Text)], pending::unignore),
-    read("log", &[("mac", Kind::Text), ("limit", Kind::Number), ("follow", Kind::Flag)], status::log),
+    read(
+        "log",
+        &[
+            ("mac", Kind::Text),
+            ("device", Kind::Text),
+            ("outcome", Kind::Texts),
+            ("since", Kind::Number),
+            ("limit", Kind::Number),
+            ("follow", Kind::Flag),
+        ],
+        log::log,
+    ),
     read("sessions", &[("offset", Kind::Number), ("limit", Kind::Number)], status::sessions),
     Method {
-        name: "stations",
-        params: &[("offset", Kind::Number), ("limit", Kind::Number)],
-        writes: false,
         stations: true,
-        run: status::stations,
+        ..read("stations", &[("offset", Kind::Number), ("limit", Kind::Number)], status::stations)
     },
     read(FIREWALL_SHOW, &[], firewall::show),
     read("ca_show", &[], ca::show),
-    // Takes the lock although it changes nothing: a CA may be made before it.
+    // These take the lock, too: a CA may be made before them.
     write(CA_EXPORT, &[], ca::export),
-    write(CA_ISSUE, &[("name", Kind::Text)], ca::issue),
-    read("qr", &[("name", Kind::Text), ("ssid", Kind::Text)], device::qr),
+    Method { writes: true, ..secret(CA_ISSUE, &[("name", Kind::Text)], ca::issue) },
+    secret("qr", &[("name", Kind::Text), ("ssid", Kind::Text)], device::qr),
 ];
 
 /// A call that is checked and can be run.
@@ -373,6 +434,11 @@ impl Call {
         matches!(self.method.name, CA_EXPORT | CA_ISSUE) || self.params.flag("certificate")
     }
 
+    /// Who may make the call.
+    pub fn class(&self) -> Class {
+        self.method.class
+    }
+
     /// True when the call may change the registry: the caller runs one such call at a time, from here until the
     /// changes are applied.
     pub fn writes(&self) -> bool {
@@ -394,6 +460,8 @@ mod tests;
 
 /// An event as clients see it.
 pub use view::event as event_view;
+/// An unknown device as clients see it.
+pub use view::pending as pending_view;
 
 /// For the fuzzer: any line is answered, and never with a panic.
 #[doc(hidden)]
@@ -424,6 +492,11 @@ pub fn fuzz(data: &[u8]) {
             }
             Ok(Done::Import(mut import)) => while !import.step(&mut core, now, 64) {},
             Ok(Done::Repoint { repoint, .. }) => drop(repoint.plan(std::path::Path::new("/"), text.as_bytes())),
+            Ok(Done::Profile { edit, .. }) => {
+                if let Ok(plan) = edit.plan(std::path::Path::new("/"), text.as_bytes()) {
+                    profile::edited(&core, &edit, &plan, true);
+                }
+            }
             Ok(Done::Value(_) | Done::Follow { .. } | Done::RealmTest(_) | Done::Reload) | Err(_) => {}
         }
     }

@@ -19,10 +19,10 @@ pub fn list(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> 
         let ignored = core.registry.ignored();
         let ignored: Value =
             ignored.map(|mac| json!({ "mac": mac.to_string(), "randomised": mac.is_locally_administered() })).collect();
-        return Ok(Done::Value(json!({ "ignored": ignored })));
+        return Ok(Done::Value(json!({ "ignored": ignored, "revision": core.revision() })));
     }
     let pending: Value = core.pending.list().into_iter().map(view::pending).collect();
-    Ok(Done::Value(json!({ "pending": pending })))
+    Ok(Done::Value(json!({ "pending": pending, "revision": core.pending_revision() })))
 }
 
 /// `pending_approve`: registers an unknown device under its address. One that proved the onboarding key goes on

@@ -1,8 +1,8 @@
 //! The methods on realms: who else says who a device is, whether they answer, and moving a realm elsewhere.
 
 use super::params::Params;
-use super::{ApiError, Done};
-use crate::config::{Pattern, Plan, Realm, Repoint, RepointError, Server, Target, Tls, To, Transport};
+use super::{ApiError, Done, view};
+use crate::config::{Pattern, Plan, Realm, Repoint, Server, Target, Tls, To, Transport};
 use crate::proxy::{Health, ServerId, Status};
 use crate::radsec::trust::other_name;
 use crate::registry::credential::KnownBy;
@@ -116,9 +116,7 @@ pub enum Moved<'a> {
 }
 
 /// The reply of `realm_repoint`.
-pub fn moved(core: &Core, plan: &Plan, how: Moved<'_>) -> Value {
-    let line =
-        |line: &crate::config::DiffLine| json!({ "sign": line.sign.to_string(), "line": line.line, "text": line.text });
+pub fn moved(core: &Core, plan: &Plan<Realm>, how: Moved<'_>) -> Value {
     let devices: Vec<&Device> = devices(core, &plan.before).collect();
     let why = match how {
         Moved::NotWritten(why) => Some(why),
@@ -129,7 +127,7 @@ pub fn moved(core: &Core, plan: &Plan, how: Moved<'_>) -> Value {
         "file": core.config_state.file.display().to_string(),
         "from": target(&plan.before),
         "to": target(&plan.after),
-        "diff": plan.diff.iter().map(line).collect::<Value>(),
+        "diff": view::diff(&plan.diff),
         "devices": devices.len(),
         // Nobody else says who they are any more, and here nothing does.
         "without_credentials": match plan.after.target {
@@ -143,14 +141,6 @@ pub fn moved(core: &Core, plan: &Plan, how: Moved<'_>) -> Value {
         "in_force": matches!(how, Moved::InForce | Moved::Already),
         "why": why,
     })
-}
-
-/// A refused plan, for the one who asked.
-pub fn not_planned(why: RepointError) -> ApiError {
-    match why.field {
-        Some(field) => ApiError::field("repoint", field, why.message),
-        None => ApiError::new("config", why.message),
-    }
 }
 
 /// A step on the way to a server.

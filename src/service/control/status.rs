@@ -1,10 +1,8 @@
-//! The methods that only look: status, log, sessions, stations.
+//! The methods that only look: status, sessions, stations, networks.
 
 use super::params::Params;
 use super::{ApiError, Done, pair, realm, view};
-use crate::config::EapMethod;
-use crate::decision::event::RING;
-use crate::mac::MacAddr;
+use crate::config::{Backend, EapMethod, Ssid, Unknown};
 use crate::service::{Core, Now};
 use serde_json::{Value, json};
 
@@ -57,6 +55,7 @@ pub fn status(core: &mut Core, _: &Params, now: Now) -> Result<Done, ApiError> {
             "warnings": core.config.warnings,
         },
         "registry": {
+            "revision": core.revision(),
             "devices": core.registry.len(),
             "blocked": blocked,
             "expired": expired,
@@ -107,9 +106,27 @@ pub fn status(core: &mut Core, _: &Params, now: Now) -> Result<Done, ApiError> {
             "keys": bss.keys.as_deref(),
         })).collect::<Value>(),
         "pending": core.pending.len(),
+        "pending_revision": core.pending_revision(),
+        "last_event": core.events.last(),
         "pairing": pair::window(core, now),
+        "ubus": ubus(core),
         "troubles": troubles(core, now),
     })))
+}
+
+/// How it stands with the bus of OpenWrt.
+fn ubus(core: &Core) -> Value {
+    let ubus = &core.ubus;
+    json!({
+        "state": ubus.state.code(),
+        "text": ubus.state.to_string(),
+        "fine": ubus.state.is_fine() && ubus.events_refused.is_none(),
+        "calls": ubus.calls,
+        "busy": ubus.busy,
+        "events": ubus.events,
+        "missed": ubus.missed,
+        "events_refused": ubus.events_refused.map(|status| status.to_string()),
+    })
 }
 
 /// What is not as it should be, of the network and of certificates.
@@ -149,17 +166,6 @@ fn eap(core: &Core, now: Now) -> Value {
     })
 }
 
-/// `log`: the latest decisions, oldest first; of one address when `mac` is given.
-pub fn log(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> {
-    let mac: Option<MacAddr> = params.text("mac").map(|_| params.mac("mac")).transpose()?;
-    let limit = params.number("limit", 1, RING as u32)?.unwrap_or(RING as u32) as usize;
-    let fitting = core.events.iter().rev().filter(|event| mac.is_none_or(|mac| mac == event.mac));
-    let mut events: Vec<Value> = fitting.take(limit).map(view::event).collect();
-    events.reverse();
-    let value = json!({ "events": events });
-    Ok(if params.flag("follow") { Done::Follow { value, mac } } else { Done::Value(value) })
-}
-
 /// `sessions`: who is connected, the latest first.
 pub fn sessions(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError> {
     let (offset, limit) = params.page()?;
@@ -182,4 +188,27 @@ pub fn stations(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiErr
     let stations: Value = page.map(|(name, bss, station)| view::station(core, name, bss, station)).collect();
     let bsses = core.stations.bsses().count();
     Ok(Done::Value(json!({ "stations": stations, "total": connected().count(), "bsses": bsses })))
+}
+
+/// `ssid_list`: the networks in the configuration, without their onboarding keys.
+pub fn ssids(core: &mut Core, _: &Params, _: Now) -> Result<Done, ApiError> {
+    let shown = |ssid: &Ssid| {
+        let (unknown, quarantine) = match &ssid.unknown {
+            Unknown::Reject => ("reject", None),
+            Unknown::Pairing { .. } => ("pairing", None),
+            Unknown::Quarantine { profile, .. } => ("quarantine", Some(&**profile)),
+        };
+        let file = (ssid.backend == Backend::PskFile).then(|| ssid.psk_file.display().to_string());
+        json!({
+            "name": &*ssid.section,
+            "ssid": view::ssid(&ssid.ssid),
+            "security": ssid.security.as_str(),
+            "unknown": unknown,
+            "quarantine_profile": quarantine,
+            "backend": ssid.backend.as_str(),
+            "psk_file": file,
+            "has_onboarding_key": ssid.unknown.onboarding_key().is_some(),
+        })
+    };
+    Ok(Done::Value(json!({ "ssids": core.config.ssids.iter().map(shown).collect::<Value>() })))
 }

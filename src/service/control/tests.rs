@@ -2,12 +2,14 @@
 
 mod bundle;
 mod eap;
+mod luci;
 
 use super::*;
 use crate::config::Config;
 use crate::decision::event::Outcome;
 use crate::decision::event::tests::event;
 use crate::decision::reason::Reason;
+use crate::mac::MacAddr;
 use crate::registry::Registry;
 use crate::service::pending::{Pending, Proved};
 use crate::time::UnixTime;
@@ -59,7 +61,9 @@ pub(super) fn call(core: &mut Core, method: &str, params: Value) -> Value {
             then(core, now())
         }
         Ok(Done::Import(_)) => unreachable!("worked off above"),
-        Ok(Done::RealmTest(_) | Done::Repoint { .. } | Done::Reload) => unreachable!("what the shell has to do"),
+        Ok(Done::RealmTest(_) | Done::Repoint { .. } | Done::Profile { .. } | Done::Reload) => {
+            unreachable!("what the shell has to do")
+        }
         Err(error) => error.to_json(),
     }
 }
@@ -86,7 +90,7 @@ fn a_device_gets_a_key_that_is_shown_once_and_on_demand() {
     for reply in quiet {
         assert!(!reply.to_string().contains(&key), "{reply}");
     }
-    assert_eq!(call(&mut core, "device_show", json!({ "name": "lamp", "secret": true }))["key"], *key);
+    assert_eq!(call(&mut core, "device_secret", json!({ "name": "lamp" }))["key"], *key);
     let qr = call(&mut core, "qr", json!({ "name": "lamp", "ssid": "Home;1" }));
     assert_eq!(qr["text"], format!("WIFI:T:WPA;S:Home\\;1;P:{key};;"));
 }
@@ -154,6 +158,103 @@ fn a_device_is_changed_field_by_field() {
 }
 
 #[test]
+fn what_reveals_secrets_has_a_method_of_its_own() {
+    let of = |class: Class| -> Vec<&str> { METHODS.iter().filter(|m| m.class == class).map(|m| m.name).collect() };
+    let secret = ["device_secret", "device_export_secrets", "maker_export", "ca_issue", "qr"];
+    assert_eq!(of(Class::Secret), secret);
+    let read = [
+        "status",
+        "device_list",
+        "device_show",
+        "device_export",
+        "profile_list",
+        "ssid_list",
+        "maker_list",
+        "maker_show",
+        "realm_list",
+        "realm_show",
+        "pair_show",
+        "pending_list",
+        "log",
+        "sessions",
+        "stations",
+        "firewall_show",
+        "ca_show",
+    ];
+    assert_eq!(of(Class::Read), read, "whatever is new here is open to those who may only look");
+    // None of them tells what was given or made, and none takes an argument that would have it do so.
+    let mut core = core();
+    call(
+        &mut core,
+        "device_add",
+        json!({ "name": "cam", "macs": ["00:1a:11:00:00:01"], "eap_psk": true, "generate": true }),
+    );
+    let all = call(&mut core, "device_secret", json!({ "name": "cam" }));
+    let secrets =
+        [all["key"].as_str().expect("a key"), all["eap_psk"]["key"].as_str().expect("a key"), "come in and find out"];
+    for method in METHODS.iter().filter(|method| method.class == Class::Read) {
+        let named = method.params.iter().any(|(name, _)| *name == "name");
+        let params = if named { json!({ "name": "cam" }) } else { json!({}) };
+        let reply = call(&mut core, method.name, params).to_string();
+        assert!(secrets.iter().all(|secret| !reply.contains(secret)), "{}: {reply}", method.name);
+        assert!(method.params.iter().all(|(name, _)| !name.contains("secret")), "{}", method.name);
+        assert!(!method.writes || method.name == "pair_show", "{}", method.name);
+    }
+}
+
+#[test]
+fn numbers_tell_what_is_new() {
+    let mut core = core();
+    core.begin_numbers();
+    let revision = |core: &mut Core| call(core, "device_list", json!({}))["revision"].as_u64().expect("a number");
+    let before = revision(&mut core);
+    assert!(before > 0 && before < 1 << 29);
+    assert_eq!(call(&mut core, "status", json!({}))["registry"]["revision"], before);
+    call(&mut core, "device_add", json!({ "name": "lamp" }));
+    let added = revision(&mut core);
+    assert_eq!(added, before + 1);
+    let config = core.config.clone();
+    core.reconfigure(config, now());
+    assert_eq!(call(&mut core, "profile_list", json!({}))["revision"], added + 1);
+    let pending = |core: &mut Core| call(core, "pending_list", json!({}))["revision"].clone();
+    let quiet = pending(&mut core);
+    assert_eq!(call(&mut core, "status", json!({}))["pending_revision"], quiet);
+    core.note_pending(
+        MacAddr([0, 0x1a, 0x11, 0, 0, 9]),
+        &b"Home;1"[..].into(),
+        &"ap".into(),
+        &Reason::UnknownDevice,
+        NOW,
+    );
+    assert_ne!(pending(&mut core), quiet);
+    assert_eq!(revision(&mut core), added + 1, "who knocks changes no device");
+}
+
+#[test]
+fn networks_are_listed_without_their_keys() {
+    let mut core = core();
+    let text = "config profile 'guest'\nconfig ssid 'home'\n\toption ssid 'Home'\n\toption unknown 'quarantine'\n\
+                \toption quarantine_profile 'guest'\n\toption onboarding_key 'come in and find out'\n\
+                config ssid\n\toption ssid 'Barn'\n\toption backend 'psk-file'\n\
+                config ssid 'cable'\n\toption security 'wired'\n";
+    core.reconfigure(Config::parse(text).expect("valid").into(), now());
+    let reply = call(&mut core, "ssid_list", json!({}));
+    let shown = |name: &str, ssid: &str, security: &str, unknown: &str, profile: Value, file: Value, key: bool| {
+        let backend = if file.is_null() { "radius" } else { "psk-file" };
+        json!({
+            "name": name, "ssid": ssid, "security": security, "unknown": unknown, "quarantine_profile": profile,
+            "backend": backend, "psk_file": file, "has_onboarding_key": key,
+        })
+    };
+    let expected = [
+        shown("home", "Home", "wpa2", "quarantine", json!("guest"), Value::Null, true),
+        shown("@ssid[1]", "Barn", "wpa2", "reject", Value::Null, json!("/var/run/latchkey/psk/ssid1"), false),
+        shown("cable", "", "wired", "reject", Value::Null, Value::Null, false),
+    ];
+    assert_eq!(reply, json!({ "ssids": expected }));
+}
+
+#[test]
 fn rotation_replaces_the_key_and_keeps_the_device() {
     let mut core = core();
     let old = call(&mut core, "device_add", json!({ "name": "cam", "macs": ["00:1a:11:00:00:01"] }));
@@ -205,7 +306,7 @@ fn an_import_gives_every_row_its_own_key_and_an_export_brings_all_back() {
     assert_eq!(keys.len(), 3);
 
     let export = |core: &mut Core, secrets: bool| {
-        let reply = call(core, "device_export", json!({ "secrets": secrets }));
+        let reply = call(core, if secrets { "device_export_secrets" } else { "device_export" }, json!({}));
         reply["csv"].as_str().expect("text").to_owned()
     };
     let all = export(&mut first, true);
@@ -267,7 +368,7 @@ fn unknown_devices_are_approved_or_ignored() {
     assert_eq!(error(&gone).0, "not_found");
     assert!(error(&gone).2.contains("pending unignore"), "{gone}");
     let ignored = call(&mut core, "pending_list", json!({ "ignored": true }));
-    assert_eq!(ignored, json!({ "ignored": [{ "mac": pest, "randomised": false }] }));
+    assert_eq!(ignored, json!({ "ignored": [{ "mac": pest, "randomised": false }], "revision": core.revision() }));
     assert_eq!(call(&mut core, "pending_unignore", json!({ "mac": pest })), json!({}));
     assert_eq!(error(&call(&mut core, "pending_unignore", json!({ "mac": pest }))).0, "not_found");
     assert!(!core.registry.is_ignored(MacAddr([0, 0x1a, 0x11, 0, 0, 3])));

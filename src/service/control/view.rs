@@ -1,6 +1,7 @@
 //! The things of the registry as clients see them, in JSON.
 
 use super::supplicant;
+use crate::config::DiffLine;
 use crate::decision::event::Event;
 use crate::decision::reason::Reason;
 use crate::mac::MacAddr;
@@ -166,6 +167,7 @@ pub fn issued(issued: &Issued, password: &str, show_password: bool) -> Value {
 pub fn event(event: &Event) -> Value {
     json!({
         "id": event.id,
+        "seq": event.seq,
         "at": time(event.at),
         "count": event.count,
         "first_at": time(event.first_at),
@@ -184,6 +186,12 @@ pub fn event(event: &Event) -> Value {
         "micros": event.micros,
         "text": event.to_string(),
     })
+}
+
+/// Lines that change in a file.
+pub fn diff(lines: &[DiffLine]) -> Value {
+    let line = |line: &DiffLine| json!({ "sign": line.sign.to_string(), "line": line.line, "text": line.text });
+    lines.iter().map(line).collect()
 }
 
 /// The IP addresses of a neighbour, those that are good on one link only last.

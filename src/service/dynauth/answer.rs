@@ -29,6 +29,7 @@ impl Core {
         let ms = now.mono.saturating_duration_since(started).as_millis();
         self.record(Event {
             id: 0,
+            seq: 0,
             at: now.wall,
             first_at: now.wall,
             count: 1,

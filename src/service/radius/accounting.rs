@@ -344,6 +344,7 @@ fn tell(
     let (ssid, nas) = (grant.ssid.clone(), grant.nas.clone());
     core.record(Event {
         id: 0,
+        seq: 0,
         at: now.wall,
         first_at: now.wall,
         count: 1,

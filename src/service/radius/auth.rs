@@ -325,6 +325,7 @@ pub(super) fn remember_and_tell(
     let name = device.and_then(|id| core.registry.get(id)).map(|device| device.name.clone());
     core.record(Event {
         id: 0,
+        seq: 0,
         at: now.wall,
         first_at: now.wall,
         count: 1,
@@ -435,6 +436,7 @@ pub fn conclude_unproved(core: &mut Core, now: Now) {
         }
         core.record(Event {
             id: 0,
+            seq: 0,
             at: now.wall,
             first_at: now.wall,
             count: 1,

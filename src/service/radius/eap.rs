@@ -461,6 +461,7 @@ fn event(
     let device = device.and_then(|id| core.registry.get(id)).map(|device| device.name.clone());
     core.record(Event {
         id: 0,
+        seq: 0,
         at: now.wall,
         first_at: now.wall,
         count: 1,

@@ -5,6 +5,11 @@
 //! parsed once more and compared with what was asked for. So whatever the layout of a file, a change is either right or
 //! refused.
 
+pub mod place;
+mod section;
+
+pub use section::{add_section, remove_section};
+
 use super::{Document, Entry, MAX_LINE, MAX_VALUE, Section, SyntaxError, is_blank, is_name, parse};
 use std::fmt;
 use std::ops::Range;
@@ -44,6 +49,14 @@ pub enum EditError {
     /// There are several, which are one to UCI.
     #[error("the file has several sections of the name '{0}': put their options into one")]
     Twice(String),
+    /// To UCI, sections of one name are one.
+    #[error("the name '{name}' is taken by config {kind} '{name}': choose another")]
+    Taken {
+        /// The type of the one that has it.
+        kind: String,
+        /// The name.
+        name: String,
+    },
     /// A name or value that cannot be written.
     #[error("option {0}: the value cannot be written in one line of at most {MAX_VALUE} characters")]
     Value(String),

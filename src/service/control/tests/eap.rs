@@ -62,7 +62,7 @@ fn an_eap_psk_device_gets_a_name_and_a_key_and_no_wifi_key() {
     );
     let quiet = call(&mut core, "device_show", json!({ "name": "cam.1" }));
     assert!(!quiet.to_string().contains(&key) && quiet["device"]["eap"]["nai"] == nai, "{quiet}");
-    assert_eq!(call(&mut core, "device_show", json!({ "name": "cam.1", "secret": true }))["eap_psk"], added["eap_psk"]);
+    assert_eq!(call(&mut core, "device_secret", json!({ "name": "cam.1" }))["eap_psk"], added["eap_psk"]);
     let qr = call(&mut core, "qr", json!({ "name": "cam.1", "ssid": "Corp" }));
     assert!(error(&qr).2.contains("latchkey device show Cam.1 --secret"), "{qr}");
     assert_eq!(core.registry.by_nai(&nai).map(|device| &*device.name), Some("Cam.1"));
@@ -142,7 +142,7 @@ fn certificates_are_issued_and_revoked() {
     let private_key = issued["private_key"].as_str().expect("a key");
     assert!(issued["p12_password"].is_string() && issued["p12"].as_str().is_some_and(|p12| p12.starts_with("30")));
     assert!(issued["wpa_supplicant"].as_str().is_some_and(|text| text.contains("client_cert=\"/path/to/cam.crt\"")));
-    let shown = call(&mut core, "device_show", json!({ "name": "cam", "secret": true }));
+    let shown = call(&mut core, "device_secret", json!({ "name": "cam" }));
     assert!(
         !shown.to_string().contains("PRIVATE KEY") && !shown.to_string().contains(private_key),
         "shown once: {shown}"
@@ -312,7 +312,10 @@ fn eap_psk_keys_are_exported_and_imported() {
     assert_eq!(made, [(false, false), (false, false), (false, true), (true, false)], "{reply}");
     assert!(first.registry.by_name("hub").and_then(|d| d.eap.as_ref()).is_some_and(|eap| eap.psk.is_some()));
     let export = |core: &mut Core, secrets: bool| {
-        call(core, "device_export", json!({ "secrets": secrets }))["csv"].as_str().expect("text").to_owned()
+        call(core, if secrets { "device_export_secrets" } else { "device_export" }, json!({}))["csv"]
+            .as_str()
+            .expect("text")
+            .to_owned()
     };
     let all = export(&mut first, true);
     assert!(all.contains(KEY) && !export(&mut first, false).contains(KEY));

@@ -1,0 +1,1 @@
+"""Makes OpenWrt packages without OpenWrt's SDK. Standard library only."""

@@ -1,0 +1,197 @@
+//! The lines in which two files differ, with what is around them and without secrets.
+
+use crate::wire::uci;
+
+/// A line of a difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// `+` comes, `-` goes, a blank stays and is shown for orientation.
+    pub sign: char,
+    /// The line; of lines left out in between, `...`.
+    pub text: String,
+}
+
+/// Options whose values are never shown, in all files.
+const SECRETS: [&str; 12] = [
+    "key",
+    "key1",
+    "secret",
+    "auth_secret",
+    "acct_secret",
+    "dae_secret",
+    "onboarding_key",
+    "password",
+    "private_key",
+    "preshared_key",
+    "priv_key_pwd",
+    "sae_password",
+];
+/// Lines shown before and after a change.
+const AROUND: usize = 1;
+/// Files whose middle parts differ in more lines (multiplied) are shown as one replaced by the other.
+const MOST: usize = 4_000_000;
+
+/// The lines that lead from one file to the other; empty when they are equal.
+pub fn lines(old: &[u8], new: &[u8]) -> Vec<Line> {
+    if old == new {
+        return Vec::new();
+    }
+    let (old, new) = (Shown::new(old), Shown::new(new));
+    let steps = steps(&old.raw, &new.raw);
+    // For every step: whether it is shown. Of what stays: what is next to a change, and its section's first line.
+    let mut shown: Vec<bool> = steps.iter().map(|(sign, _)| *sign != ' ').collect();
+    let changed: Vec<usize> = shown.iter().enumerate().filter(|(_, shown)| **shown).map(|(at, _)| at).collect();
+    for at in changed {
+        let from = at.saturating_sub(AROUND);
+        shown.iter_mut().skip(from).take(at - from + AROUND + 1).for_each(|shown| *shown = true);
+        let header = steps.iter().take(at + 1).rposition(|(sign, text)| {
+            let line = if *sign == '+' { new.raw.get(*text) } else { old.raw.get(*text) };
+            line.is_some_and(|line| line.trim_ascii_start().starts_with(b"config "))
+        });
+        if let Some(shown) = header.and_then(|header| shown.get_mut(header)) {
+            *shown = true;
+        }
+    }
+    let mut lines = Vec::new();
+    let mut gap = false;
+    for ((sign, text), shown) in steps.iter().zip(shown) {
+        if !shown {
+            gap = true;
+            continue;
+        }
+        if std::mem::take(&mut gap) && !lines.is_empty() {
+            lines.push(Line { sign: ' ', text: "...".into() });
+        }
+        let text = if *sign == '-' { old.line(*text) } else { new.line(*text) };
+        lines.push(Line { sign: *sign, text });
+    }
+    lines
+}
+
+/// Signs and line numbers (from 0): of the new file, of the old one for `-`. For what stays, those of the new one.
+fn steps(old: &[&[u8]], new: &[&[u8]]) -> Vec<(char, usize)> {
+    let start = old.iter().zip(new).take_while(|(a, b)| a == b).count();
+    let left = old.len().min(new.len()) - start;
+    let end = old.iter().rev().zip(new.iter().rev()).take(left).take_while(|(a, b)| a == b).count();
+    let a = old.get(start..old.len() - end).unwrap_or_default();
+    let b = new.get(start..new.len() - end).unwrap_or_default();
+    let mut steps: Vec<(char, usize)> = (0..start).map(|at| (' ', at)).collect();
+    let width = b.len() + 1;
+    // common[i * width + j]: the longest common sequence of a[i..] and b[j..].
+    let mut common = vec![0u32; if a.len() * b.len() <= MOST { (a.len() + 1) * width } else { 0 }];
+    let at = |common: &[u32], i: usize, j: usize| common.get(i * width + j).copied().unwrap_or(0);
+    if !common.is_empty() {
+        for i in (0..a.len()).rev() {
+            for j in (0..b.len()).rev() {
+                let value = if a.get(i) == b.get(j) {
+                    at(&common, i + 1, j + 1) + 1
+                } else {
+                    at(&common, i + 1, j).max(at(&common, i, j + 1))
+                };
+                if let Some(place) = common.get_mut(i * width + j) {
+                    *place = value;
+                }
+            }
+        }
+    }
+    let (mut i, mut j) = (0, 0);
+    while i < a.len() || j < b.len() {
+        if i < a.len() && j < b.len() && a.get(i) == b.get(j) && !common.is_empty() {
+            steps.push((' ', start + j));
+            (i, j) = (i + 1, j + 1);
+        } else if i < a.len() && (j == b.len() || at(&common, i + 1, j) >= at(&common, i, j + 1)) {
+            steps.push(('-', start + i));
+            i += 1;
+        } else {
+            steps.push(('+', start + j));
+            j += 1;
+        }
+    }
+    steps.extend((new.len() - end..new.len()).map(|at| (' ', at)));
+    steps
+}
+
+struct Shown<'a> {
+    raw: Vec<&'a [u8]>,
+    shown: Vec<String>,
+}
+
+impl<'a> Shown<'a> {
+    fn new(text: &'a [u8]) -> Shown<'a> {
+        let document = uci::parse(text);
+        let mut masked = String::new();
+        let mut done = 0;
+        for entry in document.sections.iter().flat_map(|section| &section.entries) {
+            if !SECRETS.contains(&&*entry.name) {
+                continue;
+            }
+            masked.push_str(&String::from_utf8_lossy(text.get(done..entry.span.start).unwrap_or_default()));
+            masked.push_str(&format!("{} {} '(hidden)'", if entry.list { "list" } else { "option" }, entry.name));
+            let breaks = text.get(entry.span.clone()).unwrap_or_default().iter().filter(|b| **b == b'\n').count();
+            masked.push_str(&"\n".repeat(breaks));
+            done = entry.span.end;
+        }
+        masked.push_str(&String::from_utf8_lossy(text.get(done..).unwrap_or_default()));
+        let split = |text: &'a [u8]| text.strip_suffix(b"\n").unwrap_or(text).split(|octet| *octet == b'\n').collect();
+        let raw: Vec<&[u8]> = if text.is_empty() { Vec::new() } else { split(text) };
+        // What cannot be read may hold a secret anywhere.
+        let readable = document.errors.is_empty();
+        let shown = if readable { masked.split('\n').map(str::to_owned).collect() } else { Vec::new() };
+        Shown { raw, shown }
+    }
+
+    fn line(&self, index: usize) -> String {
+        self.shown.get(index).map_or("(hidden)", |line| line.trim_end_matches('\r')).to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(old: &str, new: &str) -> Vec<String> {
+        lines(old.as_bytes(), new.as_bytes()).iter().map(|line| format!("{}{}", line.sign, line.text)).collect()
+    }
+
+    #[test]
+    fn with_the_section_and_without_secrets() {
+        let old =
+            "config a 'x'\n\toption one 1\n\toption two 2\n\toption key 'SWQXK'\n\toption disabled 1\n\nconfig b\n";
+        let new = old.replace("disabled 1", "disabled '0'") + "\nconfig c 'lk_c'\n\toption auth_secret 'SWQXK'\n";
+        assert_eq!(
+            shown(old, &new),
+            [
+                " config a 'x'",
+                " ...",
+                " \toption key '(hidden)'",
+                "-\toption disabled 1",
+                "+\toption disabled '0'",
+                " ",
+                " config b",
+                "+",
+                "+config c 'lk_c'",
+                "+\toption auth_secret '(hidden)'",
+            ]
+        );
+        assert_eq!(shown(old, old), [""; 0]);
+        assert_eq!(shown("", "config a\n"), ["+config a"]);
+        assert_eq!(shown("a\n", "option key 'SWQXK\n"), ["-(hidden)", "+(hidden)"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_steps_lead_from_one_to_the_other(old in "([ab]?\n){0,8}", new in "([ab]?\n){0,8}") {
+            let split = |text: &'static str| -> Vec<&'static [u8]> { text.as_bytes().split(|b| *b == b'\n').collect() };
+            let (old, new) = (split(old.leak()), split(new.leak()));
+            let steps = steps(&old, &new);
+            let kept = |sign: char| steps.iter().filter(move |step| step.0 != sign);
+            let made: Vec<&[u8]> = kept('-').map(|step| new[step.1]).collect();
+            proptest::prop_assert_eq!(made, new.clone());
+            proptest::prop_assert_eq!(kept('+').count(), old.len());
+            let gone: Vec<usize> = steps.iter().filter(|step| step.0 == '-').map(|step| step.1).collect();
+            let rest: Vec<&[u8]> = (0..old.len()).filter(|at| !gone.contains(at)).map(|at| old[at]).collect();
+            let stays: Vec<&[u8]> = steps.iter().filter(|step| step.0 == ' ').map(|step| new[step.1]).collect();
+            proptest::prop_assert_eq!(rest, stays);
+        }
+    }
+}

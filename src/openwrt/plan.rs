@@ -1,0 +1,323 @@
+//! From what there is and what is asked to the files as they are to be.
+
+use super::diff::{Line, lines};
+use super::draft::{Draft, FILES, Opt};
+use super::facts::Facts;
+use super::network::Group;
+use super::record::{Place, Record, While};
+use super::view::{View, named, of_kind};
+use super::wireless::Network;
+use super::{Action, Refused, Removal, Request, Tree};
+use crate::config::{Bridges, Config, ConfigError};
+use crate::wire::uci::{Document, parse};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// A file that changes.
+pub struct FileChange {
+    /// Its name in `/etc/config`.
+    pub file: &'static str,
+    /// As it is.
+    pub before: Zeroizing<Vec<u8>>,
+    /// As it is to be.
+    pub after: Zeroizing<Vec<u8>>,
+    /// The difference, for people; without secrets.
+    pub lines: Vec<Line>,
+}
+
+/// What has to be done.
+pub struct Plan {
+    /// The files that change; none when everything is as it is wanted.
+    pub files: Vec<FileChange>,
+    /// What that means, a sentence each.
+    pub summary: Vec<String>,
+    /// What one should know before.
+    pub warnings: Vec<String>,
+    /// What is to be remembered when it is done.
+    pub record: Record,
+    /// Tells this plan from others: 16 hexadecimal digits. Secrets that are made anew each time do not count.
+    pub fingerprint: String,
+}
+
+/// The section types that may be ours, by file.
+const KINDS: [(&str, &[&str]); 5] = [
+    ("network", &["interface", "device", "bridge-vlan"]),
+    ("dhcp", &["dhcp"]),
+    ("firewall", &["zone", "forwarding", "rule"]),
+    ("wireless", &["wifi-iface", "wifi-vlan"]),
+    ("latchkey", &["ssid", "client"]),
+];
+
+/// Makes a plan. `random` fills buffers with unpredictable octets, for keys and secrets.
+///
+/// # Errors
+/// Why it cannot be done, with the mend. Nothing is done halfway.
+pub fn plan(tree: &Tree, action: &Action, random: &mut dyn FnMut(&mut [u8])) -> Result<Plan, Refused> {
+    let mut planner = Planner::begin(tree, random)?;
+    match action {
+        Action::Have(request) => planner.have(request)?,
+        Action::Remove(removal) => planner.remove(removal)?,
+    }
+    planner.finish(tree)
+}
+
+/// The work on a plan.
+pub(super) struct Planner<'t> {
+    pub draft: Draft,
+    pub facts: &'t Facts,
+    /// latchkey's configuration as it was at the beginning.
+    pub config: Config,
+    pub random: &'t mut dyn FnMut(&mut [u8]),
+    pub summary: Vec<String>,
+    pub warnings: Vec<String>,
+    /// Sections of ours that are wanted, by file.
+    keep: BTreeSet<(&'static str, String)>,
+}
+
+impl<'t> Planner<'t> {
+    pub fn begin(tree: &'t Tree, random: &'t mut dyn FnMut(&mut [u8])) -> Result<Planner<'t>, Refused> {
+        let read = |name: &str| tree.file(name).map(|text| Zeroizing::new(text.to_vec()));
+        let draft = Draft::new(read, tree.record.clone());
+        for (file, mend) in [("network", "is this OpenWrt?"), ("latchkey", "install latchkey's package")] {
+            if !draft.has(file) {
+                return Err(Refused::new("not_openwrt", "", format!("there is no file /etc/config/{file}: {mend}")));
+            }
+        }
+        for file in FILES {
+            if let Some(error) = draft.document(file).errors.first() {
+                let message = format!("/etc/config/{file} has to be mended first: {error}");
+                return Err(Refused::new("config", "", message));
+            }
+        }
+        let config = parse_config(draft.text("latchkey"), "has to be mended first")?;
+        if config.main.bridges == Bridges::Manage {
+            let message = "latchkey makes the networks itself (option bridges 'manage' in /etc/config/latchkey): set it to \
+                           'leave' to have OpenWrt make them";
+            return Err(Refused::new("config", "", message));
+        }
+        let (summary, warnings, keep) = (Vec::new(), Vec::new(), BTreeSet::new());
+        Ok(Planner { draft, facts: &tree.facts, config, random, summary, warnings, keep })
+    }
+
+    fn have(&mut self, request: &Request) -> Result<(), Refused> {
+        let mut groups = self.managed_groups();
+        self.add_groups(&mut groups, request)?;
+        let mut networks = self.managed_ssids();
+        if let Some(wanted) = &request.ssid {
+            self.add_ssid(&mut networks, wanted)?;
+        }
+        self.realise(groups, networks, request)
+    }
+
+    fn remove(&mut self, removal: &Removal) -> Result<(), Refused> {
+        let mut groups = self.managed_groups();
+        let mut networks = self.managed_ssids();
+        if removal.profiles.is_empty() && removal.ssids.is_empty() {
+            groups.clear();
+            networks.clear();
+        }
+        for name in &removal.profiles {
+            let vlan = self.config.profile(name).and_then(|profile| profile.vlan);
+            let Some(at) = groups.iter().position(|group| Some(group.vlan) == vlan) else {
+                let message = format!("profile {} has no network of ours, so nothing is to be removed", short(name));
+                return Err(Refused::new("argument", "profile", message));
+            };
+            let group = groups.remove(at);
+            if let [_, _, ..] = group.profiles[..] {
+                let names = group.profiles.join(", ");
+                self.warnings
+                    .push(format!("the profiles {names} share VLAN {}: they lose their network together", group.vlan));
+            }
+        }
+        for ssid in &removal.ssids {
+            let Some(at) = networks.iter().position(|network| network.ssid == *ssid) else {
+                let message = format!("there is no SSID {} of ours", short(ssid));
+                return Err(Refused::new("argument", "ssid", message));
+            };
+            networks.remove(at);
+        }
+        self.realise(groups, networks, &Request::default())
+    }
+
+    /// Makes the files so that these are there, and nothing else of ours.
+    fn realise(&mut self, mut groups: Vec<Group>, networks: Vec<Network>, request: &Request) -> Result<(), Refused> {
+        for group in &mut groups {
+            self.layer2(group, request)?;
+        }
+        if !groups.is_empty() || !networks.is_empty() {
+            self.enable()?;
+        }
+        let networks = self.ssids(networks, request)?;
+        let config = parse_config(self.draft.text("latchkey"), "would be refused")?;
+        self.warnings.extend(config.warnings.iter().filter(|text| !self.config.warnings.contains(text)).cloned());
+        for group in &groups {
+            self.firewall(group, &config)?;
+        }
+        self.radios(&networks, &config, request)?;
+        self.vlans(&groups, &networks, &config)?;
+        self.drop_the_rest()?;
+        for edit in self.draft.put_back()? {
+            let was = if edit.old.is_some() { "as it was" } else { "gone again" };
+            let Place::Named(kind, name) = &edit.place else { continue };
+            self.summary.push(format!("option {} of {kind} {name} is {was}", edit.option));
+        }
+        // Whoever has a network with an SSID gets it from a section that is there, or it is said.
+        parse_config(self.draft.text("latchkey"), "would be refused").map(|_| ())
+    }
+
+    /// Has a section of ours with these options. True when something changed.
+    pub fn ensure(&mut self, file: &'static str, kind: &str, name: &str, options: &[Opt]) -> Result<bool, Refused> {
+        self.keep.insert((file, name.to_owned()));
+        self.draft.ensure(file, kind, name, options)
+    }
+
+    /// latchkey starts.
+    fn enable(&mut self) -> Result<(), Refused> {
+        let place = {
+            let text = self.draft.shared("latchkey");
+            let document = parse(&text);
+            let main = of_kind(&document, "latchkey").next();
+            main.filter(|main| main.get("enabled").is_some() && !main.flag("enabled")).map(Place::of)
+        };
+        if let Some(place) = place {
+            self.draft.borrow("latchkey", &place, "enabled", "1", While::Any)?;
+            self.summary.push("latchkey is switched on".into());
+        }
+        Ok(())
+    }
+
+    fn drop_the_rest(&mut self) -> Result<(), Refused> {
+        for (file, kinds) in KINDS {
+            let text = self.draft.shared(file);
+            let document = parse(&text);
+            let ours = document.sections.iter().map(View).filter(|view| view.is_ours());
+            let unwanted = ours.filter(|view| {
+                kinds.contains(&&*view.0.kind) && !self.keep.iter().any(|(f, name)| *f == file && name == view.name())
+            });
+            let unwanted: Vec<(String, String, String)> = unwanted
+                .map(|view| (view.0.kind.to_string(), view.name().to_owned(), view.text("ssid").to_owned()))
+                .collect();
+            for (kind, name, ssid) in unwanted {
+                match &*kind {
+                    "interface" => self.summary.push(format!("network {name} goes, with its DHCP and firewall zone")),
+                    "ssid" => self.summary.push(format!("SSID {ssid} goes")),
+                    _ => {}
+                }
+                self.draft.drop(file, &kind, &name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, tree: &Tree) -> Result<Plan, Refused> {
+        self.restarts(tree);
+        let mut files = Vec::new();
+        let mut hash = Sha256::new();
+        for file in FILES {
+            let (Some(before), after) = (tree.file(file), self.draft.text(file)) else { continue };
+            if before == after {
+                continue;
+            }
+            let lines = lines(before, after);
+            hash.update([0]);
+            hash.update(file);
+            for line in &lines {
+                let mut sign = [0; 4];
+                hash.update(line.sign.encode_utf8(&mut sign));
+                hash.update(&line.text);
+                hash.update([b'\n']);
+            }
+            let (before, after) = (Zeroizing::new(before.to_vec()), Zeroizing::new(after.to_vec()));
+            files.push(FileChange { file, before, after, lines });
+        }
+        let fingerprint = hash.finalize().iter().take(8).map(|octet| format!("{octet:02x}")).collect();
+        let mut seen = BTreeSet::new();
+        self.warnings.retain(|text| seen.insert(text.clone()));
+        if files.is_empty() {
+            self.summary.clear();
+        }
+        let record = self.draft.record;
+        Ok(Plan { files, summary: self.summary, warnings: self.warnings, record, fingerprint })
+    }
+
+    /// Says whose Wi-Fi is interrupted.
+    fn restarts(&mut self, tree: &Tree) {
+        let old = parse(tree.file("wireless").unwrap_or_default());
+        let text = self.draft.shared("wireless");
+        let new = parse(&text);
+        let of_radio = |document: &Document<'_>, radio: &str| -> Vec<Vec<u8>> {
+            let ifaces: Vec<&str> =
+                of_kind(document, "wifi-iface").filter(|i| i.text("device") == radio).map(View::name).collect();
+            let concerned = document.sections.iter().map(View).filter(|view| {
+                let vlan = &*view.0.kind == "wifi-vlan";
+                view.name() == radio
+                    || view.text("device") == radio
+                    || (vlan && view.list("iface").iter().any(|iface| ifaces.contains(iface)))
+            });
+            let entries = concerned.flat_map(|view| {
+                let name = std::iter::once(view.name().as_bytes().to_vec());
+                name.chain(view.0.entries.iter().map(|e| [e.name.as_bytes(), b"=", e.value.octets()].concat()))
+            });
+            entries.collect()
+        };
+        let radios: Vec<String> = of_kind(&new, "wifi-device")
+            .filter(|radio| {
+                let was_on = named(&old, "wifi-device", radio.name()).is_some_and(|radio| !radio.flag("disabled"));
+                was_on && of_radio(&old, radio.name()) != of_radio(&new, radio.name())
+            })
+            .map(|radio| radio.name().to_owned())
+            .collect();
+        if !radios.is_empty() {
+            self.warnings
+                .insert(0, format!("Wi-Fi of {} restarts: its devices are away for some seconds", radios.join(", ")));
+        }
+    }
+
+    /// Letters and digits that nobody guesses: 5 bits each.
+    pub fn secret(&mut self, length: usize) -> Zeroizing<String> {
+        const DIGITS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+        let mut octets = Zeroizing::new(vec![0; length]);
+        (self.random)(&mut octets);
+        let digit = |octet: &u8| DIGITS.get(usize::from(*octet) % DIGITS.len()).copied().map_or('x', char::from);
+        Zeroizing::new(octets.iter().map(digit).collect())
+    }
+}
+
+/// An argument for a message, cut where it is very long.
+pub(super) fn short(text: &str) -> String {
+    format!("'{}'", text.chars().take(40).collect::<String>())
+}
+
+/// latchkey's configuration.
+pub(super) fn parse_config(text: &[u8], what: &str) -> Result<Config, Refused> {
+    Config::parse(text).map_err(|errors| {
+        let path = Path::new("/etc/config/latchkey");
+        let lines: Vec<String> = errors.iter().map(|error: &ConfigError| error.in_file(path)).collect();
+        Refused::new("config", "", format!("latchkey's configuration {what}:\n{}", lines.join("\n")))
+    })
+}
+
+impl Plan {
+    /// True when there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// As JSON, without secrets.
+    pub fn to_json(&self) -> Value {
+        let files = self.files.iter().map(|change| {
+            let line = |line: &Line| json!({ "sign": line.sign.to_string(), "text": line.text });
+            json!({ "file": change.file, "lines": change.lines.iter().map(line).collect::<Vec<_>>() })
+        });
+        json!({
+            "empty": self.is_empty(),
+            "summary": self.summary,
+            "warnings": self.warnings,
+            "files": files.collect::<Vec<_>>(),
+            "fingerprint": self.fingerprint,
+        })
+    }
+}
