@@ -33,9 +33,6 @@ fn copy(from: &Path, to: &Path) {
         } else {
             fs::copy(entry.path(), to).unwrap();
         }
- else {
-            drop(fs::copy(entry.path(), to).unwrap())
-        }
     }
 }
 
@@ -97,7 +94,7 @@ impl Box {
 
     fn run(&self, words: &str) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_latchkey"));
-        command.arg("openwrt").args(words.split_ascii_whitespace()).arg("--root").arg(self.dir.path());
+        command.args(["openwrt", "--root"]).arg(self.dir.path()).args(words.split_ascii_whitespace());
         command.output().unwrap()
     }
 
@@ -360,8 +357,9 @@ fn killed_while_it_applies() {
     for (moment, reached) in moments {
         let here = Box::new("24.10-dsa");
         let mut child = Command::new(env!("CARGO_BIN_EXE_latchkey"))
-            .args(["openwrt", "apply", "--ssid", "Home", "--take-over", "--root"])
+            .args(["openwrt", "--root"])
             .arg(here.dir.path())
+            .args(["apply", "--ssid", "Home", "--take-over"])
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();

@@ -84,7 +84,7 @@ impl Listener {
                 continue;
             };
             let (daemon, long_requests, followers) = (daemon.clone(), long_requests.clone(), followers.clone());
-            tokio::task::spawn_local(async move {
+            crate::daemon::task::spawn(async move {
                 let (reader, writer) = stream.into_split();
                 let mut client = Client { daemon, long_requests, followers, reader, writer, read: Vec::new() };
                 while client.serve_one().await.is_some() {}

@@ -276,26 +276,26 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
         daemon.pki.load(&mut daemon.core.borrow_mut());
         // Before anybody is told that the daemon is there: hostapd may be started next.
         daemon.keyfiles.write(&daemon, &mut daemon.core.borrow_mut());
-        tokio::task::spawn_local(keyfile::keep(daemon.clone()));
+        crate::daemon::task::spawn(keyfile::keep(daemon.clone()));
         // The limits come before the devices.
         firewall::start(&daemon).await;
         let mut listeners = udp::Listeners::default();
         daemon.radsec.follow(&daemon.core.borrow());
         reload::listen(&daemon, &mut listeners, &config)?;
         let control = control::Listener::bind(&config.main.control_socket)?;
-        tokio::task::spawn_local(control.serve(daemon.clone()));
-        tokio::task::spawn_local(work::derive_keys(daemon.clone()));
-        tokio::task::spawn_local(disconnect::run(daemon.clone()));
-        tokio::task::spawn_local(dynauth::run(daemon.clone()));
-        tokio::task::spawn_local(dns::run(daemon.clone()));
-        tokio::task::spawn_local(ubus::run(daemon.clone()));
-        tokio::task::spawn_local(pki::watch(daemon.clone()));
-        tokio::task::spawn_local(upstream::run(daemon.clone()));
-        tokio::task::spawn_local(upstream::watch_files(daemon.clone()));
-        tokio::task::spawn_local(upstream::watch_names(daemon.clone()));
-        let firewall = tokio::task::spawn_local(firewall::watch(daemon.clone()));
-        let hostapd = tokio::task::spawn_local(hostapd::watch(daemon.clone()));
-        let network = tokio::task::spawn_local(network::watch(daemon.clone()));
+        crate::daemon::task::spawn(control.serve(daemon.clone()));
+        crate::daemon::task::spawn(work::derive_keys(daemon.clone()));
+        crate::daemon::task::spawn(disconnect::run(daemon.clone()));
+        crate::daemon::task::spawn(dynauth::run(daemon.clone()));
+        crate::daemon::task::spawn(dns::run(daemon.clone()));
+        crate::daemon::task::spawn(ubus::run(daemon.clone()));
+        crate::daemon::task::spawn(pki::watch(daemon.clone()));
+        crate::daemon::task::spawn(upstream::run(daemon.clone()));
+        crate::daemon::task::spawn(upstream::watch_files(daemon.clone()));
+        crate::daemon::task::spawn(upstream::watch_names(daemon.clone()));
+        let firewall = crate::daemon::task::spawn(firewall::watch(daemon.clone()));
+        let hostapd = crate::daemon::task::spawn(hostapd::watch(daemon.clone()));
+        let network = crate::daemon::task::spawn(network::watch(daemon.clone()));
         if let Err(why) = daemon.store.keep_ssids(ssids).await {
             tracing::warn!("keys of SSIDs of the past stay in the registry: {why}");
         }

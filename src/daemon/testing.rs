@@ -68,7 +68,7 @@ impl Files {
         let mut listeners = udp::Listeners::default();
         daemon.radsec.follow(&daemon.core.borrow());
         reload::listen(&daemon, &mut listeners, &config).unwrap();
-        tokio::task::spawn_local(upstream::run(daemon.clone()));
+        crate::daemon::task::spawn(upstream::run(daemon.clone()));
         Started { daemon, listeners, _reloads: Box::new(reloads) }
     }
 }

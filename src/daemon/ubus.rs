@@ -262,7 +262,7 @@ impl Bus<'_> {
                 tracing::debug!("ubus: {caller} calls {method}");
                 let (daemon, tell) = (self.daemon.clone(), tell.clone());
                 drop(arguments);
-                tokio::task::spawn_local(async move {
+                crate::daemon::task::spawn(async move {
                     let done = match call::run(&daemon, call).await {
                         Ok(Reply::Value(value) | Reply::Follow(value, _)) => Ok(value),
                         Err(error) => Err(error),

@@ -80,7 +80,7 @@ impl Daemon {
         let changes = core.arrived(&arrival, false, now());
         self.hostapd.execute(core);
         if !changes.is_empty() {
-            tokio::task::spawn_local(store_arrival(self.clone(), arrival));
+            crate::daemon::task::spawn(store_arrival(self.clone(), arrival));
         }
     }
 }
@@ -197,7 +197,7 @@ impl Hostapd {
                     dir: dir.to_owned(),
                     stale: stale.clone(),
                 };
-                let task = tokio::task::spawn_local(bss::follow(daemon.clone(), place, receiver));
+                let task = crate::daemon::task::spawn(bss::follow(daemon.clone(), place, receiver));
                 open.insert(name.clone(), Followed { inode: *inode, stale, commands, task });
             }
         }
