@@ -56,7 +56,9 @@ pub fn parse(words: &mut Words) -> Result<Command, Stop> {
     let mut root = PathBuf::from("/");
     let before = |words: &mut Words, option: &str| match option {
         "--root" => {
-            root = words.path()?.into();
+            let given = words.path()?;
+            // The watchdog has another current directory.
+            root = std::path::absolute(&given).map_err(|why| words.usage(format!("--root: {why}")))?;
             Ok(true)
         }
         _ => Ok(false),

@@ -100,10 +100,12 @@ impl Wanted {
     }
 }
 
-/// The VLAN in the name of an interface of hostapd's: `wlan0.20`, as the implicit wildcard in its `vlan_file` makes it. `None` for
-/// other names, and for interfaces of single stations (`per_sta_vif=1`), which have numbers above all VLANs.
+/// The VLAN in the name of an interface of hostapd's: `wlan0.20`, as the implicit wildcard in its `vlan_file` makes it, or
+/// `phy0-ap0-20`, as OpenWrt does of a wifi-vlan that is called by its number. `None` for other names, and for interfaces of
+/// single stations (`per_sta_vif=1`), which have numbers above all VLANs.
 pub fn vlan_of(name: &str) -> Option<u16> {
-    let digits = name.rsplit_once('.')?.1;
+    let of_openwrt = || name.rsplit_once('-').filter(|(ap, _)| ap.contains("-ap"));
+    let digits = of_openwrt().or_else(|| name.rsplit_once('.'))?.1;
     digits.parse().ok().filter(|vlan| (1..=4094).contains(vlan) && !digits.starts_with(['+', '0']))
 }
 
@@ -111,4 +113,28 @@ pub fn vlan_of(name: &str) -> Option<u16> {
 fn vlan_by_bridge(name: &str, config: &Config, seen: &Seen) -> Option<u16> {
     let master = seen.links.get(&seen.link(name)?.1.master?)?;
     config.profiles.iter().find(|profile| profile.bridge.as_deref() == Some(&*master.name))?.vlan
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vlans_in_names() {
+        for (name, vlan) in [
+            ("wlan0.20", Some(20)),
+            ("phy0-ap0-20", Some(20)),
+            ("phy0.1-ap0-4094", Some(4094)),
+            ("phy0-ap0.20", Some(20)),
+            ("phy0-ap0", None),
+            ("phy0-ap0-iot", None),
+            ("phy0-ap0-4095", None),
+            ("phy0-ap0-020", None),
+            ("wlan0-20", None),
+            ("wlan0.4096", None),
+            ("br-lan", None),
+        ] {
+            assert_eq!(vlan_of(name), vlan, "{name}");
+        }
+    }
 }

@@ -53,9 +53,12 @@ impl Opt {
     }
 }
 
+/// A file's content, shared with those who read it while it changes.
+type Text = Rc<Zeroizing<Vec<u8>>>;
+
 /// The files, and what was changed of others.
 pub struct Draft {
-    files: Vec<(&'static str, Option<Rc<Zeroizing<Vec<u8>>>>)>,
+    files: Vec<(&'static str, Option<Text>)>,
     /// What is to be remembered.
     pub record: Record,
 }
@@ -78,7 +81,7 @@ impl Draft {
     }
 
     /// The same, to be kept while the draft changes.
-    pub fn shared(&self, file: &str) -> Rc<Zeroizing<Vec<u8>>> {
+    pub fn shared(&self, file: &str) -> Text {
         let found = self.files.iter().find(|(name, _)| *name == file);
         found.and_then(|(_, text)| text.clone()).unwrap_or_default()
     }
@@ -125,7 +128,7 @@ impl Draft {
             } else if let ([only], false) = (&values[..], entries().any(|entry| entry.list)) {
                 values = only.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
             }
-            !(opt.once && opt.values.is_empty()) && !values.iter().copied().eq(opt.values.iter().map(|v| v.as_slice()))
+            !values.iter().copied().eq(opt.values.iter().map(|v| v.as_slice()))
         };
         let changes: Vec<Change<'_>> = options.iter().filter(differs).map(Opt::change).collect();
         if changes.is_empty() {

@@ -150,7 +150,7 @@ impl<'t> Planner<'t> {
         if !groups.is_empty() || !networks.is_empty() {
             self.enable()?;
         }
-        let networks = self.ssids(networks, request)?;
+        self.ssids(&networks)?;
         let config = parse_config(self.draft.text("latchkey"), "would be refused")?;
         // Of the rest, latchkey status tells.
         let about = |text: &&String| text.contains("config ssid '") || text.contains("config profile '");
@@ -203,13 +203,19 @@ impl<'t> Planner<'t> {
             let unwanted = ours.filter(|view| {
                 kinds.contains(&&*view.0.kind) && !self.keep.iter().any(|(f, name)| *f == file && name == view.name())
             });
-            let unwanted: Vec<(String, String, String)> = unwanted
-                .map(|view| (view.0.kind.to_string(), view.name().to_owned(), view.text("ssid").to_owned()))
-                .collect();
-            for (kind, name, ssid) in unwanted {
+            let about =
+                |view: View<'_>| if &*view.0.kind == "ssid" { view.text("ssid") } else { view.text("src") }.to_owned();
+            let unwanted: Vec<(String, String, String)> =
+                unwanted.map(|view| (view.0.kind.to_string(), view.name().to_owned(), about(view))).collect();
+            for (kind, name, about) in unwanted {
+                let stays = self.keep.contains(&("firewall", about.clone()));
                 match &*kind {
+                    "forwarding" if stays => {
+                        self.summary.push(format!("the devices of {about} do not get to the Internet any more"))
+                    }
+                    "rule" if stays => self.summary.push(format!("firewall zone {about} loses rule {name}")),
                     "interface" => self.summary.push(format!("network {name} goes, with its DHCP and firewall zone")),
-                    "ssid" => self.summary.push(format!("SSID {ssid} goes")),
+                    "ssid" => self.summary.push(format!("SSID {about} goes")),
                     _ => {}
                 }
                 self.draft.drop(file, &kind, &name)?;
@@ -244,6 +250,8 @@ impl<'t> Planner<'t> {
         self.warnings.retain(|text| seen.insert(text.clone()));
         if files.is_empty() {
             self.summary.clear();
+        } else if self.summary.is_empty() {
+            self.summary.push("what is ours is written as this release and latchkey's configuration want it".into());
         }
         let record = self.draft.record;
         Ok(Plan { files, summary: self.summary, warnings: self.warnings, record, fingerprint })

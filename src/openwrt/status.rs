@@ -27,7 +27,7 @@ pub fn status(tree: &Tree) -> Result<Value, Refused> {
         Ok(planner) => managed(&planner, &network, &wireless),
         Err(why) if why.code == "not_openwrt" && tree.file("network").is_none() => return Err(why),
         Err(why) => {
-            if !troubles.iter().any(|trouble| *trouble == why.message) {
+            if !troubles.contains(&why.message) {
                 troubles.push(why.message);
             }
             json!({ "profiles": [], "ssids": [] })

@@ -262,7 +262,7 @@ fn what_profiles_have_becomes_their_network() {
         .files
         .iter()
         .flat_map(|f| &f.lines)
-        .filter(|l| l.text.starts_with("config"))
+        .filter(|l| l.sign != ' ' && l.text.starts_with("config"))
         .map(|l| format!("{}{}", l.sign, l.text))
         .collect();
     assert_eq!(lines, ["-config forwarding 'lk_iot_wan'", "-config rule 'lk_iot_allow3'"], "{:?}", plan.summary);

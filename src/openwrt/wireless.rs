@@ -104,12 +104,12 @@ impl Planner<'_> {
     }
 
     /// latchkey's own configuration of the SSIDs: which backend, and the client that hostapd is.
-    pub fn ssids(&mut self, networks: Vec<Network>, request: &Request) -> Result<Vec<Network>, Refused> {
+    pub fn ssids(&mut self, networks: &[Network]) -> Result<(), Refused> {
         let mut over_radius = false;
-        for network in &networks {
+        for network in networks {
             let known = self.config.ssid(network.ssid.as_bytes()).cloned();
             let security = network.security.or(known.as_ref().map(|ssid| ssid.security)).unwrap_or(Security::Wpa2);
-            let backend = self.backend(network, security, known.as_ref())?;
+            let backend = self.backend(security, known.as_ref())?;
             over_radius |= backend == Backend::Radius;
             match known {
                 Some(known) if !known.section.starts_with("lk_") => self.borrow_ssid(&known, security, backend)?,
@@ -136,11 +136,10 @@ impl Planner<'_> {
                 self.summary.push("hostapd of this box becomes a client of latchkey, with a secret made for it".into());
             }
         }
-        let _ = request;
-        Ok(networks)
+        Ok(())
     }
 
-    fn backend(&self, network: &Network, security: Security, known: Option<&Ssid>) -> Result<Backend, Refused> {
+    fn backend(&self, security: Security, known: Option<&Ssid>) -> Result<Backend, Refused> {
         let Some(wpad) = &self.facts.wpad else {
             let message = "no package with hostapd is installed: install wpad-mbedtls (or wpad-basic-mbedtls where flash is short)";
             return Err(Refused::new("wpad", "ssid", message));
@@ -153,7 +152,6 @@ impl Planner<'_> {
             return Err(Refused::new("wpad", "security", message));
         }
         let file = known.is_some_and(|known| !known.section.starts_with("lk_") && known.backend == Backend::PskFile);
-        let _ = network;
         Ok(match security {
             Security::Wpa3 | Security::Mixed => Backend::PskFile,
             Security::Wpa2 if !wpad.radius || file => Backend::PskFile,
