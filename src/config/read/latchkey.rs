@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub(super) const MAX_LISTEN: usize = 16;
 /// `sun_path` of Linux, less its NUL.
 const MAX_SOCKET_PATH: usize = 107;
-/// A control directory of hostapd: room for the names of sockets of our own in it.
+/// A control directory of hostapd: room for the names of its sockets.
 const MAX_HOSTAPD_DIR: usize = 80;
 /// Interfaces towards the Internet.
 const MAX_WAN: usize = 8;
