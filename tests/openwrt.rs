@@ -33,9 +33,6 @@ fn copy(from: &Path, to: &Path) {
         } else {
             fs::copy(entry.path(), to).unwrap();
         }
- else {
-            drop(fs::copy(entry.path(), to).unwrap())
-        }
     }
 }
 
