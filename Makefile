@@ -21,6 +21,9 @@ build: ## The release binary, target/release/latchkey
 	@.ci/setup compiler rust
 	$(CARGO) build --release --locked
 
+# One architecture name for each of the four programs: whether they fit.
+ONE_NAME_EACH := aarch64_generic arm_cortex-a7 mipsel_24kc x86_64
+
 # fmt and clippy come first because they are quick; nextest last, so that its summary ends the output.
 .PHONY: test
 test: rig ## Format, lints, and every test, the Wi-Fi rig included
@@ -30,6 +33,8 @@ test: rig ## Format, lints, and every test, the Wi-Fi rig included
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --doc --quiet
 	@openwrt/build
+	openwrt/pack $(ONE_NAME_EACH:%=--arch %) --out target/packages/checked
+	$(MAKE) --no-print-directory luci-test
 	$(CARGO) nextest run --locked
 
 # What is measured is what is installed: cargo bench would build the program anew, with features that crates have for
