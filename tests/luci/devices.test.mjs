@@ -7,7 +7,7 @@ import jsQR from 'jsqr';
 import { CONFIG } from './daemon.mjs';
 import { AccessPoint } from './radius.mjs';
 import { shot } from './browser.mjs';
-import { button, dialog, eventually, rig, row, wellMade } from './harness.mjs';
+import { button, dialog, rig, row, wellMade } from './harness.mjs';
 
 const it = rig(CONFIG);
 
@@ -59,7 +59,11 @@ test('the first device: three clicks from nothing to a QR code', () => it.visit(
 	await dialog(page).getByText('Scan this with the device to join “Garden; "and" shed”.').waitFor();
 	assert.equal(await scan(page), `WIFI:T:WPA;S:Garden\\; \\"and\\" shed;P:${key};;`);
 
+	// Nothing of it stays in the page.
+	assert.ok((await page.content()).includes(key));
 	await button(dialog(page), 'Done').click();
+	const left = await page.content();
+	assert.ok(!left.includes(key) && !left.includes('<svg'), 'the key is still in the document');
 	await row(page, 'kitchen-lamp').getByText('not seen yet').waitFor();
 	assert.equal(await page.locator('body.modal-overlay-active').count(), 0);
 	assert.match(await page.locator('#view').textContent(), /1 device, 0 online/);
@@ -238,6 +242,30 @@ test('a device that somebody else removed meanwhile', () => it.visit('devices', 
 	await row(page, 'ghost').waitFor({ state: 'detached' });
 }));
 
+test('what is refused in a dialog is said in that dialog', () => it.visit('devices', {}, async page => {
+	await it.daemon.call('device_add', { name: 'shade', profile: 'iot' });
+	await button(page, 'shade').click();
+	await dialog(page).getByText('What happened lately').waitFor();
+	await it.daemon.call('device_remove', { name: 'shade' });
+	await button(dialog(page), 'Show key').click();
+	await dialog(page).locator('.lk-trouble', { hasText: 'there is no device \'shade\'' }).waitFor();
+	await wellMade(page);
+	await shot(page, 'devices-dialog-trouble');
+	await button(dialog(page), 'Close').click();
+
+	await it.daemon.call('device_add', { name: 'shade', profile: 'iot' });
+	await it.daemon.call('device_block', { name: 'shade' });
+	await row(page, 'shade').getByText('blocked').waitFor();
+	await button(page, 'shade').click();
+	await dialog(page).getByText('What happened lately').waitFor();
+	await it.daemon.call('device_remove', { name: 'shade' });
+	await button(dialog(page), 'Unblock').click();
+	await dialog(page).locator('.lk-trouble', { hasText: 'there is no device \'shade\'' }).waitFor();
+	assert.equal(await page.locator('.lk-notice').count(), 0);
+	await button(dialog(page), 'Close').click();
+	await row(page, 'shade').waitFor({ state: 'detached' });
+}));
+
 test('search, filter and order', () => it.visit('devices', {}, async page => {
 	const names = () => page.locator('tbody tr').evaluateAll(rows => rows.map(r => r.dataset.key));
 
@@ -285,7 +313,7 @@ test('import and export', () => it.visit('devices', {}, async page => {
 }));
 
 test('what a page asks for while nothing changes is little', () => it.visit('devices', {}, async page => {
-	await eventually(() => assert.ok(it.server.calls.some(c => c.name == 'stations')));
+	await row(page, 'radio').waitFor();
 	await page.waitForTimeout(600);
 	it.server.calls.length = 0;
 	await page.waitForTimeout(2500);

@@ -8,7 +8,7 @@ import json from '@eslint/json';
 
 /* What LuCI's loader hands to a view: modules by their name, and what is global on its pages. */
 const LUCI = [ '_', 'N_', 'L', 'E', 'TR', 'cbi_update_table', 'baseclass', 'dom', 'form', 'fs', 'network', 'poll', 'request', 'session',
-	'rpc', 'uci', 'ui', 'uqr', 'validation', 'view', 'widgets' ];
+	'rpc', 'uci', 'ui', 'validation', 'view', 'widgets' ];
 
 export default defineConfig([
 	globalIgnores([ '**/node_modules/**' ]),

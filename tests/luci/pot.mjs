@@ -36,6 +36,8 @@ export function texts(source) {
 
 				if (strings.includes(null))
 					wrong.push(`line ${node.loc.start.line}: ${name}() of something that is no text`);
+				else if (strings.some(text => text != text.trim()))
+					wrong.push(`line ${node.loc.start.line}: ${name}() of a text with white space at an end, which no translation keeps`);
 				else if (strings.length)
 					found.push(strings);
 			}

@@ -22,4 +22,7 @@ test('what cannot be translated is an error', () => {
 	assert.match(texts('f(_(name));').wrong[0], /line 1/);
 	assert.match(texts('f(_("a" + b));').wrong[0], /no text/);
 	assert.equal(texts('f(_("a"').wrong.length, 1);
+	for (const text of [ '_("a ")', '_(" a")', 'N_(n, "%d thing", "%d things ")', '_("a" + " ")' ])
+		assert.match(texts(`f(${text});`).wrong[0], /white space/, text);
+	assert.deepEqual(texts('f(_("a b"));').wrong, []);
 });

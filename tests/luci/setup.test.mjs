@@ -44,10 +44,37 @@ async function start(t, { off = false, router: files, ...options } = {}) {
 
 const dialog = page => page.locator('.modal');
 const notice = (page, text) => page.locator('.lk-notice', { hasText: text }).first().waitFor();
+/** The daemon sees `ssid` on the air as soon as it is configured: there is no radio here. */
+function onAir(server, router, ssid) {
+	server.patch.status = status => {
+		if (router.read('etc/config/wireless').includes(`option ssid '${ssid}'`))
+			status.bsses.push({ name: 'phy1-ap0', ssid, backend: 'radius', keys: null });
+	};
+}
+
+/** Every change has the number c1, and what `ended()` says is how it ended, once none waits. */
+function numbered(server, ended) {
+	const exec = server.exec;
+	server.exec = async function(session, args) {
+		const reply = await exec.call(this, session, args);
+		if (reply[1]?.stdout) {
+			const result = JSON.parse(reply[1].stdout);
+			if (args.params[1] == 'apply')
+				result.id = 'c1';
+			if (args.params[1] == 'status')
+				result.last = !result.pending && ended() ? { id: 'c1', ended: ended(), why: '' } : null;
+			reply[1].stdout = JSON.stringify(result);
+		}
+		return reply;
+	};
+}
+
+const confirms = server => server.calls.filter(call => call.args.params?.includes('confirm')).length;
 const show = page => page.getByRole('button', { name: 'Show what will change' }).click();
 
 test('a fresh router is set up, gets its first device, and is as before when it is removed', async t => {
-	const { page, row, router, daemon } = await start(t);
+	const { page, row, router, daemon, server } = await start(t);
+	onAir(server, router, 'Home');
 	const before = router.settings();
 	await row('radio1').waitFor();
 	assert.match(await row('radio1').innerText(), /5 GHz[^]*Family[^]*WPA2/);
@@ -79,10 +106,11 @@ test('a fresh router is set up, gets its first device, and is as before when it 
 	await wellMade(page);
 	await shot(page, 'setup-plan');
 	await dialog(page).getByRole('button', { name: 'Apply' }).click();
-	await dialog(page).getByText('The router answers.').waitFor({ timeout: 15000 });
+	await dialog(page).getByText('The router answers, and everything is there.').waitFor({ timeout: 15000 });
 	await wellMade(page);
 	await shot(page, 'setup-countdown');
 	await dialog(page).getByText('Home is ready').waitFor({ timeout: 20000 });
+	await dialog(page).getByText('The network is on the air.').waitFor();
 	await wellMade(page);
 	await shot(page, 'setup-ready');
 	assert.match(await dialog(page).getByRole('link', { name: 'Add the first device' }).getAttribute('href'), /latchkey\/devices$/);
@@ -143,11 +171,105 @@ test('an answer that is lost on the way does not matter', async t => {
 	await dialog(page).getByRole('button', { name: 'Apply' }).click();
 	await dialog(page).getByText('The router answers.').waitFor({ timeout: 20000 });
 	await dialog(page).getByRole('button', { name: 'Keep it now' }).click();
-	await dialog(page).getByText('Home is ready').waitFor();
+	await dialog(page).getByText('Home is configured').waitFor();
 	assert.match(router.read('etc/config/wireless'), /option ssid 'Home'/);
 	assert.equal(server.calls.filter(call => call.args.params?.includes('apply')).length, 1);
 	await dialog(page).getByRole('button', { name: 'Later' }).click();
 	await row('Home').waitFor();
+});
+
+test('what was not seen on the air is not kept by itself, and not said to be there', async t => {
+	const { page, router, server } = await start(t);
+	await page.getByLabel('Name of the network').fill('Home');
+	await show(page);
+	await dialog(page).getByRole('button', { name: 'Apply' }).click();
+	await dialog(page).getByText('“Home” has not been seen on the air yet.').waitFor({ timeout: 15000 });
+	await wellMade(page);
+	await shot(page, 'setup-not-seen');
+	/* Seen, and gone again: the time begins anew. One radio of two is not enough. */
+	onAir(server, router, 'Home');
+	await page.waitForTimeout(14000);
+	assert.equal(confirms(server), 0);
+	await dialog(page).getByText('“Home” has not been seen on the air yet.').waitFor();
+	await dialog(page).getByRole('button', { name: 'Keep it now' }).click();
+	await dialog(page).getByText('Whether it is on the air has not been seen yet').waitFor();
+	await shot(page, 'setup-configured');
+	assert.equal(confirms(server), 1);
+	assert.deepEqual(page.troubles, []);
+});
+
+/** A change that is tried out, and of whose `confirm` the answer is lost on the way. */
+async function lostConfirm(t, ended) {
+	const { page, router, server } = await start(t);
+	let asked = false;
+	numbered(server, () => (asked ? ended : null));
+	await page.route('**/ubus/**', async route => {
+		if (!route.request().postData().includes('"confirm"'))
+			return route.continue();
+		await route.fetch();
+		asked = true;
+		await route.abort();
+	});
+	await page.getByLabel('Name of the network').fill('Home');
+	await show(page);
+	await dialog(page).getByRole('button', { name: 'Apply' }).click();
+	await dialog(page).getByText('The router answers.').waitFor({ timeout: 15000 });
+	await dialog(page).getByRole('button', { name: 'Keep it now' }).click();
+	return { page, router };
+}
+
+test('a change whose keeping got no answer is told as kept', async t => {
+	const { page, router } = await lostConfirm(t, 'kept');
+	await dialog(page).getByText('Home is configured').waitFor();
+	await notice(page, 'The change stays');
+	assert.equal(await page.locator('.lk-notice', { hasText: 'as it was before' }).count(), 0);
+	assert.match(router.read('etc/config/wireless'), /option ssid 'Home'/);
+});
+
+test('and as neither kept nor taken back while nobody knows', async t => {
+	const { page, router } = await lostConfirm(t, null);
+	await notice(page, 'The change is no longer waiting.');
+	assert.equal(await page.locator('.lk-notice', { hasText: 'as it was before' }).count(), 0);
+	assert.match(router.read('etc/config/wireless'), /option ssid 'Home'/);
+	await page.locator('tr[data-key="Home"]').waitFor();
+});
+
+test('a change that another one takes back is told as taken back', async t => {
+	const { page, router, server } = await start(t);
+	let undone = false;
+	numbered(server, () => (undone ? 'undone' : null));
+	await page.getByLabel('Name of the network').fill('Home');
+	await show(page);
+	await dialog(page).getByRole('button', { name: 'Apply' }).click();
+	await dialog(page).getByText('The router answers.').waitFor({ timeout: 15000 });
+	undone = true;
+	await server.exec(ADMIN, { command: '/usr/sbin/latchkey', params: [ 'openwrt', 'undo', '--json' ] });
+	await notice(page, 'everything is as it was before');
+	assert.doesNotMatch(router.read('etc/config/wireless'), /option ssid 'Home'/);
+	assert.deepEqual(page.troubles, []);
+});
+
+test('more profiles than a command line of rpcd takes', async t => {
+	const names = Array.from({ length: 40 }, (_, i) => `a_profile_with_a_long_name_${i + 10}`);
+	const latchkey = SHIPPED + names.map((name, i) => `\nconfig profile '${name}'\n\toption vlan '${i + 100}'\n\toption access 'internet'\n`).join('');
+	const { page, server } = await start(t, { off: true, router: { latchkey } });
+	await page.getByLabel('Name of the network').fill('Home');
+	await show(page);
+	/* All of them: none has to be named. */
+	await dialog(page).getByText('This will change:').waitFor();
+	await dialog(page).getByText(/profile a_profile_with_a_long_name_49/).first().waitFor();
+	assert.ok(!server.calls.some(call => call.args.params?.includes('--profile')));
+	await dialog(page).getByRole('button', { name: 'Cancel' }).click();
+	await page.getByLabel(/iot/).uncheck();
+	await show(page);
+	await dialog(page).getByText('These are too many choices for one step').waitFor();
+	await shot(page, 'setup-too-many');
+	assert.deepEqual(page.troubles, []);
+
+	/* The stand-in refuses what rpcd would. */
+	const line = names.flatMap(name => [ '--profile', name ]);
+	assert.equal((await server.exec(ADMIN, { command: '/usr/sbin/latchkey', params: [ 'openwrt', 'plan', '--json', ...line ] }))[0], 6);
+	assert.equal((await server.exec(ADMIN, { command: '/usr/sbin/latchkey', params: [ 'openwrt', 'plan', '--json', ...line.slice(0, 4) ] }))[0], 0);
 });
 
 test('a change that was planned on other settings is not made', async t => {
@@ -178,7 +300,7 @@ test('a present network becomes one with a key for every device only when that i
 	await dialog(page).getByText('This will change:').waitFor();
 	await dialog(page).getByRole('button', { name: 'Apply' }).click();
 	await dialog(page).getByRole('button', { name: 'Keep it now' }).click();
-	await dialog(page).getByText('Family is ready').waitFor();
+	await dialog(page).getByText('Family is configured').waitFor();
 	const wireless = router.read('etc/config/wireless');
 	/* The old one is off, and the new one is ours. */
 	assert.match(wireless, /config wifi-iface 'default_radio1'[^]*?option disabled '1'[^]*config wifi-iface 'lk_/);
@@ -205,7 +327,7 @@ test('as the package brings it: switched off, no daemon, and setting it up switc
 	await show(page);
 	await dialog(page).getByRole('button', { name: 'Apply' }).click();
 	await dialog(page).getByRole('button', { name: 'Keep it now' }).click();
-	await dialog(page).getByText('Home is ready').waitFor();
+	await dialog(page).getByText('Home is configured').waitFor();
 	assert.match(router.read('etc/config/latchkey'), /option enabled '1'/);
 	assert.notEqual(router.read('etc/config/latchkey'), SHIPPED);
 	await dialog(page).getByRole('button', { name: 'Later' }).click();

@@ -7,6 +7,7 @@ use super::{ApiError, Done, Then, credential, place, supplicant, view};
 use crate::registry::credential::EapPsk;
 use crate::registry::device::{BoundMac, Change, Device, DeviceId};
 use crate::service::{Core, Now};
+use qrcodegen::{QrCode, QrCodeEcc};
 use serde_json::{Value, json};
 
 /// `device_add`: registers a device with credentials of its own, given or made; with a Wi-Fi key that is made if nothing
@@ -189,7 +190,8 @@ pub fn remove(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiErr
     Ok(Done::Commit { changes: vec![Change::Remove(device.id)], then: Box::new(|_, _| shown) })
 }
 
-/// `qr`: what a QR code for this device and SSID says.
+/// `qr`: what a QR code for this device and SSID says, and its modules, row by row, '1' for a dark one, without the quiet
+/// zone (ISO/IEC 18004): who shows it needs no library of its own.
 pub fn qr(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> {
     let device = find(core, params)?;
     let ssid = params.need("ssid")?;
@@ -212,7 +214,23 @@ pub fn qr(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> {
         return Err(ApiError::field("no_key", "name", message));
     };
     let text = format!("WIFI:T:WPA;S:{};P:{};;", escape(ssid), escape(key.expose()));
-    Ok(Done::Value(json!({ "text": text, "key": key.expose(), "ssid": ssid, "name": &*device.name })))
+    let matrix = matrix(&text)?;
+    Ok(Done::Value(json!({
+        "text": text,
+        "matrix": matrix,
+        "key": key.expose(),
+        "ssid": ssid,
+        "name": &*device.name,
+    })))
+}
+
+/// The modules of a QR code with level M: at most 15 % of it may be damaged.
+fn matrix(text: &str) -> Result<Vec<String>, ApiError> {
+    let code = QrCode::encode_text(text, QrCodeEcc::Medium)
+        .map_err(|_| ApiError::field("too_long", "ssid", "this SSID and key do not fit into a QR code"))?;
+    let modules = 0..code.size();
+    let row = |y| modules.clone().map(|x| if code.get_module(x, y) { '1' } else { '0' }).collect();
+    Ok(modules.clone().map(row).collect())
 }
 
 /// Escapes what has a meaning in a `WIFI:` text (the ZXing convention all phones follow).

@@ -94,6 +94,17 @@ fn a_device_gets_a_key_that_is_shown_once_and_on_demand() {
     assert_eq!(call(&mut core, "device_secret", json!({ "name": "lamp" }))["key"], *key);
     let qr = call(&mut core, "qr", json!({ "name": "lamp", "ssid": "Home;1" }));
     assert_eq!(qr["text"], format!("WIFI:T:WPA;S:Home\\;1;P:{key};;"));
+    // The modules as the library draws the text, without a margin: the finder patterns begin in the corners.
+    let drawn = qrcodegen::QrCode::encode_text(qr["text"].as_str().unwrap(), qrcodegen::QrCodeEcc::Medium).unwrap();
+    let rows: Vec<&str> = qr["matrix"].as_array().unwrap().iter().map(|row| row.as_str().unwrap()).collect();
+    assert_eq!(rows.len(), drawn.size() as usize);
+    for (y, row) in (0..).zip(&rows) {
+        let same = (0..).zip(row.bytes()).all(|(x, module)| (module == b'1') == drawn.get_module(x, y));
+        assert!(same && row.len() == rows.len(), "{y}: {row}");
+    }
+    for (y, row) in [(0, &rows[0]), (rows.len() - 1, &rows[rows.len() - 1])] {
+        assert!(row.starts_with("11111110"), "{y}: {row}");
+    }
 }
 
 #[test]

@@ -10,8 +10,8 @@
 
 	const env = window.STAND_IN_ENV;
 
-	/* Any text in the page that did not go through here is recognised by its missing mark. */
-	window._ = text => (env.pseudo ? '⟦' + text + '⟧' : String(text));
+	/* Any text in the page that did not go through here is recognised by its missing mark. A catalogue has no white space at the ends. */
+	window._ = text => (env.pseudo ? '⟦' + String(text).replace(/\s+/g, ' ').trim() + '⟧' : String(text));
 	window.N_ = (n, singular, plural) => window._(n == 1 ? singular : plural);
 
 	const escapeHTML = text => String(text).replace(/[&<>"']/g, c => '&#' + c.charCodeAt(0) + ';');

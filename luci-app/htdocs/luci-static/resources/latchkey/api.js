@@ -52,8 +52,8 @@ const METHODS = {
 	pending_ignore: [ 'mac' ],
 	pending_unignore: [ 'mac' ],
 	log: [ 'mac', 'device', 'outcome', 'since', 'limit' ],
-	sessions: [ 'offset', 'limit' ],
-	stations: [ 'offset', 'limit' ],
+	sessions: [ 'offset', 'limit', 'brief' ],
+	stations: [ 'offset', 'limit', 'brief' ],
 	firewall_show: [],
 	ca_show: [],
 	ca_export: [],
@@ -136,18 +136,24 @@ return baseclass.extend({
 		}).catch(why => { throw translate(why); });
 	},
 
-	/* All pages of a list: `key` names the list in the results. */
-	all(method, key) {
+	/* All pages of a list: `key` names the list in the results. The revision is that of the first page: when there was a change
+	 * between two of them, it is not the present one any more. */
+	all(method, key, params) {
 		const found = [];
+		let revision;
 
-		const next = pages => this.call(method, { offset: found.length }).then(result => {
+		const next = pages => this.call(method, Object.assign({ offset: found.length }, params)).then(result => {
 			const page = L.toArray(result[key]);
+
+			if (pages == 1)
+				revision = result.revision;
+
 			found.push.apply(found, page);
 
 			if (page.length && found.length < (result.total || 0) && pages < MAX_PAGES)
 				return next(pages + 1);
 
-			return Object.assign({}, result, { [key]: found });
+			return Object.assign({}, result, { [key]: found, revision });
 		});
 
 		return next(1);

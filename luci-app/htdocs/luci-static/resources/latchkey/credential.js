@@ -14,6 +14,9 @@ function networks(ssids, device) {
 	return ssids.filter(s => s.ssid && s.security != 'enterprise' && s.security != 'wired' && (!allowed.length || allowed.indexOf(s.ssid) >= 0));
 }
 
+/* The light margin around a QR code, in modules (ISO/IEC 18004). */
+const QUIET = 4;
+
 /* Octets of a text of hexadecimal digits. */
 function octets(hex) {
 	const found = new Uint8Array(hex.length >> 1);
@@ -25,19 +28,31 @@ function octets(hex) {
 }
 
 return baseclass.extend({
-	/* A QR code, or in its place what a person can do instead. */
-	code(text, label) {
-		return L.require('uqr').then(uqr => {
-			/* The one text here that is meant as HTML: the drawing of the library, without a word of ours in it. */
-			const place = E('span', { 'role': 'img', 'aria-label': label }, uqr.renderSVG(text, { pixelSize: 4 }));
-			const svg = place.querySelector('svg');
+	/* A QR code, from the rows of its modules as the daemon gives them. */
+	code(matrix, label) {
+		const size = String(matrix.length + 2 * QUIET);
+		const node = (name, attributes) => {
+			const made = document.createElementNS('http://www.w3.org/2000/svg', name);
 
-			/* It has a size only: with a view box it fills the place that it is given. */
-			if (!svg.hasAttribute('viewBox'))
-				svg.setAttribute('viewBox', '0 0 %d %d'.format(svg.getAttribute('width'), svg.getAttribute('height')));
+			for (const key in attributes)
+				made.setAttribute(key, attributes[key]);
 
-			return E('div', { 'class': 'lk-qr' }, [ place ]);
-		}).catch(() => E('p', { 'class': 'lk-hint' }, [ _('To see a QR code here, install the package luci-lib-uqr. Until then, type the key in.') ]));
+			return made;
+		};
+		let dark = '';
+
+		/* One rectangle for each run of dark modules. */
+		matrix.forEach((row, y) => {
+			for (const run of row.matchAll(/1+/g))
+				dark += 'M%d %dh%dv1h-%dz'.format(run.index + QUIET, y + QUIET, run[0].length, run[0].length);
+		});
+
+		const svg = node('svg', { 'viewBox': '0 0 ' + size + ' ' + size, 'width': size, 'height': size, 'shape-rendering': 'crispEdges' });
+
+		svg.appendChild(node('rect', { 'width': size, 'height': size, 'fill': '#fff' }));
+		svg.appendChild(node('path', { 'd': dark, 'fill': '#000' }));
+
+		return E('div', { 'class': 'lk-qr' }, [ E('span', { 'role': 'img', 'aria-label': label }, [ svg ]) ]);
 	},
 
 	/* A Wi-Fi key: the network to choose, the QR code, the key. Resolves to nodes. */
@@ -49,12 +64,10 @@ return baseclass.extend({
 				fitting.map(s => E('option', { 'value': s.ssid }, [ s.ssid ]))) ]) ])
 			: '';
 
-		const draw = ssid => api.call('qr', { name: device.name, ssid }).then(answer =>
-			this.code(answer.text, _('QR code for %s').format(ssid)).then(code => [
-				code,
-				E('p', { 'class': 'center' }, [ _('Scan this with the device to join “%s”.').format(ssid) ])
-			])
-		, why => [ E('p', { 'class': 'lk-error', 'role': 'alert' }, [ api.translate(why).message ]) ]).then(nodes => {
+		const draw = ssid => api.call('qr', { name: device.name, ssid }).then(answer => [
+			this.code(L.toArray(answer.matrix), _('QR code for %s').format(ssid)),
+			E('p', { 'class': 'center' }, [ _('Scan this with the device to join “%s”.').format(ssid) ])
+		], why => [ E('p', { 'class': 'lk-error', 'role': 'alert' }, [ api.translate(why).message ]) ]).then(nodes => {
 			while (place.firstChild)
 				place.removeChild(place.firstChild);
 
@@ -120,14 +133,17 @@ return baseclass.extend({
 		});
 	},
 
-	/* Fetches the secrets of a device and shows them. */
-	reveal(name, ssids) {
+	/* Fetches the secrets of a device and shows them. What keeps it from that is said in `trouble`, the place for it in the dialog
+	 * that this was asked for in; without one, in the page. */
+	reveal(name, ssids, trouble) {
+		const say = (kind, text) => { trouble ? trouble.say(text) : widgets.notify(kind, [ text ]); };
+
 		return api.call('device_secret', { name }).then(result => {
 			if (!result.key && !result.eap_psk && !result.eap_tls)
-				return widgets.notify('warning', [ _('“%s” has no key of its own to be shown.').format(name) ]);
+				return say('warning', _('“%s” has no key of its own to be shown.').format(name));
 
 			return this.dialog(_('Key of %s').format(name), null, result, ssids);
-		}).catch(why => { widgets.notify('error', [ api.translate(why).message ]); });
+		}).catch(why => { say('error', api.translate(why).message); });
 	},
 
 	networks

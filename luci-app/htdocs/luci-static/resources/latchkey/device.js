@@ -140,13 +140,14 @@ return baseclass.extend({
 			};
 			const blocked = device.state == 'blocked';
 			const change = (method, text) => api.call(method, { name }).then(done(text));
+			const trouble = widgets.trouble();
 
 			const actions = [
 				widgets.button(_('Edit'), { write: true, click: () => this.edit(device, context) }),
-				device.has_key || eap.nai ? widgets.button(_('Show key'), { write: true, kind: 'action', click: () => credential.reveal(name, context.choices.ssids) }) : '',
+				device.has_key || eap.nai ? widgets.button(_('Show key'), { write: true, kind: 'action', click: () => credential.reveal(name, context.choices.ssids, trouble) }) : '',
 				device.has_key || eap.nai || show.methods(device)[0] == _('shared onboarding key') ? widgets.button(_('New key'), { write: true, click: () => this.rotate(device, context) }) : '',
 				blocked
-					? widgets.button(_('Unblock'), { write: true, kind: 'positive', click: () => widgets.report(change('device_unblock', _('%s may join again.').format(name)).then(() => widgets.close())) })
+					? widgets.button(_('Unblock'), { write: true, kind: 'positive', click: () => change('device_unblock', _('%s may join again.').format(name)).then(() => widgets.close(), why => trouble.say(api.translate(why).message)) })
 					: widgets.button(_('Block'), { write: true, kind: 'negative', click: () => widgets.confirm(_('Block %s?').format(name),
 						[ E('p', {}, [ _('It is disconnected at once, and refused until you unblock it. Its key stays as it is.') ]) ],
 						_('Block'), () => change('device_block', _('%s is blocked.').format(name))) }),
@@ -157,6 +158,7 @@ return baseclass.extend({
 
 			widgets.dialog(name, [
 				E('div', { 'class': 'lk-bar' }, actions),
+				trouble,
 				widgets.facts([
 					[ _('State'), [ show.badge.apply(show, state), ' ', state[2] ] ],
 					[ _('Profile'), show.place(device) ],
@@ -189,10 +191,12 @@ return baseclass.extend({
 		const since = station ? station.connected_s : (session ? session.seconds : null);
 		const where = [];
 
-		if (station)
+		if (station && station.bss)
 			where.push(_('“%s” on %s').format(station.ssid, station.bss));
-		else if (session)
+		else if (session && session.nas)
 			where.push(_('“%s” at %s').format(session.ssid, session.nas));
+		else
+			where.push(_('“%s”').format((station || session).ssid));
 
 		if (since != null)
 			where.push(_('for %s').format(show.duration(since)));

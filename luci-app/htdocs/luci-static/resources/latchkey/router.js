@@ -6,7 +6,8 @@
 
 /*
  * The router's own settings (network, dhcp, firewall, wireless), as `latchkey openwrt` changes them: what would change is
- * shown, then put into force, and undone by itself unless somebody who still reaches the router says that it may stay.
+ * shown, then put into force, and undone by itself unless it is kept: by somebody who says so, or by this page once it has seen
+ * that the daemon runs and that the networks are on the air.
  */
 
 const PROGRAM = '/usr/sbin/latchkey';
@@ -17,8 +18,11 @@ const REACH = 5000, PAUSE = 2000;
 /* The router is left alone for so long after a change: it has not begun to restart anything before. */
 const GRACE = 4000;
 
-/* For so long the router has to answer before a change is kept without being asked. */
+/* For so long what was asked for has to be there before a change is kept without being asked. */
 const HOLD = 10000;
+
+/* rpcd permits no longer command lines: it compares the first 1,023 octets of one, and refuses what is longer. */
+const LINE = 1000;
 
 /* What went wrong on the way, so that nobody knows whether the change was made. */
 const LOST = [ 'slow', 'broken', 'gone' ];
@@ -39,7 +43,13 @@ function within(promise, time) {
 return baseclass.extend({
 	/* Runs `latchkey openwrt VERB --json ...`. Resolves to what it prints, rejects with its reason. */
 	run(verb, args) {
-		return fs.exec(PROGRAM, [ 'openwrt', verb, '--json' ].concat(args || [])).then(result => {
+		const words = [ 'openwrt', verb, '--json' ].concat(args || []);
+		const octets = new Blob([ [ PROGRAM ].concat(words).join(' ') ]).size;
+
+		if (octets > LINE)
+			return Promise.reject(refusal('refused', _('These are too many choices for one step (%d octets of at most %d). Choose all profiles, or fewer of them, and the others later on the page Profiles.').format(octets, LINE)));
+
+		return fs.exec(PROGRAM, words).then(result => {
 			let reply = null;
 
 			try { reply = JSON.parse(result.stdout); }
@@ -117,8 +127,8 @@ return baseclass.extend({
 	/*
 	 * The way of every change: what it is, yes, and whether it stays. `change`: title, verb (apply or remove), args, label (of
 	 * the button), nothing (what is said when there is nothing to do), refused(error) (true when it has shown by itself why
-	 * there is no plan), done() (called when it is over, whichever way), kept() (called in place of closing the dialog when the
-	 * change stays).
+	 * there is no plan), done() (called when it is over, whichever way), kept(seen) (called in place of closing the dialog when the
+	 * change stays), air ({ ssid: number of radios }: what has to be on the air then, 0 for what has to be gone).
 	 */
 	review(change) {
 		const waiting = _('Working out what will change…');
@@ -146,14 +156,19 @@ return baseclass.extend({
 				widgets.button(change.label || _('Apply'), { write: true, kind: 'positive important', click: () => {
 					trouble.say('');
 
-					return this.run(change.verb, [ '--fingerprint', plan.fingerprint ].concat(change.args)).then(result => {
-						this.countdown(change, result.undo_in_s);
-					}, why => {
-						/* A network that restarts can swallow the answer, and the change is in force all the same. */
-						if (LOST.indexOf(why.kind) >= 0)
-							this.countdown(change);
-						else
-							trouble.say(why.message);
+					return this.onAir().then(before => {
+						/* What is on the air has to be there again, but for what changes. */
+						const air = Object.assign(before, change.air);
+
+						return this.run(change.verb, [ '--fingerprint', plan.fingerprint ].concat(change.args)).then(result => {
+							this.countdown(change, air, result.id, result.undo_in_s);
+						}, why => {
+							/* A network that restarts can swallow the answer, and the change is in force all the same. */
+							if (LOST.indexOf(why.kind) >= 0)
+								this.countdown(change, air);
+							else
+								trouble.say(why.message);
+						});
 					});
 				} })
 			], true);
@@ -165,13 +180,45 @@ return baseclass.extend({
 		});
 	},
 
-	/* The time in which a change is tried out: it is kept when the router answers for a while, or when somebody says so. */
-	countdown(change, seconds) {
+	/* How many access points the daemon sees on the air, by SSID; nothing when it does not run. */
+	onAir() {
+		return L.resolveDefault(within(api.call('status'), REACH), {}).then(status => {
+			const found = {};
+
+			L.toArray(status.bsses).forEach(bss => { found[bss.ssid] = (found[bss.ssid] || 0) + 1; });
+			return found;
+		});
+	},
+
+	/* What is missing of `air` at this moment, in words; '' when all of it was seen. */
+	missing(air) {
+		return within(api.call('status'), REACH).then(status => {
+			const bsses = L.toArray(status.bsses);
+			const count = ssid => bsses.filter(bss => bss.ssid == ssid).length;
+
+			for (const ssid in air) {
+				if (!air[ssid] && count(ssid))
+					return _('“%s” is still on the air.').format(ssid);
+
+				if (count(ssid) < air[ssid])
+					return _('“%s” has not been seen on the air yet.').format(ssid);
+			}
+
+			/* A key file that is missing, or a hostapd that cannot be asked. */
+			return L.toArray(status.troubles).filter(t => /^(hostapd|key file)/.test(t.about)).map(t => '%s: %s'.format(t.about, t.why))[0] || '';
+		}).catch(why => (why.kind == 'slow' ? _('latchkey does not answer yet.') : api.translate(why).message));
+	},
+
+	/*
+	 * The time in which a change is tried out: it is kept when somebody says so, or by itself when what has to be on the `air` was
+	 * seen there for a while. That the router answers is no proof: by cable it always does. `id` is the number of the change.
+	 */
+	countdown(change, air, id, seconds) {
 		const began = Date.now(), end = began + (seconds || 90) * 1000;
 		const clock = E('div', { 'class': 'lk-clock', 'role': 'timer' });
 		const state = E('p', { 'role': 'status' }, [ _('The change is in force. Waiting for the router to answer…') ]);
 		const trouble = widgets.trouble();
-		let over = false, since = null;
+		let over = false, since = null, seen = false;
 
 		const finish = (text, kind) => {
 			over = true;
@@ -184,11 +231,11 @@ return baseclass.extend({
 
 		const undone = () => finish(_('The change was taken back: everything is as it was before.'), 'warning');
 
-		const keep = () => this.run('confirm').then(() => {
+		const kept = () => {
 			over = true;
 
 			if (change.kept)
-				change.kept();
+				change.kept(seen);
 			else
 				widgets.close();
 
@@ -196,23 +243,43 @@ return baseclass.extend({
 
 			if (change.done)
 				change.done();
-		}, why => {
+		};
+
+		/* It does not wait any more: kept in another tab, or here by an answer that was lost; or taken back. */
+		const ended = status => {
+			const last = status.last && id && status.last.id == id ? status.last.ended : null;
+
+			if (last == 'kept')
+				kept();
+			else if (last == 'undone')
+				undone();
+			else
+				finish(_('The change is no longer waiting. Whether it was kept or taken back is not known here: the page shows what the router has now.'), 'warning');
+		};
+
+		const ask = () => this.status().then(status => {
+			if (!over && !status.pending)
+				ended(status);
+		}, why => trouble.say(why.message));
+
+		const keep = () => this.run('confirm').then(kept, why => {
 			if (over)
 				return;
 
 			if (why.code == 'not_pending')
-				undone();
-			else
-				trouble.say(why.message);
+				return ask();
+
+			trouble.say(why.message);
 		});
 
 		const undo = () => {
 			over = true;
 			return this.run('undo').then(undone, why => {
-				if (why.code == 'not_pending')
-					return undone();
-
 				over = false;
+
+				if (why.code == 'not_pending')
+					return ask();
+
 				trouble.say(why.message);
 				watch();
 			});
@@ -248,19 +315,33 @@ return baseclass.extend({
 					return;
 
 				if (!status.pending)
-					return undone();
+					return ended(status);
 
-				since = since || Date.now();
-				trouble.say('');
+				id = id || status.pending.id;
 
-				const left = Math.max(0, Math.ceil((since + HOLD - Date.now()) / 1000));
+				return this.missing(air).then(missing => {
+					if (over)
+						return;
 
-				if (!left)
-					return keep();
+					trouble.say('');
+					seen = !missing;
+					since = seen ? since || Date.now() : null;
 
-				state.textContent = _('The router answers. The change is kept in %d s unless you take it back.').format(left);
+					if (!seen) {
+						state.textContent = _('The router answers. %s Keep the change yourself if it is as you want it.').format(missing);
+						return;
+					}
+
+					const left = Math.max(0, Math.ceil((since + HOLD - Date.now()) / 1000));
+
+					if (!left)
+						return keep();
+
+					state.textContent = _('The router answers, and everything is there. The change is kept in %d s unless you take it back.').format(left);
+				});
 			}, () => {
 				since = null;
+				seen = false;
 
 				if (!over)
 					state.textContent = Date.now() < end

@@ -40,6 +40,11 @@ return baseclass.extend({
 		return L.url('admin/services/latchkey', page);
 	},
 
+	/* A sentence with nodes in it, each in the place of a %s: links, whose place in the sentence a translation chooses. */
+	sentence(text, nodes) {
+		return [].concat.apply([], text.split('%s').map((part, i) => (i ? [ nodes[i - 1], part ] : [ part ])));
+	},
+
 	/* A notice at the top: `kind` is info, warning or error. What went well goes away by itself. */
 	notify(kind, children) {
 		const text = E('p', {}, L.toArray(children));
@@ -91,6 +96,7 @@ return baseclass.extend({
 		const node = ui.showModal([ title ], [ body, E('div', { 'class': 'right lk-buttons' }, buttons) ], wide ? 'lk-wide' : 'lk-modal');
 
 		this.opener = before;
+		this.modal = node;
 		node.setAttribute('aria-label', title);
 
 		if (!node.hasAttribute('data-lk')) {
@@ -114,9 +120,12 @@ return baseclass.extend({
 		return node;
 	},
 
-	/* Closes the dialog, and puts the keyboard back where it was. */
+	/* Closes the dialog, and puts the keyboard back where it was. LuCI only hides it: what was in it, keys among it, goes. */
 	close() {
 		ui.hideModal();
+
+		while (this.modal && this.modal.firstChild)
+			this.modal.removeChild(this.modal.firstChild);
 
 		const before = this.opener;
 		this.opener = null;

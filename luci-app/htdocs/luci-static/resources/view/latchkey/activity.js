@@ -107,7 +107,7 @@ return view.extend({
 		return E('div', {}, [
 			E('div', { 'title': event.text }, [ show.sentence(event) ]),
 			fault || mend ? E('div', { 'class': 'lk-second' }, [
-				fault ? _('It is up to %s. ').format(fault) : '',
+				fault ? _('It is up to %s.').format(fault) : '', ' ',
 				mend ? E('a', { 'href': widgets.link(mend[0]) }, [ mend[1] ]) : ''
 			]) : ''
 		]);
@@ -136,7 +136,7 @@ return view.extend({
 				? widgets.empty(_('No decision fits'), [ E('p', {}, [ _('Nothing was found for what you search.') ]) ])
 				: widgets.empty(_('Nothing has happened yet'), [
 					E('p', {}, [ _('Every time a device tries to join, it is written here who it was, whether it was let in, and why.') ]),
-					E('p', {}, [ _('The list begins anew when the daemon is started. Let a device join, or '), E('a', { 'href': widgets.link('devices') }, [ _('add one') ]), '.' ])
+					E('p', {}, widgets.sentence(_('The list begins anew when the daemon is started. Let a device join, or %s.'), [ E('a', { 'href': widgets.link('devices') }, [ _('add one') ]) ]))
 				])
 		});
 

@@ -9,63 +9,98 @@
 /* More devices than this in one turn are asked for as a list. */
 const SINGLY = 5;
 
+/* A list of more devices than this is asked for at most every SLOWLY milliseconds, after changes that are not our own; and
+ * any list so after decisions on many devices. */
+const MANY = 100, SLOWLY = 30000;
+
 return view.extend({
 	handleSave: null,
 	handleSaveApply: null,
 	handleReset: null,
 
 	/*
-	 * What is asked every few seconds is small: the state, and who is on the air. The list of devices is asked for when it
+	 * What is asked every few seconds is small: the state. Who is on the air, and the list of devices, are asked for when they
 	 * changed, and single devices when there was something about them.
 	 */
 	refresh() {
-		return api.call('status').then(status => {
-			const registry = status.registry || {};
-			const jobs = [
-				api.all('stations', 'stations'),
-				api.all('sessions', 'sessions')
-			];
+		return api.call('status').then(status => Promise.all([
+			this.connected('stations', status.stations_revision, SLOWLY),
+			this.connected('sessions', status.sessions_revision, Infinity),
+			this.registered(status)
+		]).then(() => {
+			this.status = status;
+			this.now = show.seconds(status.clock && status.clock.now) || Math.floor(Date.now() / 1000);
+			this.online = {};
 
-			if (!this.devices || registry.revision === undefined || registry.revision !== this.revision)
-				jobs.push(this.everything());
-			else if (status.last_event !== this.last)
-				jobs.push(this.touched());
-
-			return Promise.all(jobs).then(([ stations, sessions ]) => {
-				this.status = status;
-				this.now = show.seconds(status.clock && status.clock.now) || Math.floor(Date.now() / 1000);
-				this.revision = registry.revision;
-				this.last = status.last_event;
-				this.online = {};
-
-				sessions.sessions.forEach(s => {
-					if (s.device)
-						this.online[s.device] = { session: s };
-				});
-				stations.stations.forEach(s => {
-					if (s.device)
-						this.online[s.device] = Object.assign(this.online[s.device] || {}, { station: s });
-				});
+			this.sessions.list.forEach((s, at) => {
+				if (s.device)
+					this.online[s.device] = { session: s, sessionAt: at };
 			});
+			this.stations.list.forEach((s, at) => {
+				if (s.device)
+					this.online[s.device] = Object.assign(this.online[s.device] || {}, { station: s, stationAt: at });
+			});
+		}));
+	},
+
+	/* Who is connected, by the table `what`: asked for when it has another revision, or is so old (signals change without one). */
+	connected(what, revision, age) {
+		const known = this[what];
+
+		if (known && revision !== undefined && known.revision === revision && Date.now() - known.asked < age)
+			return Promise.resolve();
+
+		return api.all(what, what, revision === undefined ? null : { brief: true, limit: 500 }).then(result => {
+			this[what] = { list: result[what], revision: result.revision, asked: Date.now() };
 		});
 	},
 
+	/* The devices: all, those that something happened to, or none, as much as has changed. */
+	registered(status) {
+		const revision = status.registry && status.registry.revision;
+
+		if (!this.devices || this.anew || revision === undefined)
+			return this.everything(status);
+
+		const changed = revision !== this.revision;
+
+		if (changed || this.behind) {
+			const now = Date.now() - this.listed >= SLOWLY || (changed && Object.keys(this.devices).length <= MANY);
+			return now ? this.everything(status) : Promise.resolve();
+		}
+
+		return status.last_event !== this.last ? this.touched(status) : Promise.resolve();
+	},
+
 	/* All devices, and what can be chosen for them. */
-	everything() {
+	everything(status) {
+		this.anew = false;
+
 		return Promise.all([ api.all('device_list', 'devices'), api.choices() ]).then(([ list, choices ]) => {
 			this.devices = {};
 			list.devices.forEach(device => { this.devices[device.name] = device; });
 			this.choices = choices;
+			this.revision = list.revision;
+			this.last = status.last_event;
+			this.listed = Date.now();
+			this.behind = false;
+		}, why => {
+			this.anew = true;
+			throw why;
 		});
 	},
 
-	/* The devices that something was decided about since the last turn. */
-	touched() {
+	/* The devices that something was decided about since the last turn. When there were many, the list is asked for in its time. */
+	touched(status) {
 		return api.call('log', { since: this.last, limit: 100 }).then(log => {
 			const names = L.toArray(log.events).map(e => e.device).filter((name, i, all) => name && this.devices[name] && all.indexOf(name) == i);
 
-			if (log.gap || names.length > SINGLY)
-				return this.everything();
+			this.last = status.last_event;
+
+			if (log.gap || names.length > SINGLY) {
+				this.behind = true;
+				return this.registered(status);
+			}
 
 			return Promise.all(names.map(name => L.resolveDefault(api.call('device_show', { name }), null).then(found => {
 				if (found && found.device)
@@ -191,7 +226,7 @@ return view.extend({
 		] : [
 			E('p', {}, [ _('Each device gets a Wi-Fi key of its own. Give the first one a name; you see its QR code right away.') ]),
 			E('p', {}, [ widgets.button(_('Add the first device'), { kind: 'positive important', write: true, click: () => this.add() }) ]),
-			E('p', {}, [ _('Is the device in your hands, but you cannot scan anything with it? '), E('a', { 'href': widgets.link('waiting') }, [ _('Let it knock') ]), _(' and approve it.') ])
+			E('p', {}, widgets.sentence(_('Is the device in your hands, but you cannot scan anything with it? %s and approve it.'), [ E('a', { 'href': widgets.link('waiting') }, [ _('Let it knock') ]) ]))
 		]);
 	},
 
@@ -203,10 +238,10 @@ return view.extend({
 
 		this.summary.classList.toggle('hidden', !all && !this.status.pending);
 
-		const words = [ N_(all, '%d device', '%d devices').format(all) + ', ' + _('%d online').format(online) + '. ' ];
+		const words = [ N_(all, '%d device, %d online.', '%d devices, %d online.').format(all, online) ];
 
 		if (this.status.pending)
-			words.push(E('a', { 'href': widgets.link('waiting') }, [ N_(this.status.pending, '%d unknown device is waiting', '%d unknown devices are waiting').format(this.status.pending) ]), '.');
+			words.push(' ', E('a', { 'href': widgets.link('waiting') }, [ N_(this.status.pending, '%d unknown device is waiting.', '%d unknown devices are waiting.').format(this.status.pending) ]));
 
 		const print = words.map(w => w.textContent || w).join('');
 
@@ -220,7 +255,7 @@ return view.extend({
 
 	/* Asks again at once, after a change of our own. */
 	again() {
-		this.revision = null;
+		this.anew = true;
 		return this.page.refresh();
 	},
 
@@ -228,13 +263,30 @@ return view.extend({
 		dialogs.add(this.choices, () => this.again());
 	},
 
+	/* All that is known of a connection, in place of the little that the list has. It stands where it stood in the list, unless
+	 * somebody has come or gone since. */
+	whole(what, brief, at) {
+		if (!brief)
+			return Promise.resolve();
+
+		return L.resolveDefault(api.call(what, { offset: at, limit: 1 }).then(result => {
+			const found = L.toArray(result[what])[0];
+			return found && found.mac == brief.mac ? found : api.all(what, what).then(all => all[what].filter(s => s.mac == brief.mac)[0]);
+		}), null).then(found => found || brief);
+	},
+
 	details(name) {
-		return dialogs.details(name, {
+		const online = this.online[name] || {};
+
+		return Promise.all([
+			this.whole('stations', online.station, online.stationAt),
+			this.whole('sessions', online.session, online.sessionAt)
+		]).then(([ station, session ]) => dialogs.details(name, {
 			choices: this.choices,
 			now: this.now,
-			online: this.online[name],
+			online: station || session ? { station, session } : undefined,
 			changed: () => this.again()
-		});
+		}));
 	},
 
 	render() {

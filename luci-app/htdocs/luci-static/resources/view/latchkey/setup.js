@@ -301,6 +301,7 @@ return view.extend({
 
 		const submit = () => {
 			const chosen = ticked(radioBoxes);
+			const profileNames = ticked(profileBoxes);
 
 			fields.concat(bridge).forEach(field => field.say(''));
 			trouble.say('');
@@ -316,7 +317,7 @@ return view.extend({
 				return null;
 			}
 
-			if (profileBoxes.length && !ticked(profileBoxes).length) {
+			if (profileBoxes.length && !profileNames.length) {
 				trouble.say(_('Choose at least one profile: devices have to come somewhere.'));
 				return null;
 			}
@@ -326,11 +327,15 @@ return view.extend({
 				verb: 'apply',
 				args: router.wish({
 					ssid: ssid.get(), radios: chosen, security: security.get(), takeOver: takeOver.input.checked,
-					country: country ? country.get().toUpperCase() : null, profiles: ticked(profileBoxes), bridge: bridge.get(), ports: ticked(ports)
+					country: country ? country.get().toUpperCase() : null,
+					/* Without any named, all are meant. */
+					profiles: profileNames.length < profileBoxes.length ? profileNames : [],
+					bridge: bridge.get(), ports: ticked(ports)
 				}),
 				nothing: _('The network %s is set up like that already.').format(ssid.get()),
 				refused,
-				kept: () => this.next(ssid.get()),
+				air: { [ssid.get()]: chosen.length },
+				kept: seen => this.next(ssid.get(), seen),
 				done: () => this.again()
 			});
 		};
@@ -360,10 +365,12 @@ return view.extend({
 		return E('div', {}, [ E('h3', {}, [ first ? _('Set up a network') : _('Set up another network, or change one') ]), form ]);
 	},
 
-	/* What comes next when the network is there. */
-	next(ssid) {
-		widgets.dialog(_('%s is ready').format(ssid), [
-			E('p', {}, [ _('The network is on the air. Devices get in as soon as they have a key of their own.') ]),
+	/* What comes next when the network is configured; `seen` when it was seen on the air. */
+	next(ssid, seen) {
+		widgets.dialog((seen ? _('%s is ready') : _('%s is configured')).format(ssid), [
+			E('p', {}, [ seen
+				? _('The network is on the air. Devices get in as soon as they have a key of their own.')
+				: _('The network is configured. Whether it is on the air has not been seen yet: a radio may take a minute. Devices get in as soon as they have a key of their own.') ]),
 			E('p', {}, [ _('Add your first device: you get a key and a QR code that a phone can scan.') ])
 		], [
 			widgets.closer(_('Later')),
@@ -376,6 +383,7 @@ return view.extend({
 			title: _('Remove %s').format(network.ssid),
 			verb: 'remove',
 			args: [ '--ssid', network.ssid ],
+			air: { [network.ssid]: 0 },
 			label: _('Remove'),
 			nothing: _('There is no network %s that latchkey has made.').format(network.ssid),
 			done: () => this.again()

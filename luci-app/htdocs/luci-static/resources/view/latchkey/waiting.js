@@ -78,7 +78,7 @@ return view.extend({
 			print: p => JSON.stringify([ p, show.ago(p.last_seen, this.now) ]),
 			empty: () => widgets.empty(_('Nobody is waiting'), [
 				E('p', {}, [ _('A device that is not registered appears here as soon as it tries to join.') ]),
-				E('p', {}, [ _('Let the device connect with any key, or add it beforehand: '), E('a', { 'href': widgets.link('devices') }, [ _('Devices') ]), '.' ])
+				E('p', {}, widgets.sentence(_('Let the device connect with any key, or add it beforehand: %s.'), [ E('a', { 'href': widgets.link('devices') }, [ _('Devices') ]) ]))
 			])
 		});
 		this.ignoredList = widgets.table([ {
