@@ -19,7 +19,7 @@ fn fixtures() -> PathBuf {
 }
 
 /// A scratch copy of a box.
-struct Box {
+struct Router {
     dir: TempDir,
     before: BTreeMap<String, Vec<u8>>,
 }
@@ -36,8 +36,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-impl Box {
-    fn new(fixture: &str) -> Box {
+impl Router {
+    fn new(fixture: &str) -> Router {
         let dir = tempfile::tempdir().unwrap();
         copy(&fixtures().join("fixtures").join(fixture), dir.path());
         let boot = dir.path().join("proc/sys/kernel/random");
@@ -64,7 +64,7 @@ impl Box {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         }
         fs::set_permissions(dir.path().join("etc/config/latchkey"), fs::Permissions::from_mode(0o600)).unwrap();
-        let mut result = Box { dir, before: BTreeMap::new() };
+        let mut result = Router { dir, before: BTreeMap::new() };
         result.before = result.files();
         result
     }
@@ -174,7 +174,7 @@ fn wishes(fixture: &str) -> Vec<&'static str> {
 #[test]
 fn golden_plans() {
     for fixture in FRESH.into_iter().chain(VLANS) {
-        let here = Box::new(fixture);
+        let here = Router::new(fixture);
         let words = wishes(fixture)[0];
         let output = here.run(&format!("plan {words}"));
         let shown = String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr);
@@ -195,7 +195,7 @@ fn applied_there_is_nothing_left_to_do_and_removed_nothing_is_left() {
     for fixture in FRESH.into_iter().chain(VLANS) {
         for words in wishes(fixture) {
             let about = format!("{fixture}: {words}");
-            let here = Box::new(fixture);
+            let here = Router::new(fixture);
             here.apply(words);
             assert!(here.files() != here.before, "{about}");
             assert_eq!(here.ok("plan")["empty"], true, "{about}");
@@ -214,7 +214,7 @@ fn applied_there_is_nothing_left_to_do_and_removed_nothing_is_left() {
 #[test]
 fn many_steps_forth_and_back() {
     for fixture in ["23.05-dsa", "25.12-dsa"] {
-        let here = Box::new(fixture);
+        let here = Router::new(fixture);
         for words in wishes(fixture) {
             here.apply(words);
         }
@@ -232,7 +232,7 @@ fn many_steps_forth_and_back() {
 
 #[test]
 fn the_box_is_described() {
-    let here = Box::new("25.12-default");
+    let here = Router::new("25.12-default");
     let status = here.ok("status");
     assert_eq!((&status["release"], &status["generator"]), (&"25.12.0".into(), &"ucode".into()));
     assert_eq!(status["wpad"], serde_json::json!({ "package": "wpad-basic-mbedtls", "radius": false }));
@@ -245,7 +245,7 @@ fn the_box_is_described() {
     assert!(status["troubles"][0].as_str().unwrap().starts_with("radio0, radio1 have no option country"));
     assert!(here.refused("plan --ssid Home --radio radio0", "country").contains("--country DE"));
 
-    let here = Box::new("23.05-dsa");
+    let here = Router::new("23.05-dsa");
     let status = here.ok("status");
     assert_eq!((&status["generator"], &status["wpad"]["radius"]), (&"shell".into(), &true.into()));
     assert_eq!(status["bridges"][0]["vlan_filtering"], true);
@@ -254,7 +254,7 @@ fn the_box_is_described() {
     assert!(lines.contains("Guests (sae-mixed) -> guest"), "{lines}");
 
     let bare = tempfile::tempdir().unwrap();
-    let here = Box { dir: bare, before: BTreeMap::new() };
+    let here = Router { dir: bare, before: BTreeMap::new() };
     assert!(here.refused("status", "not_openwrt").contains("this is for OpenWrt"));
     assert!(here.refused("plan --profile iot", "not_openwrt").contains("this is for OpenWrt"));
 }
@@ -262,14 +262,14 @@ fn the_box_is_described() {
 #[test]
 fn nobody_is_locked_out() {
     for fixture in FRESH {
-        let here = Box::new(fixture);
+        let here = Router::new(fixture);
         let why = here.refused("apply --profile iot --bridge br-lan --port lan4:t", "lockout");
         assert!(why.contains("would cut off everybody behind it, you perhaps included"), "{why}");
         here.is_as_before(fixture);
         assert!(here.log().is_empty());
     }
     for fixture in VLANS {
-        let here = Box::new(fixture);
+        let here = Router::new(fixture);
         assert!(
             here.refused("plan --profile iot --bridge br-lan --port lan1", "taken").contains("untagged port of VLAN 1")
         );
@@ -286,7 +286,7 @@ fn nobody_is_locked_out() {
 
 #[test]
 fn latchkey_comes_before_hostapd_is_told() {
-    let here = Box::new("24.10-default");
+    let here = Router::new("24.10-default");
     here.ok("apply --profile iot");
     assert_eq!(here.log(), "latchkey enable\nlatchkey restart\nreload 2\n");
     here.ok("undo");
@@ -296,7 +296,7 @@ fn latchkey_comes_before_hostapd_is_told() {
 
 #[test]
 fn what_nobody_confirms_is_undone() {
-    let here = Box::new("24.10-dsa");
+    let here = Router::new("24.10-dsa");
     let result = here.ok("apply --profile iot --undo-after 1");
     assert!(result["undo_in_s"].as_u64().unwrap() <= 1, "{result}");
     assert_eq!(here.ok("status")["pending"]["what"], result["summary"]);
@@ -310,7 +310,7 @@ fn what_nobody_confirms_is_undone() {
 
 #[test]
 fn what_is_confirmed_stays() {
-    let here = Box::new("24.10-dsa");
+    let here = Router::new("24.10-dsa");
     here.ok("apply --profile iot --undo-after 2");
     assert!(here.refused("apply --profile cams", "pending").contains("latchkey openwrt confirm"));
     here.ok("confirm");
@@ -324,7 +324,7 @@ fn what_is_confirmed_stays() {
 
 #[test]
 fn the_power_goes() {
-    let here = Box::new("25.12-dsa");
+    let here = Router::new("25.12-dsa");
     here.ok("apply --ssid Home --take-over");
     assert_eq!(here.ok("undo --if-pending")["undone"], false, "it is the same boot: the watchdog sees to it");
     assert!(here.files() != here.before);
@@ -340,7 +340,7 @@ fn the_power_goes() {
 }
 
 /// Whether it has come.
-type Moment<'a> = &'a dyn Fn(&Box) -> bool;
+type Moment<'a> = &'a dyn Fn(&Router) -> bool;
 
 /// Killed at any moment: at the next start everything is as before, or as it was to be when nothing had to be confirmed.
 #[test]
@@ -355,7 +355,7 @@ fn killed_while_it_applies() {
     ];
     let mut begun = 0;
     for (moment, reached) in moments {
-        let here = Box::new("24.10-dsa");
+        let here = Router::new("24.10-dsa");
         let mut child = Command::new(env!("CARGO_BIN_EXE_latchkey"))
             .args(["openwrt", "--root"])
             .arg(here.dir.path())
@@ -384,7 +384,7 @@ fn killed_while_it_applies() {
 
 #[test]
 fn two_at_once() {
-    let here = Box::new("24.10-dsa");
+    let here = Router::new("24.10-dsa");
     fs::create_dir_all(here.path("etc/latchkey/openwrt")).unwrap();
     let lock = fs::File::create(here.path("etc/latchkey/openwrt/lock")).unwrap();
     lock.lock().unwrap();
@@ -396,7 +396,7 @@ fn two_at_once() {
 
 #[test]
 fn the_plan_that_was_shown_or_none() {
-    let here = Box::new("24.10-dsa");
+    let here = Router::new("24.10-dsa");
     let shown = here.ok("plan --profile iot");
     let fingerprint = shown["fingerprint"].as_str().unwrap();
     assert!(
@@ -411,7 +411,7 @@ fn the_plan_that_was_shown_or_none() {
 
 #[test]
 fn what_somebody_else_changes_meanwhile_stays() {
-    let here = Box::new("24.10-dsa");
+    let here = Router::new("24.10-dsa");
     here.ok("apply --ssid Home --take-over");
     here.change("network", "option ula_prefix 'fd3d:55a1:72b0::/48'", "option ula_prefix 'fd00:1::/48'");
     here.change("wireless", "option channel '6'", "option channel '11'");
@@ -456,7 +456,7 @@ fn by_uci(text: &str) -> String {
 fn what_luci_wrote_anew_is_removed_as_well() {
     for fixture in FRESH.into_iter().chain(VLANS) {
         for words in wishes(fixture) {
-            let here = Box::new(fixture);
+            let here = Router::new(fixture);
             here.apply(words);
             for (name, text) in here.files() {
                 fs::write(here.path("etc/config").join(name), by_uci(std::str::from_utf8(&text).unwrap())).unwrap();
@@ -475,10 +475,10 @@ fn what_luci_wrote_anew_is_removed_as_well() {
 
 #[test]
 fn an_upgrade_of_the_release_is_planned_anew() {
-    let here = Box::new("23.05-default");
+    let here = Router::new("23.05-default");
     here.apply("--ssid Home --radio radio0 --country DE");
     // With the full package it asks over RADIUS from then on.
-    let next = Box::new("25.12-dsa");
+    let next = Router::new("25.12-dsa");
     for file in ["etc/openwrt_release", "lib/apk/db/installed", "usr/share/ucode/wifi/ap.uc"] {
         fs::create_dir_all(here.path(file).parent().unwrap()).unwrap();
         fs::copy(next.path(file), here.path(file)).unwrap();
@@ -495,7 +495,7 @@ fn an_upgrade_of_the_release_is_planned_anew() {
 
 #[test]
 fn what_can_not_be_written_leaves_no_trace() {
-    let here = Box::new("24.10-dsa");
+    let here = Router::new("24.10-dsa");
     // As good as any reason that the last of the files cannot be written.
     fs::create_dir(here.path("etc/config/.latchkey.new")).unwrap();
     here.refused("apply --ssid Home --take-over", "not_written");

@@ -48,7 +48,7 @@ config profile 'plain'
 ";
 const FIREWALL: &str = "config zone\n\toption name 'wan'\n\toption masq '1'\n";
 
-struct Box {
+struct Router {
     network: String,
     wireless: String,
     latchkey: String,
@@ -56,9 +56,9 @@ struct Box {
     wpad: &'static str,
 }
 
-impl Default for Box {
-    fn default() -> Box {
-        Box {
+impl Default for Router {
+    fn default() -> Router {
+        Router {
             network: NETWORK.into(),
             wireless: WIRELESS.into(),
             latchkey: LATCHKEY.into(),
@@ -68,7 +68,7 @@ impl Default for Box {
     }
 }
 
-impl Box {
+impl Router {
     fn tree(&self) -> Tree {
         let text = |text: &str| Some(Zeroizing::new(text.as_bytes().to_vec()));
         let mut facts = Facts::of_release(&format!("DISTRIB_RELEASE='{}'", self.release)).expect("a release");
@@ -151,7 +151,7 @@ fn what_hostapd_is_told() {
         ("24.10.4", full, Enterprise, "wpa2", [&radius[1..], &["ieee80211w=1"]].concat(), "ppsk"),
     ] {
         let about = format!("{release} {wpad} {security}");
-        let mut tree = Box { release, wpad, ..Box::default() }.tree();
+        let mut tree = Router { release, wpad, ..Router::default() }.tree();
         let plan = made(&tree, &Action::Have(home(&["radio0"], Some(security))));
         carry_out(&mut tree, &plan);
         let iface = options(&tree, "wireless", "lk_home_radio0");
@@ -170,7 +170,7 @@ fn what_hostapd_is_told() {
 
 #[test]
 fn wifi_vlans() {
-    let mut tree = Box::default().tree();
+    let mut tree = Router::default().tree();
     let plan = made(&tree, &Action::Have(home(&["radio0"], None)));
     carry_out(&mut tree, &plan);
     let expected = ["iface=lk_home_radio0", "name=20", "vid=20", "network=lk_iot", "bridge_isolate=1"];
@@ -185,7 +185,7 @@ fn wifi_vlans() {
 
 #[test]
 fn an_upgrade_is_planned_anew() {
-    let mut tree = Box { wpad: "wpad-basic-mbedtls", release: "22.03.7", ..Box::default() }.tree();
+    let mut tree = Router { wpad: "wpad-basic-mbedtls", release: "22.03.7", ..Router::default() }.tree();
     let plan = made(&tree, &Action::Have(home(&["radio0"], None)));
     carry_out(&mut tree, &plan);
     assert!(text(&tree, "latchkey").contains("option backend 'psk-file'"));
@@ -197,7 +197,7 @@ fn an_upgrade_is_planned_anew() {
     let (_, of_wireless) = tree.files.iter_mut().find(|(name, _)| *name == "wireless").expect("there");
     *of_wireless = Some(Zeroizing::new(wireless.into_bytes()));
     assert!(made(&tree, &Action::Have(Request::default())).is_empty());
-    tree.facts = Box { release: "25.12.0", ..Box::default() }.tree().facts;
+    tree.facts = Router { release: "25.12.0", ..Router::default() }.tree().facts;
     let upgrade = made(&tree, &Action::Have(Request::default()));
     carry_out(&mut tree, &upgrade);
     let iface = options(&tree, "wireless", "lk_home_radio0");
@@ -214,7 +214,7 @@ fn an_upgrade_is_planned_anew() {
 
 #[test]
 fn a_radio_that_was_off_brings_nothing_else_on_the_air() {
-    let mut tree = Box::default().tree();
+    let mut tree = Router::default().tree();
     let plan = made(&tree, &Action::Have(home(&["radio6"], Some(Security::Wpa3))));
     assert!(
         plan.summary.iter().any(|line| line.contains("the network 'Open' of radio6 stays off the air")),
@@ -237,7 +237,7 @@ fn what_profiles_have_becomes_their_network() {
         "\toption access 'internet'\n\toption isolate '0'\n\toption address '10.5.0.1/26'\n\tlist allow '192.168.1.10 tcp 80-81'\n\
          \tlist allow '192.168.1.1 udp 123'\n\tlist allow '192.168.1.20'\n",
     );
-    let mut tree = Box { latchkey, ..Box::default() }.tree();
+    let mut tree = Router { latchkey, ..Router::default() }.tree();
     let plan = made(&tree, &Action::Have(profiles(&["iot"])));
     carry_out(&mut tree, &plan);
     let network = options(&tree, "network", "lk_iot");
@@ -280,7 +280,7 @@ fn profiles_of_one_vlan_share_a_network() {
     let latchkey = LATCHKEY
         .replace("vlan '40'", "vlan '20'")
         .replace("\nconfig profile 'plain'", "\toption access 'isolated'\n\nconfig profile 'plain'");
-    let mut tree = Box { latchkey: latchkey.clone(), ..Box::default() }.tree();
+    let mut tree = Router { latchkey: latchkey.clone(), ..Router::default() }.tree();
     let plan = made(&tree, &Action::Have(profiles(&["surveillance"])));
     carry_out(&mut tree, &plan);
     assert_eq!(text(&tree, "latchkey").matches("option bridge 'br-lk-iot'").count(), 2);
@@ -296,7 +296,7 @@ fn profiles_of_one_vlan_share_a_network() {
 fn a_network_that_is_there_is_used() {
     let network = format!("{NETWORK}\nconfig interface 'things'\n\toption device 'br-things'\n\toption proto 'none'\n");
     let latchkey = LATCHKEY.replace("vlan '20'\n", "vlan '20'\n\toption bridge 'br-things'\n");
-    let mut tree = Box { network: network.clone(), latchkey, ..Box::default() }.tree();
+    let mut tree = Router { network: network.clone(), latchkey, ..Router::default() }.tree();
     let plan = made(&tree, &Action::Have(Request { profiles: vec!["iot".into()], ..home(&["radio0"], None) }));
     assert!(
         plan.summary.iter().any(|line| line == "profile iot uses network things, which is there already"),
@@ -313,7 +313,7 @@ fn a_network_that_is_there_is_used() {
 #[test]
 fn the_administrators_own_ssid_section_stays_his() {
     let latchkey = format!("{LATCHKEY}\nconfig ssid 'mine'\n\toption ssid 'Home'   # ours\n\toption security wpa2\n");
-    let mut tree = Box { latchkey: latchkey.clone(), ..Box::default() }.tree();
+    let mut tree = Router { latchkey: latchkey.clone(), ..Router::default() }.tree();
     let plan = made(&tree, &Action::Have(home(&["radio0"], Some(Security::Mixed))));
     carry_out(&mut tree, &plan);
     let now = text(&tree, "latchkey");
@@ -331,7 +331,7 @@ fn the_administrators_own_ssid_section_stays_his() {
 #[test]
 fn without_a_client_one_is_made() {
     let latchkey = LATCHKEY.replace("127.0.0.1", "192.0.2.1");
-    let mut tree = Box { latchkey: latchkey.clone(), ..Box::default() }.tree();
+    let mut tree = Router { latchkey: latchkey.clone(), ..Router::default() }.tree();
     let plan = made(&tree, &Action::Have(home(&["radio0"], None)));
     carry_out(&mut tree, &plan);
     assert_eq!(options(&tree, "latchkey", "lk_local")[0], "address=127.0.0.1");
@@ -346,23 +346,23 @@ fn without_a_client_one_is_made() {
 
 #[test]
 fn what_is_refused() {
-    let replaced = |from: &str, to: &str| Box { latchkey: LATCHKEY.replace(from, to), ..Box::default() };
-    let wireless = |text: &str| Box { wireless: text.into(), ..Box::default() };
+    let replaced = |from: &str, to: &str| Router { latchkey: LATCHKEY.replace(from, to), ..Router::default() };
+    let wireless = |text: &str| Router { wireless: text.into(), ..Router::default() };
     let filtering = format!(
         "{NETWORK}\nconfig bridge-vlan\n\toption device 'br-lan'\n\toption vlan '1'\n\tlist ports 'lan1:u*'\n\tlist ports 'lan2:t'\n\
          \nconfig bridge-vlan\n\toption device 'br-lan'\n\toption vlan '40'\n"
     );
-    let filters = || Box { network: filtering.clone(), ..Box::default() };
+    let filters = || Router { network: filtering.clone(), ..Router::default() };
     let bridge = |name: &str, ports: &[(&str, bool)], names: &[&str]| {
         let ports = ports.iter().map(|(port, tagged)| ((*port).to_owned(), *tagged)).collect();
         Request { bridge: Some(BridgeRequest { name: name.into(), ports }), ..profiles(names) }
     };
     let taken = format!("{WIRELESS}\nconfig wifi-iface\n\toption device 'radio0'\n\toption ssid 'Home'\n");
     let no_country = WIRELESS.replace("\toption band '2g'\n\toption country 'DE'\n", "\toption band '2g'\n");
-    let new = Box { release: "25.12.0", wireless: no_country.clone(), ..Box::default() };
+    let new = Router { release: "25.12.0", wireless: no_country.clone(), ..Router::default() };
     for (case, request, code, field, says) in [
-        (Box::default(), home(&["radio7"], None), "argument", "radio", "there are radio0 (2g), radio6 (6g)"),
-        (Box::default(), home(&["radio6"], None), "argument", "radio", "6 GHz radio, where there is no WPA2"),
+        (Router::default(), home(&["radio7"], None), "argument", "radio", "there are radio0 (2g), radio6 (6g)"),
+        (Router::default(), home(&["radio6"], None), "argument", "radio", "6 GHz radio, where there is no WPA2"),
         (wireless(""), home(&[], None), "argument", "radio", "this box has no radio"),
         (
             wireless("config wifi-device 'r'\n\toption disabled 1\n"),
@@ -373,17 +373,17 @@ fn what_is_refused() {
         ),
         (wireless(&taken), home(&["radio0"], None), "taken", "ssid", "--take-over switches it off"),
         (new, home(&["radio0"], None), "country", "country", "radio0 has no option country"),
-        (Box { wpad: "wpad-mini", ..Box::default() }, Request::default(), "", "", ""),
+        (Router { wpad: "wpad-mini", ..Router::default() }, Request::default(), "", "", ""),
         (
-            Box { wpad: "wpad-basic", ..Box::default() },
+            Router { wpad: "wpad-basic", ..Router::default() },
             home(&[], Some(Security::Enterprise)),
             "wpad",
             "security",
             "install wpad-mbedtls",
         ),
-        (Box::default(), profiles(&["lot"]), "argument", "profile", "there are iot, surveillance, plain"),
-        (Box::default(), profiles(&["plain"]), "argument", "profile", "has no VLAN"),
-        (Box::default(), bridge("br-lan", &[], &["iot"]), "lockout", "bridge", "would cut off everybody behind it"),
+        (Router::default(), profiles(&["lot"]), "argument", "profile", "there are iot, surveillance, plain"),
+        (Router::default(), profiles(&["plain"]), "argument", "profile", "has no VLAN"),
+        (Router::default(), bridge("br-lan", &[], &["iot"]), "lockout", "bridge", "would cut off everybody behind it"),
         (filters(), bridge("br-lam", &[], &["iot"]), "argument", "bridge", "there are br-lan"),
         (filters(), bridge("br-lan", &[], &[]), "argument", "bridge", "say which"),
         (filters(), bridge("br-lan", &[("lan9", true)], &["iot"]), "argument", "port", "its ports are lan1, lan2"),
@@ -454,11 +454,11 @@ fn what_is_refused() {
     for removal in
         [Removal { profiles: vec!["iot".into()], ssids: vec![] }, Removal { profiles: vec![], ssids: vec!["x".into()] }]
     {
-        let why = plan(&Box::default().tree(), &Action::Remove(removal), &mut fill).err().expect("nothing is there");
+        let why = plan(&Router::default().tree(), &Action::Remove(removal), &mut fill).err().expect("nothing is there");
         assert_eq!(why.code, "argument");
     }
     // The country can be given along.
-    let mut tree = Box { release: "25.12.0", wireless: no_country.clone(), ..Box::default() }.tree();
+    let mut tree = Router { release: "25.12.0", wireless: no_country.clone(), ..Router::default() }.tree();
     let with = Request { country: Some("AT".into()), ..home(&["radio0"], None) };
     act(&mut tree, &Action::Have(with));
     assert!(options(&tree, "wireless", "radio0").contains(&"country=AT".into()));
@@ -470,7 +470,7 @@ fn what_is_refused() {
 fn a_vlan_of_a_bridge_that_filters() {
     let network =
         format!("{NETWORK}\nconfig bridge-vlan\n\toption device 'br-lan'\n\toption vlan '1'\n\tlist ports 'lan1'\n");
-    let mut tree = Box { network: network.clone(), ..Box::default() }.tree();
+    let mut tree = Router { network: network.clone(), ..Router::default() }.tree();
     let ask = |ports: &[(&str, bool)]| {
         let ports = ports.iter().map(|(port, tagged)| ((*port).to_owned(), *tagged)).collect();
         Action::Have(Request { bridge: Some(BridgeRequest { name: "br-lan".into(), ports }), ..profiles(&["iot"]) })
@@ -494,7 +494,7 @@ fn a_vlan_of_a_bridge_that_filters() {
 
 #[test]
 fn two_ssids_and_one_less() {
-    let mut tree = Box::default().tree();
+    let mut tree = Router::default().tree();
     act(&mut tree, &Action::Have(home(&["radio0"], None)));
     let one = text(&tree, "wireless");
     let mut guests = home(&["radio0"], None);
@@ -511,7 +511,7 @@ fn two_ssids_and_one_less() {
 
 #[test]
 fn the_fingerprint_is_of_what_is_shown() {
-    let tree = Box { wpad: "wpad-basic-mbedtls", ..Box::default() }.tree();
+    let tree = Router { wpad: "wpad-basic-mbedtls", ..Router::default() }.tree();
     let action = Action::Have(home(&["radio0"], None));
     let other = plan(&tree, &action, &mut |buffer| buffer.fill(9)).expect("a plan");
     let same = made(&tree, &action);

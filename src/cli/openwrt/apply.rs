@@ -65,7 +65,12 @@ pub fn apply(root: &Path, action: &Action, fingerprint: Option<&str>, undo_after
         restore(root, &pending)?;
         return Err(why);
     }
-    let mut notes = in_force(root, &pending, plan.files.iter().any(|change| change.file == "latchkey"), true);
+    let steps: &[&str] = match action {
+        _ if plan.files.iter().all(|change| change.file != "latchkey") => &[],
+        Action::Have(_) if !pending.was_enabled => &["enable", "restart"],
+        _ => &["restart"],
+    };
+    let mut notes = in_force(root, steps);
     if !notes.is_empty() {
         let warnings = plan.warnings.iter().cloned().chain(notes.drain(..));
         result["warnings"] = json!(warnings.collect::<Vec<_>>());
@@ -180,8 +185,12 @@ fn write_all(root: &Path, files: &[FileChange], record: &Record) -> Result<(), F
 /// Puts the files back and has the system take them.
 fn take_back(root: &Path, pending: &Pending) -> Result<Value, Failure> {
     let mut notes = restore(root, pending)?;
-    let latchkey = pending.files.iter().any(|(name, _)| name == "latchkey");
-    notes.extend(in_force(root, pending, latchkey, false));
+    let steps: &[&str] = match pending.was_enabled {
+        _ if pending.files.iter().all(|(name, _)| name != "latchkey") => &[],
+        true => &["restart"],
+        false => &["stop", "disable"],
+    };
+    notes.extend(in_force(root, steps));
     Ok(json!({ "undone": true, "what": pending.what, "notes": notes }))
 }
 
@@ -228,19 +237,13 @@ fn ours_back(
 }
 
 /// Has the system take the files: latchkey first, so that keys are there before hostapd asks for them. Returns what did
-/// not work.
-fn in_force(root: &Path, pending: &Pending, latchkey: bool, forward: bool) -> Vec<String> {
+/// not work. `steps`: what its script is to do.
+fn in_force(root: &Path, steps: &[&str]) -> Vec<String> {
     let mut notes = Vec::new();
     let service = root.join("etc/init.d/latchkey");
-    if latchkey && service.exists() {
-        let steps: &[&str] = match (forward, pending.was_enabled) {
-            (true, true) => &["restart"],
-            (true, false) => &["enable", "restart"],
-            (false, true) => &["restart"],
-            (false, false) => &["stop", "disable"],
-        };
+    if service.exists() {
         steps.iter().for_each(|step| notes.extend(script(&service, &[step]).err()));
-    } else if latchkey && forward && root == Path::new("/") {
+    } else if steps.contains(&"restart") && root == Path::new("/") {
         // Without the script that does it: key files are there before hostapd is told of them.
         let _ = crate::daemon::prepare(&config_path(root, "latchkey"));
     }
@@ -289,7 +292,9 @@ fn wait_for_lock(root: &Path) -> Result<Lock, Failure> {
     let deadline = Instant::now() + SCRIPT;
     loop {
         match Lock::take(root) {
-            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(200)),
+            Err(Failure::Refused(why)) if why["code"] == "busy" && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(200));
+            }
             taken => return taken,
         }
     }
