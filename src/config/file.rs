@@ -187,6 +187,8 @@ fn replace_after(named: &Path, old: &[u8], new: &[u8], meanwhile: impl FnOnce())
     };
     let result = write(&temporary, new, &metadata).and_then(|()| {
         meanwhile();
+        // Not while somebody writes in place: he would write on into the file that goes.
+        let Some(_lock) = journal::lock_out(&path)? else { return Ok(false) };
         if !is_unchanged()? {
             return Ok(false);
         }

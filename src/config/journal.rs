@@ -9,8 +9,9 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// The name of the journal.
@@ -44,7 +45,8 @@ pub(super) enum Recovered {
     Changed,
 }
 
-/// Makes a file that says `old` say `new`; false if it says something else. `path` has no links in it. `dir` takes the
+/// Makes a file that says `old` say `new`; false if it says something else, or if somebody put another file in its place
+/// meanwhile, which stays as it is. `path` has no links in it. `dir` takes the
 /// journal, `reached` is told how far it has come and can end it there, as a power cut would.
 ///
 /// # Errors
@@ -60,7 +62,7 @@ pub(super) fn write(
     let mut file = lock(open(path)?)?.ok_or_else(|| io::Error::other("somebody else is changing it: try again"))?;
     let mut present = Zeroizing::new(Vec::with_capacity(old.len() + 1));
     (&mut *file).take(old.len() as u64 + 1).read_to_end(&mut present)?;
-    if *present != old {
+    if *present != old || !is_at(&file, path)? {
         return Ok(false);
     }
     Journal { path, old, new }.put(dir)?;
@@ -75,8 +77,10 @@ pub(super) fn write(
     file.set_len(new.len() as u64)?;
     file.sync_all()?;
     reached(Step::Synced)?;
+    // What was written into is the file only if nobody has renamed another one there: not everybody asks for the lock.
+    let is_there = is_at(&file, path)?;
     remove(dir)?;
-    Ok(true)
+    Ok(is_there)
 }
 
 /// Finishes or undoes what a journal in this directory says of a file.
@@ -90,12 +94,8 @@ pub(super) fn recover(path: &Path, dir: &Path) -> io::Result<Recovered> {
     let path = fs::canonicalize(path)?;
     // Not while the change is being made.
     let Some(file) = lock(open(&path)?)? else { return Ok(Recovered::Nothing) };
-    let octets = match File::open(dir.join(NAME)) {
-        Ok(file) => {
-            let mut octets = Zeroizing::new(Vec::with_capacity(file.metadata()?.len().min(1 << 22) as usize + 1));
-            file.take(3 * MAX_FILE as u64).read_to_end(&mut octets)?;
-            octets
-        }
+    let octets = match read_journal(&dir.join(NAME), file.metadata()?.uid()) {
+        Ok(octets) => octets,
         Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(Recovered::Nothing),
         Err(why) => return Err(why),
     };
@@ -125,14 +125,59 @@ pub(super) fn recover(path: &Path, dir: &Path) -> io::Result<Recovered> {
     Ok(recovered)
 }
 
-/// Not by way of a link: it may have been put there since.
+/// Reads a journal about a file of this owner. Root reads it, too, when it prepares the start, and the directory is somebody
+/// else's: he must neither keep it waiting (a FIFO) nor have it change what he could not change himself.
+fn read_journal(path: &Path, owner: u32) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file = open_as(OpenOptions::new().read(true), path)?;
+    let metadata = file.metadata()?;
+    let (its, me) = (metadata.uid(), nix::unistd::geteuid().as_raw());
+    if its != me && its != owner {
+        let why =
+            format!("it belongs to user {its}, and the file to user {owner}: look at both, and remove the journal");
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    }
+    let mut octets = Zeroizing::new(Vec::with_capacity(metadata.len().min(1 << 22) as usize + 1));
+    file.take(3 * MAX_FILE as u64).read_to_end(&mut octets)?;
+    Ok(octets)
+}
+
 fn open(path: &Path) -> io::Result<File> {
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let file = OpenOptions::new().read(true).write(true).custom_flags(flags.bits()).open(path)?;
+    open_as(OpenOptions::new().read(true).write(true), path)
+}
+
+/// Not by way of a link: it may have been put there since. And without waiting for anybody.
+fn open_as(how: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let file = how.custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("not a regular file: name the file itself"));
     }
     Ok(file)
+}
+
+/// True when this is still the file of this name.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let opened = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(named) => Ok((opened.dev(), opened.ino()) == (named.dev(), named.ino())),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(why) => Err(why),
+    }
+}
+
+/// How often the lock is tried for, and the time between: who writes in place holds it for two writes to flash.
+const TRIES: u32 = 40;
+const BETWEEN: Duration = Duration::from_millis(50);
+
+/// The lock that [`write`] takes, for who is about to put another file in the place of this one. `None` if somebody else
+/// holds it for two seconds.
+pub(super) fn lock_out(path: &Path) -> io::Result<Option<Flock<File>>> {
+    for _ in 0..TRIES {
+        if let Some(file) = lock(open_as(OpenOptions::new().read(true), path)?)? {
+            return Ok(Some(file));
+        }
+        std::thread::sleep(BETWEEN);
+    }
+    Ok(None)
 }
 
 /// Keeps others of us from it; `None` if one of them is at it.

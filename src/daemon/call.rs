@@ -34,6 +34,10 @@ pub async fn run(daemon: &Rc<Daemon>, call: Call) -> Result<Reply, ApiError> {
     if call.tells_of_addresses() {
         daemon.network.refresh_neighbours(daemon).await;
     }
+    if call.watches_addresses() {
+        let daemon = daemon.clone();
+        super::task::spawn(async move { daemon.network.refresh_neighbours(&daemon).await });
+    }
     if call.needs_ca() {
         daemon.pki.need_ca(&mut daemon.core.borrow_mut());
     }

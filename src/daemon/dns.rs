@@ -1,10 +1,14 @@
-//! Asking name servers: those of /etc/resolv.conf, as they are when a question goes out. Each question has sockets of its own, on
+//! Asking name servers: those of /etc/resolv.conf, as they are when a question goes out; where that one names only this box, also
+//! those that OpenWrt's netifd was told of. Each question has sockets of its own, on
 //! ports that the kernel draws; what does not fit into a datagram is asked for over TCP.
 
 use super::{Daemon, now};
 use crate::discovery::{Ask, Own, Taken};
+use std::fs::Metadata;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
@@ -13,6 +17,14 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// Where netifd of OpenWrt writes the name servers that DHCP, PPP and the administrator gave it. On a router,
+/// /etc/resolv.conf leads to dnsmasq on this box, which asks them. On a plain access point there is no dnsmasq, and
+/// /etc/resolv.conf is a link to this file; but not in the jail: procd mounts what the link led to when the daemon started, which
+/// is before netifd had written it, and netifd replaces it by another file. The folder of this one is mounted, too, so
+/// what is read here is always of now.
+const NETIFD: &str = "resolv.conf.auto";
+/// The folder.
+const NETIFD_FOLDER: &str = "/tmp/resolv.conf.d";
 /// How much of it is read, octets.
 const FILE: usize = 64 * 1024;
 /// How many name servers are asked (resolv.conf(5): MAXNS).
@@ -52,7 +64,7 @@ pub async fn run(daemon: Rc<Daemon>) {
             let listen = daemon.core.borrow().config.radsec.listen.clone();
             let own = Own { addresses: own_addresses(), listen };
             daemon.core.borrow_mut().discovery.set_own(own);
-            let servers = name_servers(&read());
+            let servers = name_servers(&read(Path::new(RESOLV_CONF)), || netifd(Path::new(NETIFD_FOLDER)));
             for ask in asks {
                 crate::daemon::task::spawn(answer(daemon.clone(), ask, servers.clone()));
             }
@@ -71,30 +83,60 @@ pub fn own_addresses() -> Vec<IpAddr> {
     .collect()
 }
 
-fn read() -> String {
-    match std::fs::read(RESOLV_CONF) {
+/// What netifd wrote into a folder of root. On another system anybody may make one in /tmp: that is not followed.
+fn netifd(folder: &Path) -> String {
+    let is_roots = |folder: Metadata| folder.is_dir() && folder.uid() == 0 && folder.mode() & 0o022 == 0;
+    if std::fs::symlink_metadata(folder).is_ok_and(is_roots) { read(&folder.join(NETIFD)) } else { String::new() }
+}
+
+fn read(path: &Path) -> String {
+    match std::fs::read(path) {
         Ok(mut octets) => {
             octets.truncate(FILE);
             String::from_utf8_lossy(&octets).into_owned()
         }
         Err(why) => {
-            tracing::debug!("{RESOLV_CONF}: {why}: the name server of this box is asked");
+            tracing::debug!("{}: {why}: it names no name server", path.display());
             String::new()
         }
     }
 }
 
-/// The name servers that a resolv.conf(5) names; without any, that of this box.
-fn name_servers(text: &str) -> Vec<SocketAddr> {
+/// The name servers to ask when they are others than the C library's resolver would ask: it reads /etc/resolv.conf only.
+pub fn beyond() -> Option<Vec<SocketAddr>> {
+    let text = read(Path::new(RESOLV_CONF));
+    let all = || name_servers(&text, || netifd(Path::new(NETIFD_FOLDER)));
+    is_this_box(&named(&text)).then(all).filter(|servers| !is_this_box(servers))
+}
+
+fn is_this_box(servers: &[SocketAddr]) -> bool {
+    servers.iter().all(|server| server.ip().is_loopback())
+}
+
+/// The name servers that a resolv.conf(5) names. When that is this box at most, it comes first, and then those that `netifd`
+/// names: a port on which nobody listens says so at once.
+fn name_servers(text: &str, netifd: impl FnOnce() -> String) -> Vec<SocketAddr> {
+    let mut servers = named(text);
+    if is_this_box(&servers) {
+        let others = named(&netifd());
+        if !others.is_empty() {
+            servers.truncate(1);
+        }
+        if servers.is_empty() {
+            servers.push((Ipv4Addr::LOCALHOST, PORT).into());
+        }
+        servers.extend(others);
+        servers.truncate(SERVERS);
+    }
+    servers
+}
+
+fn named(text: &str) -> Vec<SocketAddr> {
     let lines = text.lines().filter_map(|line| {
         let mut words = line.split_ascii_whitespace();
         (words.next() == Some("nameserver")).then(|| words.next()).flatten()
     });
-    let mut servers: Vec<SocketAddr> = lines.filter_map(server).take(SERVERS).collect();
-    if servers.is_empty() {
-        servers.push((Ipv4Addr::LOCALHOST, PORT).into());
-    }
-    servers
+    lines.filter_map(server).take(SERVERS).collect()
 }
 
 fn server(text: &str) -> Option<SocketAddr> {
@@ -234,8 +276,44 @@ mod tests {
                 vec![at("192.0.2.1:53"), at("192.0.2.2:53"), at("192.0.2.3:53")],
             ),
         ] {
-            assert_eq!(name_servers(text), expected, "{text}");
+            assert_eq!(name_servers(text, String::new), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn where_this_box_may_have_no_name_server_those_of_netifd_come_next() {
+        let netifd = "# Interface lan\nnameserver 192.0.2.1\nnameserver 2001:db8::1\nsearch lan\n";
+        for (text, expected) in [
+            ("", &["127.0.0.1:53", "192.0.2.1:53", "[2001:db8::1]:53"][..]),
+            (
+                "search lan\nnameserver 127.0.0.1\nnameserver ::1\n",
+                &["127.0.0.1:53", "192.0.2.1:53", "[2001:db8::1]:53"],
+            ),
+            ("nameserver ::1\n", &["[::1]:53", "192.0.2.1:53", "[2001:db8::1]:53"]),
+            ("nameserver 198.51.100.1\n", &["198.51.100.1:53"]),
+            ("nameserver 127.0.0.1\nnameserver 198.51.100.1\n", &["127.0.0.1:53", "198.51.100.1:53"]),
+        ] {
+            let servers = name_servers(text, || netifd.into());
+            assert_eq!(servers.iter().map(SocketAddr::to_string).collect::<Vec<_>>(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_roots_folder_is_followed() {
+        use std::os::unix::fs::{PermissionsExt, chown};
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(NETIFD), "nameserver 192.0.2.1\n").unwrap();
+        let mode = |mode| std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(mode)).unwrap();
+        assert_eq!(netifd(dir.path()), "nameserver 192.0.2.1\n");
+        mode(0o777);
+        assert_eq!(netifd(dir.path()), "");
+        mode(0o755);
+        chown(dir.path(), Some(54_321), None).unwrap();
+        assert_eq!(netifd(dir.path()), "");
+        assert_eq!(netifd(&dir.path().join("none")), "");
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use super::Daemon;
 use crate::config::{self, Config, ProfileAction, ProfileEdit};
+use crate::service::Core;
 use crate::service::control::ApiError;
 use crate::service::control::profile::{check_unused, edited, not_planned};
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard, TryLockError, mpsc, oneshot};
@@ -23,6 +25,8 @@ type Text = Zeroizing<Vec<u8>>;
 pub struct ConfigFile {
     /// Held from reading the file until what it says is in force.
     editing: Mutex<()>,
+    /// The profile that the edit under way takes out.
+    removed: RefCell<Option<Arc<str>>>,
     orders: mpsc::Sender<Order>,
 }
 
@@ -30,7 +34,7 @@ impl ConfigFile {
     /// The file, and where the orders arrive.
     pub fn new() -> (ConfigFile, mpsc::Receiver<Order>) {
         let (orders, receiver) = mpsc::channel(1);
-        (ConfigFile { editing: Mutex::new(()), orders }, receiver)
+        (ConfigFile { editing: Mutex::new(()), removed: RefCell::default(), orders }, receiver)
     }
 
     /// Waits until nobody else changes it, and keeps others waiting.
@@ -44,6 +48,18 @@ impl ConfigFile {
     /// When somebody does.
     pub fn try_begin(&self) -> Result<MutexGuard<'_, ()>, TryLockError> {
         self.editing.try_lock()
+    }
+
+    /// Looks once more, with the registry locked, whether the profile that is being taken out is in use: while the file was
+    /// written to flash somebody may have put a device into it.
+    ///
+    /// # Errors
+    /// What uses it.
+    pub fn check_removed(&self, core: &Core) -> Result<(), ApiError> {
+        match &*self.removed.borrow() {
+            Some(name) => check_unused(core, name),
+            None => Ok(()),
+        }
     }
 
     /// Has the file read again.
@@ -78,13 +94,35 @@ pub async fn profile(daemon: &Rc<Daemon>, edit: &ProfileEdit, dry_run: bool) -> 
         plan.notes.push(OTHER_CHANGES.into());
     }
     if !dry_run && !plan.diff.is_empty() {
+        let removed = (edit.action == ProfileAction::Remove).then(|| Removed::begin(daemon, &edit.name));
         put(daemon, old, std::mem::take(&mut plan.text)).await.map_err(|why| match why {
             PutError::NotWritten(why) => ApiError::new("not_written", why),
-            PutError::Refused(why) => why,
+            // It tells of the file, too.
+            PutError::Refused(why) => match daemon.config_file.check_removed(&daemon.core.borrow()) {
+                Err(used) => ApiError { message: why.message, ..used },
+                Ok(()) => why,
+            },
         })?;
+        drop(removed);
         tracing::info!("profile {}: {} changed", edit.name, path.display());
     }
     Ok(edited(&daemon.core.borrow(), edit, &plan, dry_run))
+}
+
+/// A profile is being taken out, until this goes.
+struct Removed<'d>(&'d Daemon);
+
+impl Removed<'_> {
+    fn begin<'d>(daemon: &'d Daemon, name: &str) -> Removed<'d> {
+        *daemon.config_file.removed.borrow_mut() = Some(name.into());
+        Removed(daemon)
+    }
+}
+
+impl Drop for Removed<'_> {
+    fn drop(&mut self) {
+        *self.0.config_file.removed.borrow_mut() = None;
+    }
 }
 
 /// What the file says.
@@ -132,4 +170,32 @@ async fn replace(daemon: &Daemon, old: &Arc<Text>, new: &Arc<Text>) -> Result<()
     let state = daemon.core.borrow().config.main.state_dir.clone();
     let done = tokio::task::spawn_blocking(move || config::replace(&path, &old, &new, Some(&state)));
     done.await.map_err(|why| why.to_string())?.map_err(|why| why.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Files, run};
+    use super::super::{call, reload};
+    use super::*;
+    use crate::service::control::Call;
+
+    #[test]
+    fn a_profile_that_came_into_use_while_the_file_was_written_stays() {
+        run(async {
+            let files = Files::new();
+            let mut started = files.daemon("config profile 'iot'\nconfig profile 'guest'\n");
+            let daemon = started.daemon.clone();
+            let removed = Removed::begin(&daemon, "guest");
+            let params = json!({ "name": "lamp", "profile": "guest" });
+            let Ok(add) = Call::new("device_add", params.as_object().cloned().unwrap()) else { panic!("refused") };
+            assert!(call::run(&daemon, add).await.is_ok());
+            let why = reload::reload(&daemon, &mut started.listeners).await.unwrap_err();
+            assert!(why.starts_with("profile 'guest' is in use, change that first: 1 device is in it: lamp"), "{why}");
+            assert_eq!(daemon.core.borrow().config.profiles.len(), 2);
+            drop(removed);
+            // The file of this daemon is nowhere: so far it comes now.
+            let why = reload::reload(&daemon, &mut started.listeners).await.unwrap_err();
+            assert!(why.contains("/config: "), "{why}");
+        });
+    }
 }

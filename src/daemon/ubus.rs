@@ -8,7 +8,7 @@ use super::Daemon;
 use super::call::{self, Reply};
 use crate::config::UbusAt;
 use crate::service::News;
-use crate::service::control::ApiError;
+use crate::service::control::{ApiError, Class};
 use crate::service::revocation::Order;
 use crate::service::ubus as service;
 use crate::ubus::outbox::{Kind, MISSED, Outbox};
@@ -16,7 +16,7 @@ use crate::ubus::state::State;
 use crate::ubus::{Client, Input, Invocation, Ticket};
 use crate::wire::ubus::Status;
 use serde_json::Value;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -35,6 +35,8 @@ const CALLS: usize = 16;
 const SMALL: usize = 64 << 10;
 /// When ubusd has not taken so many octets, no further call is read.
 const BACKLOG: usize = 256 << 10;
+/// Octets of results that may wait for ubusd to take them. One has up to 1 MiB.
+const RESULTS: usize = 4 << 20;
 /// ubusd answers at once, or is none.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long until the next try: twice as long each time ...
@@ -51,13 +53,39 @@ pub struct Ubus {
     pub changed: Notify,
     calls: Arc<Semaphore>,
     long_calls: Arc<Semaphore>,
+    /// Octets of results that wait.
+    results: Rc<Cell<usize>>,
+}
+
+/// Octets of a result that waits.
+struct Waiting {
+    octets: usize,
+    of: Rc<Cell<usize>>,
+}
+
+impl Waiting {
+    /// `None` when there is no room for so many. What a call changed is changed: the answer to that goes ahead.
+    fn begin(of: &Rc<Cell<usize>>, octets: usize, changed: bool) -> Option<Waiting> {
+        let all = of.get() + octets;
+        (all <= RESULTS || changed || octets <= SMALL).then(|| {
+            of.set(all);
+            Waiting { octets, of: of.clone() }
+        })
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.of.set(self.of.get() - self.octets);
+    }
 }
 
 impl Ubus {
     /// Nothing is connected yet.
     pub fn new() -> Ubus {
         let (calls, long_calls) = (Arc::new(Semaphore::new(CALLS)), Arc::new(Semaphore::new(1)));
-        Ubus { outbox: RefCell::default(), ready: Notify::new(), changed: Notify::new(), calls, long_calls }
+        let (outbox, results) = (RefCell::default(), Rc::default());
+        Ubus { outbox, ready: Notify::new(), changed: Notify::new(), calls, long_calls, results }
     }
 
     /// Tells the bus of something that happened.
@@ -97,6 +125,11 @@ struct Answer {
     ticket: Ticket,
     result: Vec<u8>,
     _places: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
+    _waiting: Option<Waiting>,
+}
+
+fn busy(what: String) -> ApiError {
+    ApiError::new("busy", format!("{what}: try again later"))
 }
 
 /// Keeps the object on the bus for ever.
@@ -261,14 +294,21 @@ impl Bus<'_> {
             (Ok(places), Ok(call)) => {
                 tracing::debug!("ubus: {caller} calls {method}");
                 let (daemon, tell) = (self.daemon.clone(), tell.clone());
+                let changes = call.class() == Class::Write;
                 drop(arguments);
                 crate::daemon::task::spawn(async move {
                     let done = match call::run(&daemon, call).await {
                         Ok(Reply::Value(value) | Reply::Follow(value, _)) => Ok(value),
                         Err(error) => Err(error),
                     };
+                    let mut result = service::result(done);
+                    let waiting = Waiting::begin(&daemon.ubus.results, result.len(), changes);
+                    if waiting.is_none() {
+                        daemon.core.borrow_mut().ubus.busy += 1;
+                        result = service::result(Err(busy("other long results wait for ubusd".into())));
+                    }
                     // Nobody takes it if ubusd is gone.
-                    let _ = tell.send(Answer { ticket, result: service::result(done), _places: places }).await;
+                    let _ = tell.send(Answer { ticket, result, _places: places, _waiting: waiting }).await;
                 });
                 return;
             }
@@ -284,7 +324,6 @@ impl Bus<'_> {
     /// Room for one more call with so many octets of arguments.
     fn places(&self, octets: usize) -> Result<(OwnedSemaphorePermit, Option<OwnedSemaphorePermit>), ApiError> {
         let ubus = &self.daemon.ubus;
-        let busy = |what: String| ApiError::new("busy", format!("{what}: try again later"));
         let Ok(place) = ubus.calls.clone().try_acquire_owned() else {
             return Err(busy(format!("{CALLS} calls are in work already")));
         };
@@ -312,9 +351,32 @@ impl Bus<'_> {
             }
         }
         if let Some(counts) = outbox.missed(Instant::now()) {
-            health.missed += counts.as_object().into_iter().flatten().filter_map(|(_, n)| n.as_u64()).sum::<u64>();
-            self.client.event(MISSED, &counts);
+            // If ubusd has no room for it, they count on.
+            if self.client.event(MISSED, &counts) {
+                health.missed += counts.as_object().into_iter().flatten().filter_map(|(_, n)| n.as_u64()).sum::<u64>();
+                outbox.told();
+            }
         }
         outbox.any_missed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_that_wait_are_limited_by_octets() {
+        const LONG: usize = 1 << 20;
+        let results = Rc::default();
+        let waiting: Vec<_> = (0..6).filter_map(|_| Waiting::begin(&results, LONG, false)).collect();
+        assert_eq!((waiting.len(), results.get()), (4, RESULTS));
+        // Sixteen of these are not much; and nobody is told that what he changed was not done.
+        let others = [Waiting::begin(&results, SMALL, false), Waiting::begin(&results, LONG, true)];
+        assert!(others.iter().all(Option::is_some));
+        drop(others);
+        drop(waiting);
+        assert_eq!(results.get(), 0);
+        assert!(Waiting::begin(&results, LONG, false).is_some());
     }
 }

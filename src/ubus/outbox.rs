@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 /// Events a second, and at once after a quiet time.
 pub const RATE: u32 = 20;
+/// Tokens that only events of devices of ours may take: anybody on the air can make the others, as many as he likes.
+const RESERVE: u32 = 5;
 /// Events that may wait for the bus.
 const QUEUE: usize = 64;
 
@@ -25,6 +27,11 @@ pub enum Kind {
 
 impl Kind {
     const ALL: [Kind; 4] = [Kind::Join, Kind::Refused, Kind::Pending, Kind::Revoked];
+
+    /// It takes a device of ours.
+    fn is_ours(self) -> bool {
+        matches!(self, Kind::Join | Kind::Revoked)
+    }
 
     /// The event's name on the bus.
     pub fn name(self) -> &'static str {
@@ -70,8 +77,10 @@ impl Outbox {
         if !self.open {
             return false;
         }
-        // While others are counted, the next place is for the word of that.
-        if self.any_missed() || self.queue.len() >= QUEUE || !self.take_token(now) {
+        // While others are counted, the next place is for the word of that; of ours, only while some of ours are.
+        let word_first = if kind.is_ours() { self.ours_missed() } else { self.any_missed() };
+        let keep = if kind.is_ours() { 0 } else { RESERVE };
+        if word_first || self.queue.len() >= QUEUE || !self.take_token(now, keep) {
             self.lost(kind);
             return false;
         }
@@ -95,15 +104,26 @@ impl Outbox {
         self.queue.pop_front()
     }
 
-    /// How many were left out, by kind, for an event of its own: when there are any, and the rate has room for it.
+    /// How many were left out, by kind, for an event of its own: when there are any, and the rate has room for it. They count
+    /// until they are [told](Outbox::told).
     pub fn missed(&mut self, now: Instant) -> Option<Value> {
-        if !self.any_missed() || !self.queue.is_empty() || !self.take_token(now) {
+        let keep = if self.ours_missed() { 0 } else { RESERVE };
+        if !self.any_missed() || !self.queue.is_empty() || !self.take_token(now, keep) {
             return None;
         }
-        let missed = std::mem::take(&mut self.missed);
+        let missed = self.missed;
         let word = |kind: Kind| kind.name().trim_start_matches("latchkey.").to_owned();
         let counts = Kind::ALL.into_iter().zip(missed).filter(|(_, count)| *count > 0);
         Some(Value::Object(counts.map(|(kind, count)| (word(kind), count.into())).collect::<Map<_, _>>()))
+    }
+
+    /// What was left out so far is told.
+    pub fn told(&mut self) {
+        self.missed = [0; Kind::ALL.len()];
+    }
+
+    fn ours_missed(&self) -> bool {
+        Kind::ALL.iter().zip(self.missed).any(|(kind, count)| kind.is_ours() && count > 0)
     }
 
     /// True when there is something to be said of events left out: in [`Outbox::PAUSE`] it may be.
@@ -114,7 +134,8 @@ impl Outbox {
     /// The time after which one more may be sent.
     pub const PAUSE: Duration = Duration::from_millis(1000 / RATE as u64 + 1);
 
-    fn take_token(&mut self, now: Instant) -> bool {
+    /// Takes a token, if then as many as are to be kept are left.
+    fn take_token(&mut self, now: Instant, keep: u32) -> bool {
         let since = *self.since.get_or_insert(now);
         let passed = now.saturating_duration_since(since);
         // Whole tokens only; the rest of the time counts on.
@@ -126,9 +147,9 @@ impl Outbox {
             self.tokens = (self.tokens + gained).min(RATE);
             self.since = Some(since + step * gained);
         }
-        let left = self.tokens.checked_sub(1);
-        self.tokens = left.unwrap_or(0);
-        left.is_some()
+        let enough = self.tokens > keep;
+        self.tokens -= u32::from(enough);
+        enough
     }
 }
 
@@ -157,16 +178,56 @@ mod tests {
             let kind = if n % 10 == 0 { Kind::Pending } else { Kind::Refused };
             offer(&mut outbox, kind, start)
         });
-        assert_eq!(sent.count(), RATE as usize);
-        assert_eq!(drain(&mut outbox), RATE as usize);
+        let all = (RATE - RESERVE) as usize;
+        assert_eq!(sent.count(), all);
+        assert_eq!(drain(&mut outbox), all);
         assert_eq!(outbox.missed(start), None, "the rate holds for the count, too");
         let later = start + Outbox::PAUSE;
         assert!(!offer(&mut outbox, Kind::Refused, later), "the count comes first");
-        assert_eq!(outbox.missed(later), Some(json!({ "refused": 883, "pending": 98 })));
+        let counts = json!({ "refused": 888, "pending": 98 });
+        assert_eq!(outbox.missed(later), Some(counts.clone()));
+        assert!(outbox.any_missed(), "the bus did not take it");
+        let later = later + Outbox::PAUSE;
+        assert_eq!(outbox.missed(later), Some(counts));
+        outbox.told();
         assert!(!outbox.any_missed());
         let later = later + Outbox::PAUSE;
-        assert!(offer(&mut outbox, Kind::Join, later));
-        assert!(!offer(&mut outbox, Kind::Join, later));
+        assert!(offer(&mut outbox, Kind::Refused, later));
+        assert!(!offer(&mut outbox, Kind::Refused, later));
+    }
+
+    #[test]
+    fn a_storm_of_others_leaves_room_for_devices_of_ours() {
+        let (mut outbox, start) = (Outbox::default(), Instant::now());
+        outbox.open(true);
+        let (mut ours, mut told) = (0, 0);
+        for tick in 0..10_000u64 {
+            let now = start + Duration::from_millis(tick);
+            if let Some(missed) = outbox.missed(now) {
+                outbox.told();
+                told += missed["refused"].as_u64().unwrap();
+                assert_eq!(missed.as_object().unwrap().len(), 1, "{missed}");
+            }
+            offer(&mut outbox, Kind::Refused, now);
+            // Five at once each second.
+            if tick % 1000 == 999 {
+                for kind in [Kind::Join, Kind::Revoked, Kind::Join, Kind::Revoked, Kind::Join] {
+                    ours += u32::from(offer(&mut outbox, kind, now));
+                }
+            }
+            drain(&mut outbox);
+        }
+        assert_eq!(ours, 50);
+        assert!(told > 9_700, "{told}");
+        // More of ours than that are counted, and the word of it comes before the next of them.
+        let now = start + Duration::from_secs(11);
+        (0..RATE).for_each(|_| assert!(offer(&mut outbox, Kind::Join, now)));
+        drain(&mut outbox);
+        assert!(!offer(&mut outbox, Kind::Join, now));
+        let now = now + Outbox::PAUSE;
+        assert!(!offer(&mut outbox, Kind::Revoked, now));
+        let missed = outbox.missed(now).expect("there is a token");
+        assert_eq!((&missed["join"], &missed["revoked"]), (&json!(1), &json!(1)));
     }
 
     #[test]
@@ -177,6 +238,7 @@ mod tests {
         for tick in 0..10_000u64 {
             let now = start + Duration::from_millis(tick);
             if let Some(missed) = outbox.missed(now) {
+                outbox.told();
                 (sent, told) = (sent + 1, told + missed["join"].as_u64().unwrap());
             }
             sent += u64::from(offer(&mut outbox, Kind::Join, now));

@@ -22,9 +22,28 @@ RUST_ARCH_DEPENDS:=@(aarch64||arm||mipsel||x86_64)
 define BuildPackage
 all:
 $(call Package/$(1)/install,$(DEST))
+prepare:
+$(Build/Prepare)
 $(foreach part,preinst postinst prerm postrm conffiles,$(file >$(DEST).$(part),$(Package/$(1)/$(part))))
 $(file >$(DEST).fields,$(Package/$(1)))
 endef
+";
+
+/// In place of luci.mk: the app is what lies beside the Makefile.
+const LUCI: &str = "\
+LUCI_NAME:=$(notdir $(CURDIR))
+include $(INCLUDE_DIR)/package.mk
+define Package/$(LUCI_NAME)
+  TITLE:=$(LUCI_TITLE)
+  DEPENDS:=$(LUCI_DEPENDS)
+  PKGARCH:=$(LUCI_PKGARCH)
+endef
+define Package/$(LUCI_NAME)/install
+	mkdir -p $(1)/www
+	cp -pR htdocs/* $(1)/www
+	cp -pR root/* $(1)
+endef
+$(eval $(call BuildPackage,$(LUCI_NAME)))
 ";
 
 fn check(makefile: &str, package: &str, architecture: &str) -> String {
@@ -39,6 +58,7 @@ fn check(makefile: &str, package: &str, architecture: &str) -> String {
     write("rules.mk", RULES.as_bytes());
     write("include/package.mk", PACKAGE.as_bytes());
     write("feeds/packages/lang/rust/rust-package.mk", b"");
+    write("feeds/luci/luci.mk", LUCI.as_bytes());
     write("built/bin/latchkey", &stand_in("x86_64-unknown-linux-musl"));
     let dest = sdk.join("dest");
     let output = Command::new("make")
@@ -104,4 +124,56 @@ fn openwrt() {
 fn entware() {
     let said = check("init.d/entware/latchkey", "entware/x64-3.2/latchkey_0.1.0-1_x64-3.2.ipk", "x64-3.2");
     assert!(said.ends_with("/opt/etc/latchkey/latchkey.conf\n"), "{said}");
+}
+
+#[test]
+fn luci_app() {
+    let said = check("openwrt/luci-app-latchkey", "openwrt/all/luci-app-latchkey_0.1.0-r1_all.ipk", "x86_64");
+    for line in ["DEPENDS:=+luci-base +latchkey", "PKGARCH:=all", "TITLE:=LuCI app for latchkey"] {
+        assert!(said.contains(line), "{line} in {said}");
+    }
+}
+
+#[test]
+fn what_lies_about_in_the_checkout_is_not_built() {
+    for makefile in ["openwrt/latchkey", "init.d/entware/latchkey"] {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let needed = [".cargo/config.toml", "Cargo.toml", "src/main.rs", "tests/daemon.rs"];
+        let others = [
+            ".cache/cross/zig",
+            ".git/HEAD",
+            "fuzz/Cargo.toml",
+            "openwrt/packing/__pycache__/ipk.pyc",
+            "target/debug/latchkey",
+            "tests/luci/node_modules/a/index.js",
+        ];
+        needed.iter().chain(&others).for_each(|name| write(&format!("source/{name}"), ""));
+        for (name, text) in [("rules.mk", RULES), ("include/package.mk", PACKAGE)] {
+            write(&format!("sdk/{name}"), text);
+        }
+        write("sdk/feeds/packages/lang/rust/rust-package.mk", "");
+        let place = |name: &str| dir.path().join(name).display().to_string();
+        let output = Command::new("make")
+            .arg("-C")
+            .arg(repository().join(makefile))
+            .args(["prepare", "TAR=tar"])
+            .arg(format!("TOPDIR={}", place("sdk")))
+            .arg(format!("DEST={}", place("dest")))
+            .arg(format!("PKG_SOURCE_DIR={}", place("source")))
+            .arg(format!("PKG_BUILD_DIR={}", place("build")))
+            .env_remove("MAKEFLAGS")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let mut copied = Vec::new();
+        walk(&dir.path().join("build"), &dir.path().join("build"), &mut copied);
+        let mut files: Vec<_> = copied.into_iter().filter(|(.., text)| text.is_some()).map(|(name, ..)| name).collect();
+        files.sort();
+        assert_eq!(files, needed, "{makefile}");
+    }
 }

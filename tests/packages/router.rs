@@ -77,6 +77,7 @@ fn it_starts_unprivileged_in_a_jail() {
     enable(&router);
     router.write("etc/latchkey/registry.db", "devices", 0o644);
     router.write("etc/latchkey-openwrt/record.json", "{}", 0o600);
+    router.write("tmp/resolv.conf.d/resolv.conf.auto", "", 0o644);
     let calls = init(&router, &mut shell, "start");
     assert_eq!(
         calls,
@@ -97,6 +98,7 @@ fn it_starts_unprivileged_in_a_jail() {
             "add_jail_mount /var/run/ubus",
             "add_jail_mount /usr/sbin/nft",
             "add_jail_mount_rw /var/run/hostapd",
+            "add_jail_mount /tmp/resolv.conf.d",
             "add_jail_mount_rw /var/run/latchkey /etc/latchkey /etc/config",
             "close_instance",
             TRIGGERS,
@@ -296,6 +298,26 @@ fn the_secret_is_made_once() {
     assert_ne!(secret(&made), first, "another one each time");
     assert!(made.ends_with("config realm 'acme'\n\toption secret 'theirs'\n"), "{made}");
 
+    // No octets at random, then no room: no secret, nothing half done, and it is run again at the next boot.
+    router.write("etc/config/latchkey", &shipped, 0o600);
+    let full = "cp /etc/config/latchkey /tmp/shipped; mount -t tmpfs -o size=4k none /etc/config; cp /tmp/shipped /etc/config/latchkey";
+    for trouble in ["dd() { return 1; }", full] {
+        let logger = "logger() { echo \"logger $*\" >>/tmp/calls; }";
+        router.write("tmp/calls", "", 0o644);
+        let line = format!(
+            "{trouble}\n{logger}\n{defaults}\necho $? >/tmp/status\nls -A /etc/config >/tmp/list\n\
+                            cat /etc/config/latchkey >/tmp/now\numount /etc/config 2>/dev/null; true"
+        );
+        shell.done(&line);
+        assert_eq!(router.read("tmp/status"), "1\n", "{trouble}");
+        assert_eq!(router.read("tmp/now"), shipped, "{trouble}");
+        assert!(!router.read("tmp/list").contains("new"), "{trouble}: {}", router.read("tmp/list"));
+        assert!(router.read("tmp/calls").contains("daemon.err no secret for hostapd"), "{}", router.read("tmp/calls"));
+        assert!(router.read("tmp/calls").contains("killall -HUP ubusd"), "the rest is done");
+    }
+    shell.done(defaults);
+    assert_eq!(secret(&router.read("etc/config/latchkey")).len(), 48);
+
     // The administrator removed the client, or everything.
     router.write("etc/config/latchkey", "config latchkey 'main'\n", 0o600);
     shell.done(defaults);
@@ -327,11 +349,12 @@ fn upgrades_and_removal() {
         );
     }
 
-    assert_eq!(run("/control/prerm-pkg"), (String::new(), "stop\nlatchkey firewall remove\n".into(), true));
+    let gone = "latchkey openwrt undo\nstop\nlatchkey firewall remove\n";
+    assert_eq!(run("/control/prerm-pkg"), (String::new(), gone.into(), true));
     router.write("etc/config/network", "config interface 'lan'\n\nconfig interface 'lk_iot'\n", 0o644);
     let (said, calls, _) = run("/control/prerm-pkg");
     assert!(said.contains("latchkey openwrt remove"), "what stays, and how to be rid of it: {said}");
-    assert_eq!(calls, "stop\nlatchkey firewall remove\n");
+    assert_eq!(calls, gone);
     router.write("etc/latchkey/registry.db", "devices", 0o600);
     assert!(!run("/control/postrm").2, "what was in memory is gone");
     assert_eq!(router.read("etc/latchkey/registry.db"), "devices", "the devices are not");

@@ -52,6 +52,27 @@ fn what_an_editor_saves_meanwhile_stays() {
 }
 
 #[test]
+fn nobody_takes_the_file_away_from_who_writes_into_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = fs::canonicalize(dir.path()).expect("there").join("latchkey");
+    fs::write(&path, "old").expect("written");
+    // He is done in time, without a change.
+    let lock = journal::lock_out(&path).expect("opened").expect("free");
+    let other = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(150));
+        drop(lock);
+    });
+    replace(&path, b"old", b"new", None).expect("replaced");
+    assert!(other.is_finished(), "not before he was done");
+    // He is not.
+    let _lock = journal::lock_out(&path).expect("opened").expect("free");
+    let why = replace(&path, b"new", b"newer", None).expect_err("somebody writes");
+    assert!(matches!(why, ReplaceError::Changed(_)), "{why}");
+    assert_eq!(fs::read_to_string(&path).expect("there"), "new");
+    assert_eq!(fs::read_dir(dir.path()).expect("readable").count(), 1, "nothing left behind");
+}
+
+#[test]
 fn what_cannot_be_written_stays() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("latchkey");

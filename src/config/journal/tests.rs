@@ -171,3 +171,86 @@ proptest! {
         let _ = Journal::parse(&octets);
     }
 }
+
+#[test]
+fn another_file_in_its_place_stays() {
+    let (old, new) = texts(150);
+    for at in [Step::Journal, Step::Written(CHUNK), Step::Synced] {
+        let scratch = Scratch::new(&old);
+        let other = scratch.dir.path().join("other");
+        let mut renamed = false;
+        let done = scratch.write(&old, &new, |step| {
+            if !renamed && std::mem::discriminant(&step) == std::mem::discriminant(&at) {
+                renamed = true;
+                fs::write(&other, &old)?;
+                fs::rename(&other, &scratch.path)?;
+            }
+            Ok(())
+        });
+        assert!(renamed && !done.expect("looked at"), "{at:?}: it is another file now");
+        assert_eq!(scratch.text(), old);
+        assert!(!scratch.has_journal());
+    }
+    // Before the lock was there.
+    let scratch = Scratch::new(&old);
+    let file = open(&scratch.path).expect("opened");
+    assert!(is_at(&file, &scratch.path).expect("looked at"));
+    fs::remove_file(&scratch.path).expect("removed");
+    fs::write(&scratch.path, &old).expect("written");
+    let link = scratch.dir.path().join("link");
+    fs::hard_link(&scratch.path, &link).expect("linked");
+    assert!(is_at(&open(&link).expect("opened"), &scratch.path).expect("looked at"));
+    assert!(!is_at(&file, &scratch.path).expect("looked at"));
+}
+
+/// What is in the place of the journal is somebody else's business: nobody waits for it, and nothing is changed.
+#[test]
+fn what_is_no_journal_keeps_nobody_waiting() {
+    use nix::sys::stat::Mode;
+    let (old, new) = texts(150);
+    let journal = |scratch: &Scratch| scratch.dir.path().join(NAME);
+    let fifo = |scratch: &Scratch| nix::unistd::mkfifo(&journal(scratch), Mode::S_IRWXU).expect("made");
+    let directory = |scratch: &Scratch| fs::create_dir(journal(scratch)).expect("made");
+    let link = |scratch: &Scratch| {
+        let elsewhere = scratch.dir.path().join("elsewhere");
+        fs::rename(journal(scratch), &elsewhere).expect("renamed");
+        std::os::unix::fs::symlink(&elsewhere, journal(scratch)).expect("made");
+    };
+    let cases: [(&dyn Fn(&Scratch), bool); 3] = [(&fifo, false), (&directory, false), (&link, true)];
+    for (plant, interrupted) in cases {
+        let scratch = Scratch::new(&old);
+        if interrupted {
+            let cut = |step| if matches!(step, Step::Written(_)) { Err(io::Error::other("power cut")) } else { Ok(()) };
+            assert!(scratch.write(&old, &new, cut).is_err());
+        }
+        let before = scratch.text();
+        plant(&scratch);
+        let (path, dir) = (scratch.path.clone(), scratch.dir.path().to_owned());
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || tell.send(recover(&path, &dir).map_err(|why| why.to_string())));
+        let said = told.recv_timeout(Duration::from_secs(10)).expect("it does not wait");
+        assert!(said.is_err(), "{said:?}");
+        assert_eq!(scratch.text(), before);
+        assert!(fs::symlink_metadata(journal(&scratch)).is_ok(), "nor is it removed");
+    }
+}
+
+#[test]
+fn a_journal_of_another_user_is_not_followed() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let (old, new) = texts(150);
+    let scratch = Scratch::new(&old);
+    let cut = |step| if matches!(step, Step::Written(_)) { Err(io::Error::other("power cut")) } else { Ok(()) };
+    assert!(scratch.write(&old, &new, cut).is_err());
+    let (torn, journal) = (scratch.text(), scratch.dir.path().join(NAME));
+    std::os::unix::fs::chown(&journal, Some(54_321), None).expect("given");
+    let why = recover(&scratch.path, scratch.dir.path()).expect_err("root's file is not his to change");
+    assert!(why.to_string().contains("belongs to user 54321, and the file to user 0"), "{why}");
+    assert_eq!(scratch.text(), torn);
+    // His own file is: it was he who began to change it.
+    std::os::unix::fs::chown(&scratch.path, Some(54_321), None).expect("given");
+    assert_eq!(scratch.recover(), Recovered::Undone);
+    assert_eq!(scratch.text(), old);
+}

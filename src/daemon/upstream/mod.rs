@@ -4,6 +4,7 @@
 
 mod connect;
 mod links;
+mod names;
 mod resolve;
 pub mod test;
 

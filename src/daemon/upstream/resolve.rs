@@ -144,9 +144,14 @@ fn answer_questions(questions: &Mutex<Receiver<Question>>) {
     loop {
         let question = questions.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((name, reply)) = question else { return };
-        let found = (&*name, 0).to_socket_addrs().map(|found| {
+        // In OpenWrt's jail, and where no dnsmasq runs, the C library asks nobody who answers.
+        let found = match super::names::addresses(&name) {
+            Some(found) => Ok(found),
+            None => (&*name, 0).to_socket_addrs().map(|found| found.map(|address| address.ip()).collect()),
+        };
+        let found = found.map(|found: Vec<IpAddr>| {
             let mut addresses: Vec<IpAddr> = Vec::new();
-            for address in found.map(|address| address.ip().to_canonical()) {
+            for address in found.into_iter().map(|address| address.to_canonical()) {
                 if !addresses.contains(&address) && addresses.len() < ADDRESSES {
                     addresses.push(address);
                 }

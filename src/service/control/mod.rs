@@ -1,5 +1,6 @@
 //! The method table: everything an administrator can ask for. The control socket serves it, ubus will.
 
+mod brief;
 mod bundle;
 mod ca;
 mod credential;
@@ -201,6 +202,9 @@ const PROFILE: &[(&str, Kind)] = &[
     ("dry_run", Kind::Flag),
 ];
 
+/// Which part of a list of who is there, and how much of each.
+const PART: &[(&str, Kind)] = &[("offset", Kind::Number), ("limit", Kind::Number), ("brief", Kind::Flag)];
+
 /// All methods.
 pub static METHODS: &[Method] = &[
     read("status", &[], status::status),
@@ -360,11 +364,8 @@ pub static METHODS: &[Method] = &[
         ],
         log::log,
     ),
-    read("sessions", &[("offset", Kind::Number), ("limit", Kind::Number)], status::sessions),
-    Method {
-        stations: true,
-        ..read("stations", &[("offset", Kind::Number), ("limit", Kind::Number)], status::stations)
-    },
+    read("sessions", PART, status::sessions),
+    Method { stations: true, ..read("stations", PART, status::stations) },
     read(FIREWALL_SHOW, &[], firewall::show),
     read("ca_show", &[], ca::show),
     // These take the lock, too: a CA may be made before them.
@@ -427,6 +428,12 @@ impl Call {
     /// True when the table of neighbours is to be brought up to date before the call is run.
     pub fn tells_of_addresses(&self) -> bool {
         matches!(self.method.name, "stations" | "sessions")
+    }
+
+    /// True when the table of neighbours is to be brought up to date after the call, for the next one: it has a number that
+    /// changes with it, and nobody is to wait for that.
+    pub fn watches_addresses(&self) -> bool {
+        self.method.name == "status"
     }
 
     /// True when there has to be a CA of our own before the call is run: it exports it, or issues a certificate.

@@ -1,9 +1,11 @@
 //! The methods that only look: status, sessions, stations, networks.
 
 use super::params::Params;
-use super::{ApiError, Done, pair, realm, view};
+use super::{ApiError, Done, brief, pair, realm, view};
 use crate::config::{Backend, EapMethod, Ssid, Unknown};
+use crate::service::stations::Bss;
 use crate::service::{Core, Now};
+use crate::wire::hostapd::Station;
 use serde_json::{Value, json};
 
 /// `status`: how the daemon is.
@@ -107,6 +109,8 @@ pub fn status(core: &mut Core, _: &Params, now: Now) -> Result<Done, ApiError> {
         })).collect::<Value>(),
         "pending": core.pending.len(),
         "pending_revision": core.pending_revision(),
+        "stations_revision": brief::stations_revision(core),
+        "sessions_revision": brief::sessions_revision(core),
         "last_event": core.events.last(),
         "pairing": pair::window(core, now),
         "ubus": ubus(core),
@@ -169,25 +173,26 @@ fn eap(core: &Core, now: Now) -> Value {
 /// `sessions`: who is connected, the latest first.
 pub fn sessions(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError> {
     let (offset, limit) = params.page()?;
-    let total = core.sessions.len();
-    let mut open: Vec<_> = core.sessions.iter().collect();
-    open.sort_by_key(|(key, session)| (std::cmp::Reverse(session.since), key.mac));
-    let page = open.into_iter().skip(offset).take(limit);
-    let sessions: Value = page.map(|(key, session)| view::session(core, key, session, now)).collect();
-    Ok(Done::Value(json!({ "sessions": sessions, "total": total })))
+    let shown = if params.flag("brief") { brief::session } else { view::session };
+    let page = brief::latest(core).into_iter().skip(offset).take(limit);
+    let sessions: Value = page.map(|(key, session)| shown(core, key, session, now)).collect();
+    let (total, revision) = (core.sessions.len(), brief::sessions_revision(core));
+    Ok(Done::Value(json!({ "sessions": sessions, "total": total, "revision": revision })))
 }
 
-/// Stations in one reply: each takes about 2 KiB while it is written.
+/// Stations in one reply: each takes about 2 KiB while it is written. In brief it is as little as anything else.
 const STATIONS: usize = 100;
 
 /// `stations`: who is on the air of this box, by BSS and address. A handshake under way makes nobody a station.
 pub fn stations(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> {
     let (offset, limit) = params.page()?;
-    let connected = || core.stations.iter().filter(|(.., station)| station.authorized);
-    let page = connected().skip(offset).take(limit.min(STATIONS));
-    let stations: Value = page.map(|(name, bss, station)| view::station(core, name, bss, station)).collect();
-    let bsses = core.stations.bsses().count();
-    Ok(Done::Value(json!({ "stations": stations, "total": connected().count(), "bsses": bsses })))
+    let (shown, most): (fn(&Core, &str, &Bss, &Station) -> Value, _) =
+        if params.flag("brief") { (brief::station, limit) } else { (view::station, STATIONS) };
+    let page = brief::connected(core).skip(offset).take(limit.min(most));
+    let stations: Value = page.map(|(name, bss, station)| shown(core, name, bss, station)).collect();
+    let (total, bsses) = (brief::connected(core).count(), core.stations.bsses().count());
+    let revision = brief::stations_revision(core);
+    Ok(Done::Value(json!({ "stations": stations, "total": total, "bsses": bsses, "revision": revision })))
 }
 
 /// `ssid_list`: the networks in the configuration, without their onboarding keys.

@@ -1,5 +1,6 @@
 //! The methods, from request line to reply, without a socket and with the changes applied at once.
 
+mod brief;
 mod bundle;
 mod eap;
 mod luci;

@@ -1,6 +1,6 @@
 //! The things of the registry as clients see them, in JSON.
 
-use super::supplicant;
+use super::{brief, supplicant};
 use crate::config::DiffLine;
 use crate::decision::event::Event;
 use crate::decision::reason::Reason;
@@ -213,7 +213,7 @@ pub fn session(core: &Core, key: &SessionKey, session: &Session, now: Now) -> Va
         "seconds": (now.wall.0 - session.since.0).max(0),
         "bytes_in": session.bytes_in,
         "bytes_out": session.bytes_out,
-        "address": session.address.map(IpAddr::from).or_else(|| addresses(core, key.mac).next()).map(|a| a.to_string()),
+        "address": brief::address(core, key, session).map(|address| address.to_string()),
         "proved": session.proved,
         "realm": session.realm().map(|realm| &**realm),
     })
