@@ -241,6 +241,51 @@ test('a thousand devices: quick, and found', async () => {
 		});
 });
 
+test('a thousand devices, two hundred of them connected: few calls', async () => {
+	const ap = new AccessPoint(it.daemon);
+	const mac = i => `02:00:00:00:01:${i.toString(16).padStart(2, '0')}`;
+	await it.daemon.call('device_import', { csv: 'name,profile,mac\n' + Array.from({ length: 220 }, (_, i) => `here-${i},family,${mac(i)}\n`).join('') });
+	for (let i = 0; i < 200; i++)
+		await ap.account(mac(i), 1);
+	const online = (await it.daemon.call('sessions')).total;
+	assert.ok(online >= 200);
+
+	it.server.calls.length = 0;
+	await it.visit('devices', {}, async page => {
+		const asked = name => it.server.calls.filter(c => c.name == name);
+		await page.getByText(`1224 devices, ${online} online.`).waitFor();
+		assert.equal(asked('sessions').filter(c => c.args.brief).length, asked('sessions').length);
+		await page.waitForTimeout(600);
+		it.server.calls.length = 0;
+		await page.waitForTimeout(3000);
+		assert.ok(asked('status').length >= 4, 'it asks again and again');
+		assert.deepEqual([ ...new Set(it.server.calls.map(c => c.name)) ], [ 'status' ]);
+
+		// One who comes: the table of sessions, once, in one call.
+		await ap.account(mac(200), 1);
+		await page.getByText(`1224 devices, ${online + 1} online.`).waitFor();
+		await page.waitForTimeout(1200);
+		assert.equal(asked('sessions').length, 1);
+		assert.equal(asked('device_list').length, 0);
+
+		// Many decisions: the list is not asked for each time.
+		it.server.calls.length = 0;
+		for (let turn = 0; turn < 6; turn++) {
+			for (let i = 0; i < 8; i++)
+				await ap.ask(mac(turn * 8 + i));
+			await page.waitForTimeout(500);
+		}
+		assert.equal(asked('device_list').length, 0, 'it was asked for less than half a minute ago');
+		assert.ok(asked('device_show').length <= 5 * asked('log').length);
+		assert.ok(asked('log').length <= 2, `${asked('log').length} times for what happened`);
+
+		// In its time it comes after all.
+		await eventually(() => assert.equal(asked('device_list').length, 3), 35000);
+		await page.waitForTimeout(1200);
+		assert.equal(asked('device_list').length, 3);
+	});
+});
+
 test('the patterns of the ACL are those of fnmatch', () => {
 	assert.ok(fnmatch('/usr/sbin/latchkey openwrt plan *', '/usr/sbin/latchkey openwrt plan --json --ssid a/b c'));
 	assert.ok(!fnmatch('/usr/sbin/latchkey openwrt plan *', '/usr/sbin/latchkey openwrt apply --json'));

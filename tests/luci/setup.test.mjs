@@ -106,7 +106,7 @@ test('a fresh router is set up, gets its first device, and is as before when it 
 	await wellMade(page);
 	await shot(page, 'setup-plan');
 	await dialog(page).getByRole('button', { name: 'Apply' }).click();
-	await dialog(page).getByText('The router answers, and everything is there.').waitFor({ timeout: 15000 });
+	await dialog(page).getByText('Everything that was asked for is there').waitFor({ timeout: 15000 });
 	await wellMade(page);
 	await shot(page, 'setup-countdown');
 	await dialog(page).getByText('Home is ready').waitFor({ timeout: 20000 });

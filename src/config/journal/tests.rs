@@ -216,7 +216,8 @@ fn what_is_no_journal_keeps_nobody_waiting() {
         fs::rename(journal(scratch), &elsewhere).expect("renamed");
         std::os::unix::fs::symlink(&elsewhere, journal(scratch)).expect("made");
     };
-    let cases: [(&dyn Fn(&Scratch), bool); 3] = [(&fifo, false), (&directory, false), (&link, true)];
+    type Plant<'a> = &'a dyn Fn(&Scratch);
+    let cases: [(Plant<'_>, bool); 3] = [(&fifo, false), (&directory, false), (&link, true)];
     for (plant, interrupted) in cases {
         let scratch = Scratch::new(&old);
         if interrupted {

@@ -3,9 +3,7 @@
 use super::params::Params;
 use super::{ApiError, Done, brief, pair, realm, view};
 use crate::config::{Backend, EapMethod, Ssid, Unknown};
-use crate::service::stations::Bss;
 use crate::service::{Core, Now};
-use crate::wire::hostapd::Station;
 use serde_json::{Value, json};
 
 /// `status`: how the daemon is.
@@ -186,8 +184,9 @@ const STATIONS: usize = 100;
 /// `stations`: who is on the air of this box, by BSS and address. A handshake under way makes nobody a station.
 pub fn stations(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> {
     let (offset, limit) = params.page()?;
-    let (shown, most): (fn(&Core, &str, &Bss, &Station) -> Value, _) =
-        if params.flag("brief") { (brief::station, limit) } else { (view::station, STATIONS) };
+    let in_brief = params.flag("brief");
+    let shown = if in_brief { brief::station } else { view::station };
+    let most = if in_brief { limit } else { STATIONS };
     let page = brief::connected(core).skip(offset).take(limit.min(most));
     let stations: Value = page.map(|(name, bss, station)| shown(core, name, bss, station)).collect();
     let (total, bsses) = (brief::connected(core).count(), core.stations.bsses().count());

@@ -89,7 +89,7 @@ fn little_of_each_and_many_at_a_time() {
 #[test]
 fn numbers_that_change_with_who_is_there() {
     let mut core = core();
-    call(&mut core, "device_add", json!({ "name": "lamp" }));
+    call(&mut core, "device_add", json!({ "name": "lamp", "bind": "any" }));
     core.stations.up(&"wlan0".into(), b"Home;1", None);
     let mut last = revisions(&mut core);
     let mut seen = vec![last.clone()];
@@ -103,7 +103,7 @@ fn numbers_that_change_with_who_is_there() {
         ("a second session", |core| session(core, 2, 5), (false, true)),
         (
             "whose the station is",
-            |core| drop(call(core, "device_set", json!({ "name": "lamp", "set": { "macs": LAMP.to_string() } }))),
+            |core| drop(call(core, "device_set", json!({ "name": "lamp", "set": { "mac+": LAMP.to_string() } }))),
             (true, false),
         ),
         (

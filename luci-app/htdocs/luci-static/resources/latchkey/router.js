@@ -337,7 +337,7 @@ return baseclass.extend({
 					if (!left)
 						return keep();
 
-					state.textContent = _('The router answers, and everything is there. The change is kept in %d s unless you take it back.').format(left);
+					state.textContent = _('The router answers. Everything that was asked for is there: the change is kept in %d s unless you take it back.').format(left);
 				});
 			}, () => {
 				since = null;
