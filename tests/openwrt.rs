@@ -53,8 +53,10 @@ impl Router {
             (
                 "etc/init.d/latchkey",
                 format!(
-                    "#!/bin/sh\necho \"latchkey $1\" >> {root}/log\nmkdir -p {root}/etc/rc.d\n\
-                     case $1 in enable) : > {root}/etc/rc.d/S18latchkey;; disable) rm -f {root}/etc/rc.d/S18latchkey;; esac\n"
+                    "#!/bin/sh\n[ $1 != running ] || exec test ! -e {root}/down\n\
+                     echo \"latchkey $1\" >> {root}/log\nmkdir -p {root}/etc/rc.d\n\
+                     case $1 in enable) : > {root}/etc/rc.d/S18latchkey; grep -c lk_ {root}/etc/config/network > {root}/links;; \
+                     disable) rm -f {root}/etc/rc.d/S18latchkey;; esac\n"
                 ),
             ),
         ] {
@@ -289,6 +291,8 @@ fn latchkey_comes_before_hostapd_is_told() {
     let here = Router::new("24.10-default");
     here.ok("apply --profile iot");
     assert_eq!(here.log(), "latchkey enable\nlatchkey restart\nreload 2\n");
+    let links = fs::read_to_string(here.path("links")).unwrap();
+    assert_eq!(links, "0\n", "the link without which nobody undoes it at boot is there before the first file");
     here.ok("undo");
     assert_eq!(here.log(), "latchkey enable\nlatchkey restart\nreload 2\nlatchkey stop\nlatchkey disable\nreload 0\n");
     here.is_as_before("undone");
@@ -326,16 +330,16 @@ fn what_is_confirmed_stays() {
 fn the_power_goes() {
     let here = Router::new("25.12-dsa");
     here.ok("apply --ssid Home --take-over");
-    assert_eq!(here.ok("undo --if-pending")["undone"], false, "it is the same boot: the watchdog sees to it");
+    assert_eq!(here.ok("undo --at-boot")["undone"], false, "it is the same boot: the watchdog sees to it");
     assert!(here.files() != here.before);
     fs::write(here.path("proc/sys/kernel/random/boot_id"), "second\n").unwrap();
     let log = here.log();
     assert_eq!(here.ok("status")["pending"]["undo_in_s"], 0);
-    assert_eq!(here.ok("undo --if-pending")["undone"], true);
+    assert_eq!(here.ok("undo --at-boot")["undone"], true);
     here.is_as_before("after the power cut");
-    assert_eq!(here.log(), log, "nothing runs yet that could be told");
-    assert_eq!(here.ok("undo --if-pending")["undone"], false);
-    assert!(here.run("undo --if-pending").stdout.is_empty());
+    assert_eq!(here.log(), log + "latchkey disable\n", "nothing runs yet that could be told");
+    assert_eq!(here.ok("undo --at-boot")["undone"], false);
+    assert!(here.run("undo --at-boot").stdout.is_empty());
     assert_eq!(here.state(), ["lock"]);
 }
 
@@ -351,7 +355,7 @@ fn killed_while_it_applies() {
         ("with the first file written", &|here| here.files()["network"] != here.before["network"]),
         ("with the firewall written", &|here| here.files()["firewall"] != here.before["firewall"]),
         ("with the last file written", &|here| here.files()["latchkey"] != here.before["latchkey"]),
-        ("while the system is told", &|here| !here.log().is_empty()),
+        ("while the system is told", &|here| here.log().contains("restart")),
     ];
     let mut begun = 0;
     for (moment, reached) in moments {
@@ -371,7 +375,7 @@ fn killed_while_it_applies() {
         child.wait().unwrap();
         begun += usize::from(here.files() != here.before);
         fs::write(here.path("proc/sys/kernel/random/boot_id"), "second\n").unwrap();
-        here.ok("undo --if-pending");
+        here.ok("undo --at-boot");
         here.is_as_before(&format!("killed {moment}"));
         assert_eq!(here.ok("status")["managed"]["ssids"], serde_json::json!([]));
         // And it can be done again.
@@ -502,6 +506,204 @@ fn what_can_not_be_written_leaves_no_trace() {
     fs::remove_dir(here.path("etc/config/.latchkey.new")).unwrap();
     here.is_as_before("refused");
     assert_eq!(here.state(), ["lock"]);
-    assert!(here.log().is_empty(), "nothing was in force");
+    assert_eq!(here.log(), "latchkey enable\nlatchkey disable\n", "nothing was in force");
     assert_eq!(here.ok("status")["pending"], Value::Null);
+}
+
+/// Root acts on what is in its folder, so it has to be its own.
+#[test]
+fn what_is_not_ours_is_not_acted_on() {
+    let put = |here: &Box, name: &str, text: &str| {
+        let path = here.path("etc/latchkey-openwrt").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    let rights = |here: &Box, mode: u32| {
+        fs::set_permissions(here.path("etc/latchkey-openwrt"), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let change = |file: &str, hash: &str| {
+        format!(
+            r#"{{"id":"x","boot":"other","until":0,"what":[],"files":[["{file}","{hash}"]],"record_before":{{}},
+            "record_after":{{}},"was_enabled":true}}"#
+        )
+    };
+
+    // A folder that somebody else could write to, or a link to one.
+    let here = Box::new("24.10-dsa");
+    put(&here, "pending/change.json", &change("network", ""));
+    put(&here, "pending/before.network", "config evil 'x'\n");
+    rights(&here, 0o777);
+    for words in ["undo --at-boot", "undo", "confirm", "apply --profile iot", "remove", "status", "plan"] {
+        if words == "status" {
+            continue;
+        }
+        let why = here.refused(words, "system");
+        assert!(why.contains("that nobody else can write to"), "{words}: {why}");
+    }
+    fs::rename(here.path("etc/latchkey-openwrt"), here.path("etc/elsewhere")).unwrap();
+    std::os::unix::fs::symlink("elsewhere", here.path("etc/latchkey-openwrt")).unwrap();
+    assert!(here.refused("undo --at-boot", "system").contains("has to be a folder"));
+    here.is_as_before("nothing of theirs");
+
+    // Names that lead elsewhere.
+    let here = Box::new("24.10-dsa");
+    let script = fs::read(here.path("etc/init.d/latchkey")).unwrap();
+    let hash: String = {
+        use sha2::Digest;
+        sha2::Sha256::digest(&script).iter().map(|octet| format!("{octet:02x}")).collect()
+    };
+    put(&here, "pending/change.json", &change("../init.d/latchkey", &hash));
+    put(&here, "pending/before.../init.d/latchkey", "#!/bin/sh\nevil\n");
+    rights(&here, 0o700);
+    assert!(here.refused("undo --at-boot", "system").contains("it is damaged"));
+    assert_eq!(fs::read(here.path("etc/init.d/latchkey")).unwrap(), script);
+
+    // A pipe that nobody writes to does not hold up the start of the box, a link is not followed.
+    let here = Box::new("24.10-dsa");
+    here.ok("apply --profile iot");
+    let record = here.path("etc/latchkey-openwrt/record.json");
+    fs::remove_file(&record).unwrap();
+    nix::unistd::mkfifo(&record, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    assert!(here.refused("plan", "system").contains("no regular file"));
+    let change = here.path("etc/latchkey-openwrt/pending/change.json");
+    fs::rename(&change, here.path("aside")).unwrap();
+    nix::unistd::mkfifo(&change, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    assert!(here.refused("undo --at-boot", "system").contains("no regular file"));
+    fs::remove_file(&change).unwrap();
+    std::os::unix::fs::symlink(here.path("aside"), &change).unwrap();
+    here.refused("undo --at-boot", "system");
+}
+
+/// What the program keeps is what the package names: it survives an upgrade of the system, and nothing else does.
+#[test]
+fn folders_are_those_of_the_package() {
+    fn folders(of: &Path, below: &Path, found: &mut Vec<String>) {
+        for entry in fs::read_dir(of).unwrap().map(Result::unwrap).filter(|e| e.file_type().unwrap().is_dir()) {
+            found.push(format!("/{}/", entry.path().strip_prefix(below).unwrap().display()));
+            folders(&entry.path(), below, found);
+        }
+    }
+    let makefile = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("openwrt/latchkey/Makefile")).unwrap();
+    let conffiles =
+        makefile.split("define Package/latchkey/conffiles\n").nth(1).unwrap().split("endef").next().unwrap();
+    let here = Box::new("24.10-dsa");
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    folders(here.dir.path(), here.dir.path(), &mut before);
+    here.ok("apply --profile iot");
+    folders(here.dir.path(), here.dir.path(), &mut after);
+    // That of the links is the stand-in's, and /var is in memory.
+    let new = |name: &&String| !before.contains(name) && *name != "/etc/rc.d/" && !name.starts_with("/var/");
+    let new: Vec<&String> = after.iter().filter(new).collect();
+    assert!(new.len() >= 2, "{new:?}");
+    for name in new {
+        let kept = conffiles.lines().any(|line| line.ends_with('/') && name.starts_with(line));
+        assert!(kept, "{name} is none of {conffiles}");
+    }
+}
+
+#[test]
+fn one_file_does_not_keep_the_others_from_being_put_back() {
+    let here = Box::new("24.10-dsa");
+    here.ok("apply --profile iot");
+    let network = here.text("network");
+    fs::write(here.path("etc/config/network"), network.clone() + "config 'broken\n").unwrap();
+    let why = here.refused("undo", "not_written");
+    assert!(why.contains("/etc/config/network"), "{why}");
+    let now = here.files();
+    for name in ["dhcp", "firewall", "latchkey"] {
+        assert!(now[name] == here.before[name], "{name}");
+    }
+    assert!(here.log().contains("latchkey stop\nlatchkey disable\nreload "), "{}", here.log());
+    assert!(here.ok("status")["pending"].is_object(), "it still waits");
+    fs::write(here.path("etc/config/network"), network).unwrap();
+    here.ok("undo");
+    here.is_as_before("mended");
+}
+
+#[test]
+fn the_watchdog_does_not_give_up() {
+    let here = Box::new("24.10-dsa");
+    let logger = here.path("usr/bin/logger");
+    fs::create_dir_all(logger.parent().unwrap()).unwrap();
+    fs::write(&logger, format!("#!/bin/sh\necho \"$5\" >> {}/syslog\n", here.dir.path().display())).unwrap();
+    fs::set_permissions(&logger, fs::Permissions::from_mode(0o755)).unwrap();
+    here.ok("apply --profile iot --undo-after 1");
+    let network = here.text("network");
+    fs::write(here.path("etc/config/network"), network.clone() + "config 'broken\n").unwrap();
+    eventually("the others are put back", || here.files()["firewall"] == here.before["firewall"]);
+    let syslog = || fs::read_to_string(here.path("syslog")).unwrap_or_default();
+    eventually("it is said", || syslog().contains("/etc/config/network: "));
+    // As if files could not be opened for a while.
+    let rights = |mode: u32| {
+        fs::set_permissions(here.path("etc/latchkey-openwrt"), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    rights(0o777);
+    std::thread::sleep(Duration::from_secs(2));
+    fs::write(here.path("etc/config/network"), network).unwrap();
+    rights(0o700);
+    eventually("it is undone", || here.files() == here.before);
+    eventually("and that is said", || syslog().contains("nobody confirmed it in time"));
+    let last = here.ok("status")["last"].clone();
+    assert_eq!((&last["ended"], &last["why"]), (&"undone".into(), &"timeout".into()));
+}
+
+#[test]
+fn how_the_last_change_ended() {
+    let here = Box::new("24.10-dsa");
+    assert_eq!(here.ok("status")["last"], Value::Null);
+    let id = here.ok("apply --profile iot")["id"].clone();
+    assert!(id.is_string());
+    assert_eq!(here.ok("status")["pending"]["id"], id);
+    let confirmed = here.ok("confirm");
+    assert_eq!(here.ok("confirm"), confirmed, "the first answer may have been lost");
+    let last = here.ok("status")["last"].clone();
+    assert_eq!((&last["id"], &last["ended"], &last["why"]), (&id, &"kept".into(), &"confirmed".into()));
+    let id = here.ok("apply --profile cams")["id"].clone();
+    here.ok("undo");
+    let last = here.ok("status")["last"].clone();
+    assert_eq!((&last["id"], &last["ended"], &last["why"]), (&id, &"undone".into(), &"asked".into()));
+    assert!(here.refused("confirm", "not_pending").contains("it was undone already"));
+}
+
+#[test]
+fn half_a_change_is_not_kept() {
+    let here = Box::new("24.10-dsa");
+    here.ok("apply --profile iot");
+    // As after a kill between two files.
+    fs::remove_file(here.path("etc/latchkey-openwrt/pending/complete")).unwrap();
+    assert!(here.refused("confirm", "incomplete").contains("latchkey openwrt undo"));
+    here.ok("undo");
+    here.is_as_before("undone");
+    // A folder without a change in it does not stand in the way of the next.
+    fs::create_dir(here.path("etc/latchkey-openwrt/pending")).unwrap();
+    fs::write(here.path("etc/latchkey-openwrt/pending/before.network"), "").unwrap();
+    here.apply("--profile iot");
+}
+
+#[test]
+fn a_daemon_that_does_not_come_up_is_told() {
+    let here = Box::new("24.10-dsa");
+    fs::write(here.path("down"), "").unwrap();
+    let result = here.ok("apply --ssid Home --take-over");
+    let warnings = result["warnings"].to_string();
+    assert!(warnings.contains("latchkey does not answer"), "{warnings}");
+    let troubles = |here: &Box| here.ok("status")["troubles"].to_string();
+    assert!(troubles(&here).contains("latchkey does not answer"));
+    fs::remove_file(here.path("down")).unwrap();
+    assert!(!troubles(&here).contains("latchkey does not answer"));
+}
+
+#[test]
+fn removed_for_good() {
+    let here = Box::new("24.10-dsa");
+    here.apply("--ssid Home --take-over");
+    let removed = here.ok("remove --final");
+    assert_eq!((&removed["applied"], &removed["undo_in_s"]), (&true.into(), &Value::Null));
+    here.is_as_before("nobody has to confirm it");
+    assert_eq!(here.state(), ["lock"]);
+    assert!(here.log().ends_with("reload 0\n"), "{}", here.log());
+    here.refused("undo", "not_pending");
+    here.apply("--ssid Home --take-over");
+    let shown = String::from_utf8(here.run("remove --final").stdout).unwrap();
+    assert!(shown.contains("- SSID Home goes\n") && shown.ends_with("Done, and it stays.\n"), "{shown}");
 }

@@ -423,18 +423,20 @@ Who locked himself out just waits. A power cut undoes it, too.
     topic("openwrt confirm", "", "Keep what was applied", ""),
     topic(
         "openwrt undo",
-        "[--if-pending]",
+        "[--if-pending | --at-boot]",
         "Take back what was applied and is not confirmed",
-        "  --if-pending       only what waited before the box was started, or has waited too long: for scripts\n",
+        "  --if-pending       only what waited before the box was started, or has waited too long: for scripts
+  --at-boot          the same before the network is started: the system is not told\n",
     ),
     topic(
         "openwrt remove",
-        "[--profile P]... [--ssid SSID]... [--dry-run] [--undo-after SECONDS]",
+        "[--profile P]... [--ssid SSID]... [--dry-run] [--undo-after SECONDS | --final]",
         "Take out what is ours, and put back what was changed for it",
         "\
 \x20 --profile P        only the network of this profile
   --ssid SSID        only this SSID
   --dry-run          only show it
+  --final            not undone: for scripts, when nobody is there to confirm it
 Undone after 90 s unless it is confirmed, as with apply.
 ",
     ),

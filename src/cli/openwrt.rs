@@ -11,6 +11,7 @@ use super::args::{Stop, Words};
 use super::client::Failure;
 use crate::config::Security;
 use crate::openwrt::{self, Action, BridgeRequest, Plan, Refused, Removal, Request, SsidRequest};
+use apply::{Hold, Undo};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -33,9 +34,7 @@ enum What {
     Plan(Action),
     Apply(Action, Terms),
     Confirm,
-    Undo {
-        if_pending: bool,
-    },
+    Undo(Undo),
     /// What `apply` leaves behind: undoes the change with this number unless it is confirmed.
     Watch(String),
 }
@@ -45,8 +44,7 @@ enum What {
 struct Terms {
     /// Only if this is the plan.
     fingerprint: Option<String>,
-    /// Seconds.
-    undo_after: u64,
+    hold: Hold,
 }
 
 /// Understands the arguments. `--root` goes before the word that says what to do, and nowhere else: access rules of LuCI's
@@ -81,19 +79,22 @@ pub fn parse(words: &mut Words) -> Result<Command, Stop> {
 }
 
 fn arguments(words: &mut Words, name: &str) -> Result<What, Stop> {
-    let mut terms = Terms { fingerprint: None, undo_after: UNDO_AFTER };
+    let mut terms = Terms { fingerprint: None, hold: Hold::Until(UNDO_AFTER) };
     let mut given = Given::default();
     let (plans, applies) = (matches!(name, "plan" | "apply"), matches!(name, "apply" | "remove"));
-    let (mut if_pending, mut dry_run) = (false, false);
+    let (mut undo, mut dry_run) = (Undo::Asked, false);
     let ([], more) = words.rest_and_more([], |words, option| {
         match option {
             "--root" => return Err(words.usage("--root goes before the command: latchkey openwrt --root DIR plan")),
             "--fingerprint" if applies => terms.fingerprint = Some(words.value()?),
             "--undo-after" if applies => {
                 let seconds = words.value()?.parse().ok().filter(|seconds| (1..=MAX_UNDO_AFTER).contains(seconds));
-                terms.undo_after = seconds.ok_or_else(|| words.usage("--undo-after wants seconds, 1 to 3600"))?;
+                let seconds = seconds.ok_or_else(|| words.usage("--undo-after wants seconds, 1 to 3600"))?;
+                terms.hold = Hold::Until(seconds);
             }
-            "--if-pending" if name == "undo" => if_pending = true,
+            "--if-pending" if name == "undo" => undo = Undo::IfPending,
+            "--at-boot" if name == "undo" => undo = Undo::AtBoot,
+            "--final" if name == "remove" => terms.hold = Hold::Final,
             "--dry-run" if name == "remove" => dry_run = true,
             "--ssid" if name == "remove" => given.ssids.push(words.value()?),
             "--profile" if plans || name == "remove" => given.profiles.push(words.value()?),
@@ -107,7 +108,7 @@ fn arguments(words: &mut Words, name: &str) -> Result<What, Stop> {
         (_, [_, ..]) => return Err(words.usage("too many arguments")),
         ("status", _) => What::Status,
         ("confirm", _) => What::Confirm,
-        ("undo", _) => What::Undo { if_pending },
+        ("undo", _) => What::Undo(undo),
         ("remove", _) => {
             let removal = Action::Remove(Removal { profiles: given.profiles, ssids: given.ssids });
             if dry_run { What::Plan(removal) } else { What::Apply(removal, terms) }
@@ -194,6 +195,14 @@ pub fn run(context: &mut Context<'_>, command: &Command) -> Result<(), Failure> 
             let tree = tree::load(root)?;
             let mut status = openwrt::status(&tree).map_err(refused)?;
             status["pending"] = state::pending_json(root);
+            status["last"] = state::last(root);
+            // Only who has an SSID of ours misses it; others may not even have switched it on.
+            let serves = status["managed"]["ssids"].as_array().is_some_and(|ssids| !ssids.is_empty());
+            if serves && !apply::answers(root, std::time::Duration::ZERO) {
+                if let Some(troubles) = status["troubles"].as_array_mut() {
+                    troubles.push(json!(apply::SILENT));
+                }
+            }
             context.finish(&status, text::status)
         }
         What::Plan(action) => {
@@ -202,15 +211,15 @@ pub fn run(context: &mut Context<'_>, command: &Command) -> Result<(), Failure> 
             context.finish(&plan.to_json(), |part, look| text::plan(part, look, wanted))
         }
         What::Apply(action, terms) => {
-            let result = apply::apply(root, action, terms.fingerprint.as_deref(), terms.undo_after)?;
+            let result = apply::apply(root, action, terms.fingerprint.as_deref(), terms.hold)?;
             context.finish(&result, text::applied)
         }
         What::Confirm => {
             let result = apply::confirm(root)?;
             context.finish(&result, text::confirmed)
         }
-        What::Undo { if_pending } => {
-            let result = apply::undo(root, *if_pending)?;
+        What::Undo(by) => {
+            let result = apply::undo(root, *by)?;
             context.finish(&result, text::undone)
         }
         What::Watch(id) => apply::watch(root, id),

@@ -11,23 +11,11 @@ pub struct Line {
     pub text: String,
 }
 
-/// Options whose values are never shown, in all files.
-const SECRETS: [&str; 12] = [
-    "key",
-    "key1",
-    "secret",
-    "auth_secret",
-    "acct_secret",
-    "dae_secret",
-    "onboarding_key",
-    "password",
-    "private_key",
-    "preshared_key",
-    "priv_key_pwd",
-    "sae_password",
-];
-/// Lines shown before and after a change.
-const AROUND: usize = 1;
+/// What the names of options have whose values are never shown, in all files: those there are (`key`, `key1` to `key4`,
+/// `sae_password`, `priv_key_pwd`, `wps_pin`, `r0kh`, ...), and those that later releases may have.
+const SECRETS: [&str; 7] = ["key", "secret", "pass", "pwd", "pin", "kh", "psk"];
+/// Raw lines for hostapd that are ours and no secrets; of others only what is before the sign is shown.
+const RAW: [&str; 5] = super::wireless::RAW;
 /// Files whose middle parts differ in more lines (multiplied) are shown as one replaced by the other.
 const MOST: usize = 4_000_000;
 
@@ -38,12 +26,11 @@ pub fn lines(old: &[u8], new: &[u8]) -> Vec<Line> {
     }
     let (old, new) = (Shown::new(old), Shown::new(new));
     let steps = steps(&old.raw, &new.raw);
-    // For every step: whether it is shown. Of what stays: what is next to a change, and its section's first line.
+    // For every step: whether it is shown. Of what stays: its section's first line, and nothing of others'
+    // options, since who may see plans need not be permitted to see them.
     let mut shown: Vec<bool> = steps.iter().map(|(sign, _)| *sign != ' ').collect();
     let changed: Vec<usize> = shown.iter().enumerate().filter(|(_, shown)| **shown).map(|(at, _)| at).collect();
     for at in changed {
-        let from = at.saturating_sub(AROUND);
-        shown.iter_mut().skip(from).take(at - from + AROUND + 1).for_each(|shown| *shown = true);
         let header = steps.iter().take(at + 1).rposition(|(sign, text)| {
             let line = if *sign == '+' { new.raw.get(*text) } else { old.raw.get(*text) };
             line.is_some_and(|line| line.trim_ascii_start().starts_with(b"config "))
@@ -123,11 +110,21 @@ impl<'a> Shown<'a> {
         let mut masked = String::new();
         let mut done = 0;
         for entry in document.sections.iter().flat_map(|section| &section.entries) {
-            if !SECRETS.contains(&&*entry.name) {
+            let raw = &*entry.name == "hostapd_bss_options"
+                && !RAW.iter().any(|ours| entry.value.octets().starts_with(ours.as_bytes()));
+            let switch = matches!(&*entry.name, "ppsk" | "wpa_disable_eapol_key_retries");
+            if !raw && (switch || !SECRETS.iter().any(|part| entry.name.contains(part))) {
                 continue;
             }
             masked.push_str(&String::from_utf8_lossy(text.get(done..entry.span.start).unwrap_or_default()));
-            masked.push_str(&format!("{} {} '(hidden)'", if entry.list { "list" } else { "option" }, entry.name));
+            let until = entry.value.octets().iter().position(|octet| *octet == b'=').filter(|_| raw);
+            let about = until.and_then(|until| entry.value.octets().get(..=until)).unwrap_or_default();
+            let about = String::from_utf8_lossy(about).replace('\n', " ");
+            masked.push_str(&format!(
+                "{} {} '{about}(hidden)'",
+                if entry.list { "list" } else { "option" },
+                entry.name
+            ));
             let breaks = text.get(entry.span.clone()).unwrap_or_default().iter().filter(|b| **b == b'\n').count();
             masked.push_str(&"\n".repeat(breaks));
             done = entry.span.end;
@@ -164,15 +161,25 @@ mod tests {
             [
                 " config a 'x'",
                 " ...",
-                " \toption key '(hidden)'",
                 "-\toption disabled 1",
                 "+\toption disabled '0'",
                 " ...",
-                " config b",
                 "+",
                 "+config c 'lk_c'",
                 "+\toption auth_secret '(hidden)'",
             ]
+        );
+        for option in ["key4", "priv_key2_pwd", "wps_pin", "r0kh", "sae_password", "wpa_psk_x", "passphrase"] {
+            assert_eq!(
+                shown("config a\n", &format!("config a\nlist {option} SWQXK\n"))[1..],
+                [format!("+list {option} '(hidden)'")]
+            );
+        }
+        let raw =
+            shown("", "config a\nlist hostapd_bss_options 'wpa_passphrase=SWQXK'\nlist hostapd_bss_options okc=0");
+        assert_eq!(
+            raw[1..],
+            ["+list hostapd_bss_options 'wpa_passphrase=(hidden)'", "+list hostapd_bss_options okc=0"]
         );
         assert_eq!(shown(old, old), [""; 0]);
         assert_eq!(shown("", "config a\n"), ["+config a"]);

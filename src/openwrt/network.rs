@@ -4,7 +4,7 @@ use super::address::{Taken, addresses, pool, v4};
 use super::draft::{Opt, ours};
 use super::plan::{Planner, short};
 use super::record::{Place, While};
-use super::view::{View, named, of_kind};
+use super::view::{PREFIX, View, named, of_kind};
 use super::{BridgeRequest, Refused, Request};
 use crate::config::{Access, Allow, Config, HostAddress, Protocol};
 use crate::firewall;
@@ -106,7 +106,9 @@ impl Planner<'_> {
         let new = self.id(vlan, profiles.first().map(|name| &**name).unwrap_or_default());
         let section = |used: View<'_>| (used.name().to_owned(), used.text("device").to_owned());
         let (id, (interface, device), ours) = match used {
-            Some(used) if used.is_ours() => (used.name().trim_start_matches("lk_").to_owned(), section(used), true),
+            Some(used) if used.is_ours() => {
+                (used.name().strip_prefix(PREFIX).unwrap_or_default().to_owned(), section(used), true)
+            }
             Some(used) if !used.name().is_empty() => (new, section(used), false),
             _ => {
                 let found = named(&document, "interface", &ours(&[&new]));
@@ -124,6 +126,9 @@ impl Planner<'_> {
         let like_a_number =
             |name: &str| name.strip_prefix('v').is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
         let usable = (1..=MAX_ID).contains(&profile.len()) && (!like_a_number(profile) || profile == number);
+        // The names of the other sections of a network are made of its own and these: no name of a network may be one.
+        let end = profile.rsplit_once('_').map_or("", |(_, end)| end);
+        let usable = usable && !matches!(end, "dev" | "bv" | "dns" | "dhcp" | "wan") && !end.starts_with("allow");
         let text = self.draft.shared("network");
         let document = parse(&text);
         let taken = |id: &str| {
@@ -303,7 +308,7 @@ impl Planner<'_> {
     }
 
     /// The address: the profile's, else the one there is, else a free one.
-    fn address(&self, group: &Group) -> Result<Address, Refused> {
+    fn address(&mut self, group: &Group) -> Result<Address, Refused> {
         let text = self.draft.shared("network");
         let document = parse(&text);
         let of_group = || self.config.profiles.iter().filter(|profile| group.profiles.contains(&profile.name));
@@ -312,9 +317,15 @@ impl Planner<'_> {
         let (of_v4, of_v6): (Vec<&HostAddress>, Vec<&HostAddress>) =
             given.iter().partition(|address| address.address.is_ipv4());
         let mut options = Vec::new();
-        if !of_v6.is_empty() {
-            options.push(Opt::list("ip6addr", of_v6.iter().map(|address| address.to_string())));
-        }
+        let left_out = of_v6.iter().map(|address| address.to_string()).collect::<Vec<_>>().join(", ");
+        // Router advertisements, and the ICMPv6 that the zone would reject, are not made here: an address alone is no use.
+        let left_out = (!left_out.is_empty()).then(|| {
+            format!(
+                "the IPv6 addresses of profile {} ({left_out}) are left out: the network that is made here is IPv4 only",
+                group.profiles.join(", ")
+            )
+        });
+        self.warnings.extend(left_out);
         if let Some(first) = of_v4.first() {
             for (address, length) in of_v4.iter().filter_map(|address| v4(address)) {
                 overlaps(&document, group, address, length)?;

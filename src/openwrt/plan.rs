@@ -73,6 +73,8 @@ pub(super) struct Planner<'t> {
     pub random: &'t mut dyn FnMut(&mut [u8]),
     pub summary: Vec<String>,
     pub warnings: Vec<String>,
+    /// Something is to go: what stays may be as it is, right or not.
+    pub removing: bool,
     /// Sections of ours that are wanted, by file.
     keep: BTreeSet<(&'static str, String)>,
 }
@@ -99,7 +101,7 @@ impl<'t> Planner<'t> {
             return Err(Refused::new("config", "", message));
         }
         let (summary, warnings, keep) = (Vec::new(), Vec::new(), BTreeSet::new());
-        Ok(Planner { draft, facts: &tree.facts, config, random, summary, warnings, keep })
+        Ok(Planner { draft, facts: &tree.facts, config, random, summary, warnings, removing: false, keep })
     }
 
     fn have(&mut self, request: &Request) -> Result<(), Refused> {
@@ -113,6 +115,7 @@ impl<'t> Planner<'t> {
     }
 
     fn remove(&mut self, removal: &Removal) -> Result<(), Refused> {
+        self.removing = true;
         let mut groups = self.managed_groups();
         let mut networks = self.managed_ssids();
         if removal.profiles.is_empty() && removal.ssids.is_empty() {

@@ -1,6 +1,7 @@
 //! What was changed in sections of others, with what stood there before: the only thing that has to be remembered, since
 //! our own sections are known by their names.
 
+use super::draft::FILES;
 use super::view::{View, of_kind};
 use crate::wire::uci::Document;
 use serde_json::{Value, json};
@@ -129,15 +130,16 @@ impl Record {
         json!({ "edits": edits.collect::<Vec<_>>(), "unended": self.unended })
     }
 
-    /// From JSON; entries that make no sense are left out.
+    /// From JSON; entries that make no sense, or are of files that no plan changes, are left out.
     pub fn from_json(value: &Value) -> Record {
         let edits = value["edits"].as_array().map(Vec::as_slice).unwrap_or_default();
         let unended = value["unended"].as_array().map(Vec::as_slice).unwrap_or_default();
-        Record {
-            edits: edits.iter().filter_map(edit).collect(),
-            unended: unended.iter().filter_map(|name| Some(name.as_str()?.to_owned())).collect(),
-        }
+        Record { edits: edits.iter().filter_map(edit).collect(), unended: unended.iter().filter_map(file).collect() }
     }
+}
+
+fn file(name: &Value) -> Option<String> {
+    name.as_str().filter(|name| FILES.contains(name)).map(str::to_owned)
 }
 
 fn edit(value: &Value) -> Option<Edit> {
@@ -155,7 +157,7 @@ fn edit(value: &Value) -> Option<Edit> {
         (None, None, _) => While::Any,
     };
     Some(Edit {
-        file: text(&value["file"])?,
+        file: file(&value["file"])?,
         place,
         option: text(&value["option"])?,
         old: text(&value["old"]),

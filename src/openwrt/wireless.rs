@@ -18,7 +18,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use zeroize::Zeroizing;
 
 /// Raw options that are ours; others in the list stay.
-const RAW: [&str; 5] = ["wpa_psk_radius=", "macaddr_acl=", "wpa_psk_file=", "disable_pmksa_caching=", "okc="];
+pub(super) const RAW: [&str; 5] =
+    ["wpa_psk_radius=", "macaddr_acl=", "wpa_psk_file=", "disable_pmksa_caching=", "okc="];
 
 /// An SSID of ours.
 pub(super) struct Network {
@@ -140,6 +141,9 @@ impl Planner<'_> {
     }
 
     fn backend(&self, security: Security, known: Option<&Ssid>) -> Result<Backend, Refused> {
+        if let Some(known) = known.filter(|_| self.removing) {
+            return Ok(known.backend);
+        }
         let Some(wpad) = &self.facts.wpad else {
             let message = "no package with hostapd is installed: install wpad-mbedtls (or wpad-basic-mbedtls where flash is short)";
             return Err(Refused::new("wpad", "ssid", message));
@@ -325,13 +329,22 @@ impl Planner<'_> {
             Security::Enterprise | Security::Wired => "wpa2",
         };
         let enterprise = !ssid.security.has_keys();
+        if carried.is_empty() && self.plain_network().is_empty() {
+            let message = format!(
+                "there is no network lan, so devices without a VLAN join '{}' and get nowhere: give its section an option network",
+                network.ssid
+            );
+            if !self.warnings.contains(&message) {
+                self.warnings.push(message);
+            }
+        }
         let mut options = vec![
             Opt::is("device", radio),
             Opt::is("mode", "ap"),
             Opt::is("ssid", &network.ssid),
             Opt::list("network", if carried.is_empty() { self.plain_network() } else { carried.to_vec() }).at_first(),
             Opt::is("encryption", encryption),
-            if enterprise && !six { Opt::is("ieee80211w", "1").at_first() } else { Opt::none("ieee80211w").at_first() },
+            if enterprise && !six { Opt::is("ieee80211w", "1").at_first() } else { Opt::none("ieee80211w") },
         ];
         // hostapd keeps stations of its own interface apart only when told so.
         let apart = config.profiles.iter().any(|profile| profile.vlan.is_none() && profile.isolate == Isolate::Yes);
@@ -417,7 +430,7 @@ impl Planner<'_> {
             return Ok(());
         }
         let message = no_country(&missing);
-        if self.facts.generator == Generator::Ucode {
+        if self.facts.generator == Generator::Ucode && !self.removing {
             return Err(Refused::new(
                 "country",
                 "country",
@@ -568,7 +581,12 @@ fn slug(ssid: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
     let slug: String = ssid.chars().take(20).map(plain).collect();
     let slug = slug.trim_matches('_');
-    if slug.is_empty() { "ssid".into() } else { slug.to_owned() }
+    match slug {
+        "" => "ssid".into(),
+        // That is the client's.
+        "local" => "ssid_local".into(),
+        slug => slug.to_owned(),
+    }
 }
 
 /// latchkey's configuration, for those who want to know what is in it and not whether it is right.

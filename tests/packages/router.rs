@@ -206,7 +206,7 @@ fn at_boot_what_nobody_confirmed_is_undone_first() {
     let router = router();
     let mut shell = router.shell();
     let calls = init(&router, &mut shell, "boot");
-    assert_eq!(calls[..3], ["latchkey openwrt undo --if-pending", "service", PREPARE]);
+    assert_eq!(calls[..3], ["latchkey openwrt undo --at-boot", "service", PREPARE]);
     let calls = init(&router, &mut shell, "check");
     assert_eq!(calls, ["latchkey check --config /etc/config/latchkey"]);
 }

@@ -1,12 +1,18 @@
 //! What is kept on flash: what was changed of others, and, until it is confirmed, the files as they were before.
+//!
+//! Root acts on what is found there, at every start of the box. So the folder is root's alone, and nothing in it is
+//! taken that could be somebody else's: no links, no pipes, no names but those of files that plans change.
 
 use super::super::client::Failure;
+use crate::openwrt::draft::FILES;
 use crate::openwrt::record::Record;
+use crate::wire::uci::MAX_FILE;
+use nix::fcntl::OFlag;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -18,6 +24,12 @@ const RECORD: &str = "record.json";
 const PENDING: &str = "pending";
 /// What it is, in that directory.
 const CHANGE: &str = "change.json";
+/// There, in that directory, once all its files are written.
+const COMPLETE: &str = "complete";
+/// How the last change ended: of this boot only, so that it costs no flash.
+const LAST: &str = "var/run/latchkey-openwrt.json";
+/// The longest of these files that is read, in octets: a configuration file, or a change with two records.
+const MAX: u64 = 2 * MAX_FILE as u64;
 
 /// A change that waits to be confirmed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,10 +57,14 @@ impl Lock {
     /// Takes it, or says who has it.
     pub fn take(root: &Path) -> Result<Lock, Failure> {
         let dir = root.join(DIR);
-        DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|why| broken(&dir, &why))?;
-        let path = dir.join("lock");
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = file.map_err(|why| broken(&path, &why))?;
+        match DirBuilder::new().mode(0o700).create(&dir) {
+            Err(why) if why.kind() != io::ErrorKind::AlreadyExists => return Err(broken(&dir, &why)),
+            _ => {}
+        }
+        let path = own_dir(root)?.join("lock");
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).custom_flags(flags()).open(&path);
+        let file = file.and_then(regular).map_err(|why| broken(&path, &why))?;
         match file.try_lock() {
             Ok(()) => Ok(Lock(file)),
             Err(fs::TryLockError::WouldBlock) => {
@@ -59,23 +75,76 @@ impl Lock {
     }
 }
 
+/// The folder, when nobody but us can have put anything there. It need not exist.
+fn own_dir(root: &Path) -> Result<PathBuf, Failure> {
+    let dir = root.join(DIR);
+    let found = match fs::symlink_metadata(&dir) {
+        Ok(found) => found,
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(dir),
+        Err(why) => return Err(broken(&dir, &why)),
+    };
+    let us = nix::unistd::geteuid().as_raw();
+    if found.is_dir() && found.uid() == us && found.mode() & 0o022 == 0 {
+        return Ok(dir);
+    }
+    let mend = if us == 0 {
+        "look at what is in it, and remove it"
+    } else if found.uid() == 0 {
+        "run this as root"
+    } else {
+        "remove it"
+    };
+    let message = format!(
+        "{} has to be a folder of user {us} that nobody else can write to (it is of user {}, mode {:o}): {mend}",
+        dir.display(),
+        found.uid(),
+        found.mode() & 0o7777
+    );
+    Err(Failure::refused("system", "", message))
+}
+
+/// No links, and nobody waits for the other end of a pipe.
+fn flags() -> i32 {
+    (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()
+}
+
+fn regular(file: File) -> io::Result<File> {
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no regular file: remove it")),
+    }
+}
+
+/// A file; `None` when it is not there.
+fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+    let file = match OpenOptions::new().read(true).custom_flags(flags()).open(path).and_then(regular) {
+        Ok(file) => file,
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(why) => return Err(broken(path, &why)),
+    };
+    let length = file.metadata().map_err(|why| broken(path, &why))?.len();
+    if length > MAX {
+        return Err(broken(path, &io::Error::other("it is too long: remove it")));
+    }
+    // Room at once, so that no copies of secrets stay.
+    let mut text = Zeroizing::new(Vec::with_capacity(length as usize + 1));
+    file.take(MAX).read_to_end(&mut text).map_err(|why| broken(path, &why))?;
+    Ok(Some(text))
+}
+
 /// What was changed of others.
 pub fn record(root: &Path) -> Result<Record, Failure> {
-    let path = root.join(DIR).join(RECORD);
-    match fs::read(&path) {
-        Ok(text) => {
-            let text = Zeroizing::new(text);
-            let value = serde_json::from_slice(&text).map_err(|why| broken(&path, &why.into()))?;
-            Ok(Record::from_json(&value))
-        }
-        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(Record::default()),
-        Err(why) => Err(broken(&path, &why)),
-    }
+    let path = own_dir(root)?.join(RECORD);
+    let Some(text) = read(&path)? else { return Ok(Record::default()) };
+    let value = serde_json::from_slice(&text).map_err(|_| {
+        broken(&path, &io::Error::other("it is damaged: remove it (options of others then stay as they are)"))
+    })?;
+    Ok(Record::from_json(&value))
 }
 
 /// Keeps what was changed of others.
 pub fn keep_record(root: &Path, record: &Record) -> Result<(), Failure> {
-    let dir = root.join(DIR);
+    let dir = own_dir(root)?;
     let path = dir.join(RECORD);
     if *record == Record::default() {
         return match fs::remove_file(&path) {
@@ -91,22 +160,24 @@ pub fn keep_record(root: &Path, record: &Record) -> Result<(), Failure> {
 
 /// The change that waits; `None` when there is none.
 pub fn pending(root: &Path) -> Result<Option<Pending>, Failure> {
-    let path = root.join(DIR).join(PENDING).join(CHANGE);
-    match fs::read(&path) {
-        Ok(text) => {
-            let text = Zeroizing::new(text);
-            let value: Value = serde_json::from_slice(&text).map_err(|why| broken(&path, &why.into()))?;
-            Pending::from_json(&value).map(Some).ok_or_else(|| broken(&path, &io::Error::other("it is damaged")))
-        }
-        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(why) => Err(broken(&path, &why)),
-    }
+    let dir = own_dir(root)?.join(PENDING);
+    let path = dir.join(CHANGE);
+    let Some(text) = read(&path)? else { return Ok(None) };
+    let pending = serde_json::from_slice(&text).ok().and_then(|value: Value| Pending::from_json(&value));
+    let damaged = || {
+        let mend = format!(
+            "it is damaged. The files as they were before the change are {0}/before.NAME: put back what is to be, then remove {0}",
+            dir.display()
+        );
+        broken(&path, &io::Error::other(mend))
+    };
+    pending.map(Some).ok_or_else(damaged)
 }
 
 /// The same for a page: how long it waits still, and what it is.
 pub fn pending_json(root: &Path) -> Value {
     match pending(root) {
-        Ok(Some(pending)) => json!({ "undo_in_s": left(root, &pending), "what": pending.what }),
+        Ok(Some(pending)) => json!({ "id": pending.id, "undo_in_s": left(root, &pending), "what": pending.what }),
         _ => Value::Null,
     }
 }
@@ -119,9 +190,11 @@ pub fn left(root: &Path, pending: &Pending) -> u64 {
 
 /// Keeps the files as they were, before any is changed. `before`: name and content.
 pub fn begin(root: &Path, pending: &Pending, before: &[(&str, &[u8])]) -> Result<(), Failure> {
-    let dir = root.join(DIR);
+    let dir = own_dir(root)?;
     let (fresh, path) = (dir.join("pending.new"), dir.join(PENDING));
     remove_dir(&fresh)?;
+    // What has no change in it (damaged flash, a backup that was put back) is none.
+    remove_dir(&path)?;
     DirBuilder::new().mode(0o700).create(&fresh).map_err(|why| broken(&fresh, &why))?;
     for (name, text) in before {
         write(&fresh.join(format!("before.{name}")), text)?;
@@ -132,21 +205,54 @@ pub fn begin(root: &Path, pending: &Pending, before: &[(&str, &[u8])]) -> Result
     sync(&dir)
 }
 
-/// A file as it was before the change that waits.
-pub fn before(root: &Path, name: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let path = root.join(DIR).join(PENDING).join(format!("before.{name}"));
-    fs::read(&path).map(Zeroizing::new).map_err(|why| broken(&path, &why))
+/// All its files are written: from here on it can be confirmed.
+pub fn complete(root: &Path) -> Result<(), Failure> {
+    let dir = own_dir(root)?.join(PENDING);
+    write(&dir.join(COMPLETE), b"")?;
+    sync(&dir)
 }
 
-/// Forgets the change: from here on it is not undone.
-pub fn end(root: &Path) -> Result<(), Failure> {
-    let dir = root.join(DIR);
+/// Whether they are.
+pub fn is_complete(root: &Path) -> Result<bool, Failure> {
+    Ok(read(&own_dir(root)?.join(PENDING).join(COMPLETE))?.is_some())
+}
+
+/// A file as it was before the change that waits.
+pub fn before(root: &Path, name: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let path = own_dir(root)?.join(PENDING).join(format!("before.{name}"));
+    read(&path)?.ok_or_else(|| broken(&path, &io::ErrorKind::NotFound.into()))
+}
+
+/// Forgets the change: from here on it is not undone. `why`: `confirmed`, or for what it was undone (`asked`,
+/// `timeout`, `boot`).
+pub fn end(root: &Path, pending: &Pending, why: &str) -> Result<(), Failure> {
+    let dir = own_dir(root)?;
     let (path, over) = (dir.join(PENDING), dir.join("pending.over"));
     remove_dir(&over)?;
     // In one step: what is left of it when the power goes is not taken for a change.
     fs::rename(&path, &over).map_err(|why| broken(&path, &why))?;
     sync(&dir)?;
+    let ended = if why == "confirmed" { "kept" } else { "undone" };
+    let last = json!({ "id": pending.id, "ended": ended, "why": why, "what": pending.what });
+    // For pages that ask; what counts is done.
+    let _ = keep_last(root, &last);
     remove_dir(&over)
+}
+
+fn keep_last(root: &Path, last: &Value) -> Result<(), Failure> {
+    let path = root.join(LAST);
+    let fresh = path.with_extension("new");
+    let dir = path.parent().unwrap_or(root);
+    fs::create_dir_all(dir).map_err(|why| broken(dir, &why))?;
+    write(&fresh, last.to_string().as_bytes())?;
+    fs::rename(&fresh, &path).map_err(|why| broken(&path, &why))
+}
+
+/// How the last change of this boot ended: an object with `id`, `ended` (`kept`, `undone`), `why` and `what`; null when
+/// there was none.
+pub fn last(root: &Path) -> Value {
+    let text = read(&root.join(LAST)).ok().flatten();
+    text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
 }
 
 /// The boot, and how long ago it was.
@@ -176,6 +282,11 @@ pub fn hash(text: &[u8]) -> String {
 }
 
 impl Pending {
+    /// latchkey's own configuration is one of the files.
+    pub fn changes_latchkey(&self) -> bool {
+        self.files.iter().any(|(name, _)| name == "latchkey")
+    }
+
     fn to_json(&self) -> Value {
         let files: Vec<Value> = self.files.iter().map(|(name, hash)| json!([name, hash])).collect();
         json!({
@@ -192,7 +303,8 @@ impl Pending {
 
     fn from_json(value: &Value) -> Option<Pending> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
-        let files = value["files"].as_array()?.iter().map(|pair| Some((text(&pair[0])?, text(&pair[1])?)));
+        let name = |value: &Value| text(value).filter(|name| FILES.contains(&name.as_str()));
+        let files = value["files"].as_array()?.iter().map(|pair| Some((name(&pair[0])?, text(&pair[1])?)));
         let what = value["what"].as_array()?.iter().filter_map(text);
         Some(Pending {
             id: text(&value["id"])?,
@@ -206,12 +318,15 @@ impl Pending {
     }
 }
 
-fn write(path: &PathBuf, text: &[u8]) -> Result<(), Failure> {
-    let done =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).and_then(|mut file| {
+/// A new file: what is there under this name is left from a power cut.
+fn write(path: &Path, text: &[u8]) -> Result<(), Failure> {
+    let done = match fs::remove_file(path) {
+        Err(why) if why.kind() != io::ErrorKind::NotFound => Err(why),
+        _ => OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).and_then(|mut file| {
             file.write_all(text)?;
             file.sync_all()
-        });
+        }),
+    };
     done.map_err(|why| broken(path, &why))
 }
 

@@ -31,14 +31,18 @@ fn what_is_understood() {
     let root = PathBuf::from("/");
     let what = What::Plan(Action::Have(request.clone()));
     assert_eq!(parsed(&format!("openwrt plan {words}")), Ok(Command { root: root.clone(), what }));
-    let terms = Terms { fingerprint: Some("f".into()), undo_after: 7 };
+    let terms = Terms { fingerprint: Some("f".into()), hold: Hold::Until(7) };
     let what = What::Apply(Action::Have(request), terms);
     assert_eq!(parsed(&format!("openwrt apply {words} --fingerprint f --undo-after 7")), Ok(Command { root, what }));
     let removal = Removal { profiles: vec!["a".into(), "b".into()], ssids: vec!["c".into()] };
     let what = What::Plan(Action::Remove(removal));
     let words = "openwrt --root /x remove --profile a --profile b --ssid c --dry-run";
     assert_eq!(parsed(words), Ok(Command { root: "/x".into(), what }));
-    assert_eq!(parsed("openwrt undo --if-pending").map(|c| c.what), Ok(What::Undo { if_pending: true }));
+    assert_eq!(parsed("openwrt undo --if-pending").map(|c| c.what), Ok(What::Undo(Undo::IfPending)));
+    assert_eq!(parsed("openwrt undo --at-boot").map(|c| c.what), Ok(What::Undo(Undo::AtBoot)));
+    let terms = Terms { fingerprint: None, hold: Hold::Final };
+    let what = What::Apply(Action::Remove(Removal::default()), terms);
+    assert_eq!(parsed("openwrt remove --final").map(|c| c.what), Ok(what));
 }
 
 #[test]
@@ -61,6 +65,7 @@ fn what_is_not_understood() {
         ("openwrt plan --bridge b --port lan1:u", "openwrt plan: --port is PORT for untagged"),
         ("openwrt plan --fingerprint x", "openwrt plan: there is no option --fingerprint"),
         ("openwrt apply --undo-after 0", "openwrt apply: --undo-after wants seconds"),
+        ("openwrt apply --final", "openwrt apply: there is no option --final"),
         ("openwrt remove --radio r", "openwrt remove: there is no option --radio"),
         ("openwrt confirm --if-pending", "openwrt confirm: there is no option --if-pending"),
         ("openwrt watch", "openwrt: a change is watched by its number"),

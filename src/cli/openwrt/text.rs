@@ -82,6 +82,10 @@ pub fn applied(result: Part<'_>, look: &Look) -> String {
         return plan(result, look, false);
     }
     let mut text = changes(result, look);
+    if !result.at("undo_in_s").is_some() {
+        text.push_str("\nDone, and it stays.\n");
+        return text;
+    }
     let _ = write!(
         text,
         "\nDone. Can you still reach this box? Then say so within {} s, or it is undone:\n  latchkey openwrt confirm\n",
