@@ -513,12 +513,12 @@ fn what_can_not_be_written_leaves_no_trace() {
 /// Root acts on what is in its folder, so it has to be its own.
 #[test]
 fn what_is_not_ours_is_not_acted_on() {
-    let put = |here: &Box, name: &str, text: &str| {
+    let put = |here: &Router, name: &str, text: &str| {
         let path = here.path("etc/latchkey-openwrt").join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     };
-    let rights = |here: &Box, mode: u32| {
+    let rights = |here: &Router, mode: u32| {
         fs::set_permissions(here.path("etc/latchkey-openwrt"), fs::Permissions::from_mode(mode)).unwrap();
     };
     let change = |file: &str, hash: &str| {
@@ -529,7 +529,7 @@ fn what_is_not_ours_is_not_acted_on() {
     };
 
     // A folder that somebody else could write to, or a link to one.
-    let here = Box::new("24.10-dsa");
+    let here = Router::new("24.10-dsa");
     put(&here, "pending/change.json", &change("network", ""));
     put(&here, "pending/before.network", "config evil 'x'\n");
     rights(&here, 0o777);
@@ -546,7 +546,7 @@ fn what_is_not_ours_is_not_acted_on() {
     here.is_as_before("nothing of theirs");
 
     // Names that lead elsewhere.
-    let here = Box::new("24.10-dsa");
+    let here = Router::new("24.10-dsa");
     let script = fs::read(here.path("etc/init.d/latchkey")).unwrap();
     let hash: String = {
         use sha2::Digest;
@@ -559,7 +559,7 @@ fn what_is_not_ours_is_not_acted_on() {
     assert_eq!(fs::read(here.path("etc/init.d/latchkey")).unwrap(), script);
 
     // A pipe that nobody writes to does not hold up the start of the box, a link is not followed.
-    let here = Box::new("24.10-dsa");
+    let here = Router::new("24.10-dsa");
     here.ok("apply --profile iot");
     let record = here.path("etc/latchkey-openwrt/record.json");
     fs::remove_file(&record).unwrap();
@@ -586,7 +586,7 @@ fn folders_are_those_of_the_package() {
     let makefile = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("openwrt/latchkey/Makefile")).unwrap();
     let conffiles =
         makefile.split("define Package/latchkey/conffiles\n").nth(1).unwrap().split("endef").next().unwrap();
-    let here = Box::new("24.10-dsa");
+    let here = Router::new("24.10-dsa");
     let (mut before, mut after) = (Vec::new(), Vec::new());
     folders(here.dir.path(), here.dir.path(), &mut before);
     here.ok("apply --profile iot");
@@ -603,7 +603,7 @@ fn folders_are_those_of_the_package() {
 
 #[test]
 fn one_file_does_not_keep_the_others_from_being_put_back() {
-    let here = Box::new("24.10-dsa");
+    let here = Router::new("24.10-dsa");
     here.ok("apply --profile iot");
     let network = here.text("network");
     fs::write(here.path("etc/config/network"), network.clone() + "config 'broken\n").unwrap();
@@ -622,7 +622,7 @@ fn one_file_does_not_keep_the_others_from_being_put_back() {
 
 #[test]
 fn the_watchdog_does_not_give_up() {
-    let here = Box::new("24.10-dsa");
+    let here = Router::new("24.10-dsa");
     let logger = here.path("usr/bin/logger");
     fs::create_dir_all(logger.parent().unwrap()).unwrap();
     fs::write(&logger, format!("#!/bin/sh\necho \"$5\" >> {}/syslog\n", here.dir.path().display())).unwrap();
@@ -649,7 +649,7 @@ fn the_watchdog_does_not_give_up() {
 
 #[test]
 fn how_the_last_change_ended() {
-    let here = Box::new("24.10-dsa");
+    let here = Router::new("24.10-dsa");
     assert_eq!(here.ok("status")["last"], Value::Null);
     let id = here.ok("apply --profile iot")["id"].clone();
     assert!(id.is_string());
@@ -667,7 +667,7 @@ fn how_the_last_change_ended() {
 
 #[test]
 fn half_a_change_is_not_kept() {
-    let here = Box::new("24.10-dsa");
+    let here = Router::new("24.10-dsa");
     here.ok("apply --profile iot");
     // As after a kill between two files.
     fs::remove_file(here.path("etc/latchkey-openwrt/pending/complete")).unwrap();
@@ -682,12 +682,12 @@ fn half_a_change_is_not_kept() {
 
 #[test]
 fn a_daemon_that_does_not_come_up_is_told() {
-    let here = Box::new("24.10-dsa");
+    let here = Router::new("24.10-dsa");
     fs::write(here.path("down"), "").unwrap();
     let result = here.ok("apply --ssid Home --take-over");
     let warnings = result["warnings"].to_string();
     assert!(warnings.contains("latchkey does not answer"), "{warnings}");
-    let troubles = |here: &Box| here.ok("status")["troubles"].to_string();
+    let troubles = |here: &Router| here.ok("status")["troubles"].to_string();
     assert!(troubles(&here).contains("latchkey does not answer"));
     fs::remove_file(here.path("down")).unwrap();
     assert!(!troubles(&here).contains("latchkey does not answer"));
@@ -695,7 +695,7 @@ fn a_daemon_that_does_not_come_up_is_told() {
 
 #[test]
 fn removed_for_good() {
-    let here = Box::new("24.10-dsa");
+    let here = Router::new("24.10-dsa");
     here.apply("--ssid Home --take-over");
     let removed = here.ok("remove --final");
     assert_eq!((&removed["applied"], &removed["undo_in_s"]), (&true.into(), &Value::Null));

@@ -198,10 +198,11 @@ pub fn run(context: &mut Context<'_>, command: &Command) -> Result<(), Failure> 
             status["last"] = state::last(root);
             // Only who has an SSID of ours misses it; others may not even have switched it on.
             let serves = status["managed"]["ssids"].as_array().is_some_and(|ssids| !ssids.is_empty());
-            if serves && !apply::answers(root, std::time::Duration::ZERO) {
-                if let Some(troubles) = status["troubles"].as_array_mut() {
-                    troubles.push(json!(apply::SILENT));
-                }
+            if serves
+                && !apply::answers(root, std::time::Duration::ZERO)
+                && let Some(troubles) = status["troubles"].as_array_mut()
+            {
+                troubles.push(json!(apply::SILENT));
             }
             context.finish(&status, text::status)
         }
