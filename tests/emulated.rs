@@ -20,6 +20,8 @@ const HOME_SERVER: &str = "between-home-and-acme";
 struct Router {
     home: Home,
     emulator: &'static str,
+    /// The least of these processors that routers have, where the emulator would take a better one.
+    processor: Option<&'static str>,
     program: PathBuf,
 }
 
@@ -27,15 +29,22 @@ struct Router {
 struct Served(Child);
 
 impl Router {
-    fn new(triple: &str, emulator: &'static str) -> Router {
+    fn new(triple: &str, emulator: &'static str, processor: Option<&'static str>) -> Router {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/packages/bin").join(triple).join("latchkey");
         assert!(program.exists(), "{} is not there: openwrt/build makes it (as make test does)", program.display());
-        Router { home: Home::new(), emulator, program }
+        Router { home: Home::new(), emulator, processor, program }
+    }
+
+    /// The program in emulation.
+    fn program(&self) -> Command {
+        let mut command = Command::new(self.emulator);
+        command.arg(&self.program).envs(self.processor.map(|name| ("QEMU_CPU", name)));
+        command
     }
 
     fn run(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(self.emulator);
-        command.arg(&self.program).arg("--socket").arg(self.home.socket()).args(args);
+        let mut command = self.program();
+        command.arg("--socket").arg(self.home.socket()).args(args);
         command.output().unwrap_or_else(|e| panic!("{} (package qemu-user-static): {e}", self.emulator))
     }
 
@@ -55,8 +64,8 @@ impl Router {
     /// Starts the daemon and waits until it answers.
     fn serve(&self, timezone: &str) -> Served {
         let log = File::options().create(true).append(true).open(self.home.path("log")).unwrap();
-        let child = Command::new(self.emulator)
-            .arg(&self.program)
+        let child = self
+            .program()
             .args(["serve", "--config"])
             .arg(self.home.path("config"))
             .env("TZ", timezone)
@@ -105,8 +114,8 @@ impl Drop for Served {
 }
 
 /// From an empty flash to devices that join with a key and with a certificate, and once more after a restart.
-fn a_routers_day(triple: &str, emulator: &'static str) {
-    let router = Router::new(triple, emulator);
+fn a_routers_day(triple: &str, emulator: &'static str, processor: Option<&'static str>) {
+    let router = Router::new(triple, emulator, processor);
     let home = &router.home;
     // A home server whose name the C library has to find out.
     let acme = Scripted::start(HOME_SERVER, Manner::Accept);
@@ -140,10 +149,7 @@ fn a_routers_day(triple: &str, emulator: &'static str) {
         openssl(&["verify", "-check_ss_sig", "-CAfile", ca.to_str().unwrap(), cam.certificate.to_str().unwrap()]);
     assert!(verified.contains("cam.crt: OK"), "{verified}");
     for version in ["1.2", "1.3"] {
-        for curve in ["P-256", "X25519"] {
-            let settings = [tls(&ca, &cam, version), vec![format!("openssl_ecdh_curves=\"{curve}\"")]].concat();
-            eapol_test(home, &settings, &[]).is_let_in(1, "30");
-        }
+        eapol_test(home, &tls(&ca, &cam, version), &[]).is_let_in(1, "30");
     }
 
     served.stop();
@@ -165,20 +171,22 @@ fn openssl(args: &[&str]) -> String {
 
 #[test]
 fn aarch64() {
-    a_routers_day("aarch64-unknown-linux-musl", "qemu-aarch64-static");
+    a_routers_day("aarch64-unknown-linux-musl", "qemu-aarch64-static", Some("cortex-a53"));
 }
 
+/// Some have no floating point unit and no NEON (bcm53xx).
 #[test]
 fn armv7() {
-    a_routers_day("armv7-unknown-linux-musleabi", "qemu-arm-static");
+    a_routers_day("armv7-unknown-linux-musleabi", "qemu-arm-static", Some("cortex-a9,vfp=off,neon=off"));
 }
 
+/// None has a floating point unit.
 #[test]
 fn mipsel() {
-    a_routers_day("mipsel-unknown-linux-musl", "qemu-mipsel-static");
+    a_routers_day("mipsel-unknown-linux-musl", "qemu-mipsel-static", Some("24Kc"));
 }
 
 #[test]
 fn x86_64() {
-    a_routers_day("x86_64-unknown-linux-musl", "qemu-x86_64-static");
+    a_routers_day("x86_64-unknown-linux-musl", "qemu-x86_64-static", None);
 }
