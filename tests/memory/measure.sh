@@ -39,7 +39,7 @@ trap 'rm -rf "$scratch"' EXIT
 for count in "${counts[@]}"; do
 	guest=$scratch/guest
 	rm -rf "$guest"
-	mkdir -p "$guest"/{bin,proc,sys,tmp,etc,run}
+	mkdir -p "$guest"/{bin,dev,proc,sys,tmp,etc,run}
 	cp "$cache/root/bin/busybox" "$guest/bin/busybox"
 	cp "$program" "$guest/bin/latchkey"
 	cp tests/memory/init "$guest/init"
@@ -60,7 +60,7 @@ for count in "${counts[@]}"; do
 	(cd "$guest" && find . | cpio --quiet -o -H newc -R 0:0 | gzip -1) >"$scratch/initramfs"
 	timeout 1200 qemu-system-aarch64 -M virt -cpu cortex-a53 -smp 2 -m 128 -accel tcg,thread=multi -nographic -no-reboot \
 		-nic none -kernel "$cache"/root/boot/vmlinuz-* -initrd "$scratch/initramfs" \
-		-append 'console=ttyAMA0 quiet panic=-1' </dev/null | tr -d '\r' | tee "$scratch/said" | grep --line-buffered '^latchkey: ' |
+		-append 'console=ttyAMA0 quiet panic=-1 cma=0' </dev/null | tr -d '\r' | tee "$scratch/said" | grep --line-buffered '^latchkey: ' |
 		sed 's/^latchkey: //' || true
 	if ! grep -q '^latchkey: end' "$scratch/said"; then
 		tail -n 40 "$scratch/said" >&2
