@@ -30,11 +30,16 @@ pub fn lines(old: &[u8], new: &[u8]) -> Vec<Line> {
     // options, since who may see plans need not be permitted to see them.
     let mut shown: Vec<bool> = steps.iter().map(|(sign, _)| *sign != ' ').collect();
     let changed: Vec<usize> = shown.iter().enumerate().filter(|(_, shown)| **shown).map(|(at, _)| at).collect();
+    let raw = |(sign, line): &(char, usize)| -> &[u8] {
+        let file = if *sign == '-' { &old.raw } else { &new.raw };
+        file.get(*line).map_or(&[], |line| line.trim_ascii())
+    };
     for at in changed {
-        let header = steps.iter().take(at + 1).rposition(|(sign, text)| {
-            let line = if *sign == '+' { new.raw.get(*text) } else { old.raw.get(*text) };
-            line.is_some_and(|line| line.trim_ascii_start().starts_with(b"config "))
-        });
+        // An empty line that comes before a new section is not of the one before it.
+        if steps.get(at).is_none_or(|step| raw(step).is_empty()) {
+            continue;
+        }
+        let header = steps.iter().take(at + 1).rposition(|step| raw(step).starts_with(b"config "));
         if let Some(shown) = header.and_then(|header| shown.get_mut(header)) {
             *shown = true;
         }

@@ -373,8 +373,12 @@ fn what_cannot_be_packed_is_an_error() {
     assert!(said.contains("mipsel-unknown-linux-musl/latchkey: run openwrt/build first"), "{said}");
 
     // A recipe that would be lost without anybody noticing.
-    let copy = packed.path("copy");
-    assert!(Command::new("cp").arg("-a").arg(repository().join("openwrt")).arg(&copy).status().unwrap().success());
+    let copy = packed.path("copy/openwrt");
+    fs::create_dir(packed.path("copy")).unwrap();
+    for folder in ["openwrt", "init.d"] {
+        let to = packed.path("copy").join(folder);
+        assert!(Command::new("cp").arg("-a").arg(repository().join(folder)).arg(to).status().unwrap().success());
+    }
     let makefile = copy.join("latchkey/Makefile");
     let text = fs::read_to_string(&makefile).unwrap();
     fs::write(&makefile, text.replace("\t$(INSTALL_DIR) -m0700", "\t$(LN) a $(1)/b\n\t$(INSTALL_DIR) -m0700")).unwrap();

@@ -353,10 +353,15 @@ fn upgrades_and_removal() {
     assert_eq!(run("/control/prerm-pkg"), (String::new(), gone.into(), true));
     router.write("etc/config/network", "config interface 'lan'\n\nconfig interface 'lk_iot'\n", 0o644);
     let (said, calls, _) = run("/control/prerm-pkg");
-    assert!(said.contains("latchkey openwrt remove"), "what stays, and how to be rid of it: {said}");
-    assert_eq!(calls, gone);
+    assert!(said.contains("were removed"), "what became of them: {said}");
+    assert_eq!(calls, gone.replace("undo\n", "undo\nlatchkey openwrt remove --final\n"));
     router.write("etc/latchkey/registry.db", "devices", 0o600);
-    assert!(!run("/control/postrm").2, "what was in memory is gone");
+    fs::create_dir_all(router.path("var/run/latchkey/psk")).unwrap();
+    router.write("var/run/latchkey/latchkey.sock", "", 0o600);
+    router.write("var/run/latchkey/psk/home", "", 0o640);
+    run("/control/postrm");
+    assert!(!router.path("var/run/latchkey/latchkey.sock").exists(), "what was in memory is gone");
+    assert!(router.path("var/run/latchkey/psk/home").exists(), "but hostapd still wants its key file");
     assert_eq!(router.read("etc/latchkey/registry.db"), "devices", "the devices are not");
     fs::remove_file(router.path("etc/latchkey/registry.db")).unwrap();
     run("/control/postrm");
