@@ -97,7 +97,7 @@ export function template() {
 	const sorted = [ ...entries ].sort(([ a ], [ b ]) => (a < b ? -1 : 1));
 
 	return [ 'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8"\n' ].concat(sorted.map(([ one, { many, files } ]) =>
-		[ ...files ].sort().map(file => `#: applications/luci-app-latchkey/${file}\n`).join('')
+		[ ...files ].sort().map(file => `#: ${file.replace(/^root\/usr\/share\//, '')}\n`).join('')
 			+ `msgid ${quote(one)}\n`
 			+ (many === undefined ? 'msgstr ""\n' : `msgid_plural ${quote(many)}\nmsgstr[0] ""\nmsgstr[1] ""\n`))).join('\n');
 }
