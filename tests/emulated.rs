@@ -138,7 +138,8 @@ fn a_routers_day(triple: &str, emulator: &'static str, processor: Option<&'stati
     assert!(wifi_key(home.auth_port, SECRET, "02:00:00:00:01:02").contains("Received Access-Reject"));
     assert!(router.done(&["qr", "lamp", "--ssid", "Home"]).contains(&key));
     let tested = router.done(&["realm", "test", "acme"]);
-    assert!(!acme.requests().is_empty() || tested.contains("acme"), "{tested}");
+    // The address is nowhere but in what was found out.
+    assert!(tested.contains("127.0.0.1") || tested.contains("::1"), "{tested}");
 
     // Certificates: what our own CA signs, openssl checks, and the other way round.
     let out = home.path("");
