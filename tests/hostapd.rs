@@ -2,6 +2,7 @@
 
 mod support;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -157,6 +158,34 @@ fn hostapd_is_left_alone_when_asked_to() {
     assert_eq!((bsses(&home), hostapd.with(|state| state.asked.len())), (0, 0));
     let shown = String::from_utf8(home.latchkey(&["stations"]).stdout).unwrap();
     assert!(shown.starts_with("No hostapd is found"), "{shown}");
+}
+
+/// Set up in the other order: hostapd was there first, and then its SSID came into the configuration.
+#[test]
+fn an_ssid_that_is_configured_while_it_is_on_the_air() {
+    let home = Home::new();
+    let _hostapd = Hostapd::start(&home.path("hostapd"), "wlan0");
+    let written = fs::read_to_string(home.path("config")).unwrap();
+    fs::write(home.path("config"), written.replace("option ssid 'Home'", "option ssid 'Elsewhere'")).unwrap();
+    let daemon = home.start();
+    let says = |what: &str| {
+        eventually(what, || {
+            let status = home.call("status", json!({})).unwrap();
+            status["bsses"][0]["keys"].as_str().is_some_and(|keys| keys.starts_with(what)).then_some(())
+        });
+    };
+    says("not in the configuration");
+    fs::write(home.path("config"), &written).unwrap();
+    daemon.signal(Signal::SIGHUP);
+    says("hostapd has no RADIUS server");
+    let file = format!("{written}\toption backend 'psk-file'\n\toption psk_file '{}'\n", home.path("keys").display());
+    fs::write(home.path("config"), file).unwrap();
+    daemon.signal(Signal::SIGHUP);
+    says("hostapd does not read");
+    // Back before anybody was asked whether hostapd is still there.
+    fs::write(home.path("config"), written).unwrap();
+    daemon.signal(Signal::SIGHUP);
+    says("hostapd has no RADIUS server");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 use super::super::{now, rights};
 use super::socket::Socket;
 use super::{Daemon, Stale};
+use crate::config::Ssid;
 use crate::mac::MacAddr;
 use crate::service::arrivals::Arrival;
 use crate::service::keyfile::SaeGiven;
@@ -75,6 +76,7 @@ pub async fn follow(daemon: Rc<Daemon>, place: Place, commands: mpsc::Receiver<C
             unclear: RefCell::default(),
             given: place.given.clone(),
             said: RefCell::default(),
+            greeted_as: RefCell::default(),
         };
         // Attached before the list is walked, so that nobody is missed in between.
         let mut reply = Vec::new();
@@ -115,6 +117,8 @@ pub(super) struct Bss {
     pub(super) given: Rc<RefCell<SaeGiven>>,
     /// How the keys come to hostapd, as it was said last.
     pub(super) said: RefCell<String>,
+    /// The section of the configuration that this was said by, if there was one; `None` before anything was said.
+    pub(super) greeted_as: RefCell<Option<Option<Ssid>>>,
 }
 
 /// Stations that have just connected: hostapd's event says little of them, so it is asked. When too many wait, a walk does.
@@ -229,12 +233,12 @@ impl Bss {
                         self.adopt(requests, &mut reply).await?;
                         self.daemon.hostapd.well(&self.daemon, &self.name);
                         self.give_keys(requests, &mut reply).await?;
-                        self.say_hello(requests, &mut reply).await?;
                     }
                 }
                 () = self.walk.notified() => self.look_again(requests, &mut reply).await?,
                 () = self.fresh.notify.notified() => self.ask_for_fresh(requests, &mut reply).await?,
-                _ = ping.tick() => {
+                // What is on the air is known from the first walk on.
+                _ = ping.tick(), if !first => {
                     requests.ask("PING", &mut reply).await?;
                     // What hostapd could not take last time.
                     self.give_keys(requests, &mut reply).await?;

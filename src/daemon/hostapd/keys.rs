@@ -16,16 +16,25 @@ use zeroize::Zeroize;
 const MANY_PASSWORDS: usize = 512;
 
 impl Bss {
-    /// Gives hostapd the keys that hold now, as far as it does not have them.
+    /// Gives hostapd the keys that hold now, as far as it does not have them; and says how they come to it, when the
+    /// configuration has another section for this BSS than before, or the BSS another SSID.
     pub(super) async fn give_keys(&self, requests: &Socket, reply: &mut Vec<u8>) -> io::Result<()> {
-        let Some(ssid) = self.served() else { return Ok(()) };
-        if ssid.has_key_file() && self.stale.file.replace(false) {
-            self.reload(requests, &ssid, reply).await?;
+        let served = self.served();
+        let anew = self.greeted_as.borrow().as_ref() != Some(&served);
+        if anew {
+            self.stale.file.set(true);
+            self.stale.passwords.set(true);
+            self.greeted_as.replace(Some(served.clone()));
         }
-        if ssid.has_sae_passwords() && self.stale.passwords.replace(false) {
-            self.give_passwords(requests, &ssid, reply).await?;
+        if let Some(ssid) = &served {
+            if ssid.has_key_file() && self.stale.file.replace(false) {
+                self.reload(requests, ssid, reply).await?;
+            }
+            if ssid.has_sae_passwords() && self.stale.passwords.replace(false) {
+                self.give_passwords(requests, ssid, reply).await?;
+            }
         }
-        Ok(())
+        if anew { self.say_hello(requests, served.as_ref(), reply).await } else { Ok(()) }
     }
 
     /// Has hostapd read the key file, and sees whether it does.
@@ -97,8 +106,8 @@ impl Bss {
     }
 
     /// Says how the keys come to hostapd, and how the BSS fits the configuration.
-    pub(super) async fn say_hello(&self, requests: &Socket, reply: &mut Vec<u8>) -> io::Result<()> {
-        let Some(ssid) = self.served() else {
+    async fn say_hello(&self, requests: &Socket, served: Option<&Ssid>, reply: &mut Vec<u8>) -> io::Result<()> {
+        let Some(ssid) = served else {
             self.say(false, "not in the configuration, left alone".into());
             return Ok(());
         };
@@ -124,7 +133,7 @@ impl Bss {
         // hostapd says a passphrase here, too, when WPS is on.
         reply.zeroize();
         if let Some(offered) = offered {
-            self.compare(&ssid, &offered);
+            self.compare(ssid, &offered);
         }
         Ok(())
     }
