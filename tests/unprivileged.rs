@@ -1,5 +1,5 @@
 //! The daemon as a package runs it: a user of its own, hostapd's group, one capability, and no way to become more; its
-//! configuration in a directory that it cannot write.
+//! configuration in a directory that it cannot write; in a jail, where there is nothing but what it needs.
 
 mod support;
 
@@ -18,6 +18,27 @@ use support::{Daemon, Home, eventually};
 const USER: u32 = 54_321;
 /// hostapd's group: one that every system has.
 const GROUP: &str = "daemon";
+
+/// What ujail does by our init script (jail.c of procd: build_jail_fs): a root in memory with folders of the box's at their
+/// places, its own /proc, /sys and /dev, and the first process of its own. $1 is the scratch directory, the rest is run.
+const JAIL: &str = r#"
+set -e
+home=$1
+shift
+mount -t tmpfs none /mnt
+cd /mnt
+cp -P /bin /sbin /lib* .
+mkdir dev etc proc sys usr
+mkdir -p ".$home"
+for folder in /usr "$home"; do mount --bind "$folder" ".$folder"; done
+for file in /etc/passwd /etc/group /dev/null /dev/urandom; do
+    : >".$file"
+    mount --bind "$file" ".$file"
+done
+mount -t proc proc proc
+mount -t sysfs -o ro sysfs sys
+exec chroot . "$@"
+"#;
 
 /// A scratch directory as a package makes it. None when the test cannot be run.
 fn home(more: &str) -> Option<Home> {
@@ -51,9 +72,14 @@ fn own(home: &Home, name: &str) {
 
 /// Starts the daemon as the user, in the network namespace of this thread.
 fn start(home: &Home, groups: &str, capabilities: &str) -> Daemon {
+    start_by(&[], home, groups, capabilities)
+}
+
+fn start_by(wrapper: &[&str], home: &Home, groups: &str, capabilities: &str) -> Daemon {
     let user = USER.to_string();
     let wrapper = [
-        &["setpriv", "--reuid", &user, "--regid", &user, "--groups", groups][..],
+        wrapper,
+        &["setpriv", "--reuid", &user, "--regid", &user, "--groups", groups],
         &["--inh-caps", capabilities, "--ambient-caps", capabilities, "--bounding-set", capabilities, "--no-new-privs"],
     ]
     .concat();
@@ -64,6 +90,13 @@ fn start(home: &Home, groups: &str, capabilities: &str) -> Daemon {
 
 fn start_as_packaged(home: &Home) -> Daemon {
     start(home, &format!("{USER},{GROUP}"), "-all,+net_admin")
+}
+
+fn start_in_jail(home: &Home) -> Daemon {
+    let path = home.path("");
+    let jail =
+        ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", JAIL, "jail", path.to_str().unwrap()];
+    start_by(&jail, home, &format!("{USER},{GROUP}"), "-all,+net_admin")
 }
 
 fn shown(output: &Output) -> String {
@@ -85,6 +118,16 @@ fn trouble(home: &Home, about: &str) -> Option<String> {
 
 #[test]
 fn everything_works_without_root() {
+    everything_works(start_as_packaged);
+}
+
+/// hostapd is outside: its answers have to come in, and what is written here has to be there.
+#[test]
+fn everything_works_in_a_jail() {
+    everything_works(start_in_jail);
+}
+
+fn everything_works(start: fn(&Home) -> Daemon) {
     let Some(cable) = Cable::new() else { return };
     let run_dir = |home: &Home| home.path("run/psk/barn");
     let Some(home) = home("config ssid 'cable'\n\toption security 'wired'\n") else { return };
@@ -99,7 +142,7 @@ fn everything_works_without_root() {
     )
     .unwrap();
     let hostapd = authenticator_with(&home, &format!("ctrl_interface_group={GROUP}\n"));
-    let _daemon = start_as_packaged(&home);
+    let _daemon = start(&home);
 
     // nft and netlink.
     eventually("the firewall is loaded", || run("nft list tables").contains("inet latchkey").then_some(()));

@@ -9,6 +9,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 /// The program writes down how it was called, and makes a key file as root would.
 const PROGRAM: &str = "#!/bin/sh
 echo \"latchkey $*\" >>/tmp/calls
+[ \"$1\" != check ] || [ ! -e /tmp/wrong ] || { cat /tmp/wrong >&2; exit 1; }
 [ \"$1\" = prepare ] || exit 0
 mkdir -p /var/run/latchkey/psk
 [ -e /var/run/latchkey/psk/home ] || { echo >/var/run/latchkey/psk/home; chown root:network /var/run/latchkey/psk/home; }
@@ -63,6 +64,7 @@ fn rights(router: &Router, path: &str) -> (u32, u32, u32) {
 }
 
 const PREPARE: &str = "latchkey prepare --config /etc/config/latchkey";
+const CHECK: &str = "latchkey check --config /etc/config/latchkey";
 const TRIGGERS: &str = "add_reload_trigger latchkey system";
 
 #[test]
@@ -84,6 +86,7 @@ fn it_starts_unprivileged_in_a_jail() {
         [
             "service",
             PREPARE,
+            CHECK,
             "open_instance",
             "set_param command /usr/sbin/latchkey serve --config /etc/config/latchkey",
             "set_param respawn 3600 5 0",
@@ -143,6 +146,7 @@ fn without_a_jail_it_runs_as_wpad_does() {
         [
             "service",
             PREPARE,
+            CHECK,
             "open_instance",
             "set_param command /usr/sbin/latchkey serve --config /etc/config/latchkey",
             "set_param respawn 3600 5 0",
@@ -180,6 +184,34 @@ fn disabled_it_says_so_and_does_not_start() {
     assert!(calls.contains(&"logger -t latchkey -p daemon.warn: line 3: something".to_owned()), "{calls:?}");
 }
 
+/// procd would start it for ever: it ends at once.
+#[test]
+fn a_wrong_configuration_is_not_started_and_stops_nobody() {
+    let router = router();
+    let mut shell = router.shell();
+    enable(&router);
+    for name in ["wrong", "complaint"] {
+        router.write(&format!("tmp/{name}"), "line 3: something\n", 0o644);
+    }
+    let why = "logger -t latchkey -p daemon.warn: line 3: something";
+    let told = "logger -t latchkey -p daemon.err: not started: /etc/config/latchkey is wrong; /etc/init.d/latchkey check \
+                says where";
+    let refused = ["service", PREPARE, why, CHECK, told, TRIGGERS, "end"];
+    assert_eq!(init(&router, &mut shell, "start"), refused, "the next commit starts it");
+    assert_eq!(init(&router, &mut shell, "reload"), refused);
+
+    // Running, it goes on with what it has: procd is told nothing, the daemon reads the file and says what is wrong.
+    router.write("tmp/running", "", 0o644);
+    chown(router.path("etc/config/latchkey"), Some(0), Some(0)).unwrap();
+    assert_eq!(init(&router, &mut shell, "reload"), [CHECK, "send_signal latchkey"]);
+    assert_eq!(rights(&router, "etc/config/latchkey"), (0o600, 1001, 1001), "it can read it");
+
+    // A key file that could not be made is no reason not to start.
+    fs::remove_file(router.path("tmp/wrong")).unwrap();
+    let calls = init(&router, &mut shell, "start");
+    assert!(calls.contains(&why.to_owned()) && calls.contains(&"open_instance".to_owned()), "{calls:?}");
+}
+
 #[test]
 fn after_a_commit_it_owns_its_configuration_again() {
     let router = router();
@@ -208,7 +240,7 @@ fn at_boot_what_nobody_confirmed_is_undone_first() {
     let calls = init(&router, &mut shell, "boot");
     assert_eq!(calls[..3], ["latchkey openwrt undo --at-boot", "service", PREPARE]);
     let calls = init(&router, &mut shell, "check");
-    assert_eq!(calls, ["latchkey check --config /etc/config/latchkey"]);
+    assert_eq!(calls, [CHECK]);
 }
 
 /// The daemon can write to its configuration and to its folders: what root does there must not reach anything else.
