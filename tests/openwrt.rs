@@ -172,7 +172,18 @@ fn wishes(fixture: &str) -> Vec<&'static str> {
     }
 }
 
-/// The whole plan as people see it, for each box. `BLESS=1` writes the expected texts anew.
+/// Compares with the expected text. `BLESS=1` writes it anew.
+fn golden(name: &str, shown: &str) {
+    let path = fixtures().join("golden").join(format!("{name}.txt"));
+    if std::env::var_os("BLESS").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, shown).unwrap();
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(shown, expected, "{name}");
+}
+
+/// The whole plan as people see it, for each box.
 #[test]
 fn golden_plans() {
     for fixture in FRESH.into_iter().chain(VLANS) {
@@ -180,15 +191,31 @@ fn golden_plans() {
         let words = wishes(fixture)[0];
         let output = here.run(&format!("plan {words}"));
         let shown = String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr);
-        let path = fixtures().join("golden").join(format!("{fixture}.txt"));
-        if std::env::var_os("BLESS").is_some() {
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(&path, &shown).unwrap();
-        }
-        let expected = fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(shown, expected, "{fixture}: latchkey openwrt plan {words}");
+        golden(fixture, &shown);
         here.is_as_before("a plan changes nothing");
         assert_eq!(here.state(), [""; 0], "and leaves nothing");
+    }
+}
+
+/// With IPv6 addresses, which one of the profiles has, and a device of its own that reaches something on this box.
+#[test]
+fn golden_plans_with_ipv6() {
+    for fixture in VLANS {
+        let here = Router::new(fixture);
+        here.change(
+            "latchkey",
+            "\tlist allow '192.168.1.1 udp 123'\n",
+            "\tlist allow 'fd00:40::1 udp 123'\n\tlist address '192.168.40.1/24'\n\tlist address 'fd00:40::1/64'\n",
+        );
+        let output = here.run("plan --profile cams");
+        let shown = String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr);
+        golden(&format!("{fixture}-ipv6"), &shown);
+        let before = here.files();
+        here.apply("--profile cams");
+        assert_eq!(here.ok("plan --profile cams")["empty"], true, "{fixture}");
+        here.ok("remove");
+        here.ok("confirm");
+        assert!(here.files() == before, "{fixture}: nothing is left");
     }
 }
 
@@ -386,6 +413,120 @@ fn killed_while_it_applies() {
     assert!(begun >= 4, "it was never in the middle");
 }
 
+/// A page's request is answered before rpcd kills the program (30 s), and LuCI loses patience (20 s).
+#[test]
+fn a_slow_system_does_not_hold_up_the_answer() {
+    let here = Router::new("24.10-dsa");
+    let root = here.dir.path().display();
+    let slow = |seconds: u32| {
+        let text = format!("#!/bin/sh\necho begun >> {root}/log\nsleep {seconds}\necho ended >> {root}/log\n");
+        fs::write(here.path("sbin/reload_config"), text).unwrap();
+    };
+    slow(17);
+    let begun = Instant::now();
+    let warnings = here.ok("apply --profile iot")["warnings"].to_string();
+    assert!(begun.elapsed() < Duration::from_secs(16), "{:?}", begun.elapsed());
+    assert!(warnings.contains("the system needs longer than usual"), "{warnings}");
+    assert!(here.log().ends_with("begun\n"));
+    assert_eq!(here.ok("confirm")["confirmed"], true, "who confirms does not wait for it");
+    eventually("it goes on", || here.log().ends_with("ended\n"));
+
+    // Nor does it end when the program is killed: what was written is in force, and what was undone as well.
+    slow(2);
+    for words in [&["remove"][..], &["undo"]] {
+        fs::write(here.path("log"), "").unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_latchkey"))
+            .args(["openwrt", "--root"])
+            .arg(here.dir.path())
+            .args(words)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        eventually("it is told", || here.log().contains("latchkey "));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        eventually(words[0], || here.log().ends_with("begun\nended\n"));
+    }
+    assert!(here.text("network").contains("lk_iot"), "the removal was undone");
+}
+
+/// Who switches latchkey off at boot while a change waits gets it undone at boot all the same.
+#[test]
+fn the_power_goes_while_latchkey_is_switched_off() {
+    let here = Router::new("24.10-dsa");
+    let hook = here.path("etc/uci-defaults/zz-latchkey-undo");
+    fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    // As OpenWrt's own start script does it.
+    let boots = || {
+        fs::write(here.path("proc/sys/kernel/random/boot_id"), "second\n").unwrap();
+        let script = format!("( . {0} ) && rm -f {0}", hook.display());
+        assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+        assert!(!hook.exists());
+    };
+    here.ok("apply --profile iot");
+    assert!(here.path("etc/rc.d/S18latchkey").exists());
+    boots();
+    assert!(here.files() != here.before, "it is left to latchkey's own script");
+    assert_eq!(here.ok("undo --at-boot")["undone"], true);
+    here.is_as_before("undone by it");
+
+    fs::write(here.path("proc/sys/kernel/random/boot_id"), "first\n").unwrap();
+    here.ok("apply --profile iot");
+    fs::remove_file(here.path("etc/rc.d/S18latchkey")).unwrap();
+    boots();
+    here.is_as_before("undone");
+    assert_eq!(here.state(), ["lock"]);
+
+    for word in ["undo", "confirm"] {
+        here.ok("apply --profile iot");
+        assert!(hook.exists());
+        here.ok(word);
+        assert!(!hook.exists(), "nothing is left after {word}");
+    }
+}
+
+/// What describes the change cannot be read: what was kept still can be put back, or the change be kept.
+#[test]
+fn a_damaged_description_is_no_dead_end() {
+    let change = "etc/latchkey-openwrt/pending/change.json";
+    let damaged = || {
+        let here = Router::new("24.10-dsa");
+        here.ok("apply --ssid Home --take-over");
+        fs::write(here.path(change), "{\"id\":").unwrap();
+        let status = here.ok("status");
+        assert!(status["pending"]["what"][0].as_str().unwrap().contains("is damaged"), "{status}");
+        here.refused("apply --profile cams", "pending");
+        here
+    };
+    let here = damaged();
+    here.ok("confirm");
+    assert!(here.text("wireless").contains("lk_home_radio0"));
+    here.ok("remove");
+    here.ok("confirm");
+    here.is_as_before("kept, and removed");
+
+    let here = damaged();
+    let undone = here.ok("undo");
+    assert!(undone["notes"].to_string().contains("/etc/config/network is as it was before the change"), "{undone}");
+    here.is_as_before("undone");
+    here.apply("--ssid Home --take-over");
+    here.ok("remove --final");
+    here.is_as_before("and removed");
+
+    // At the next start, without anybody; and a copy that is no whole file does not take the place of one.
+    let here = damaged();
+    fs::write(here.path("etc/latchkey-openwrt/pending/before.network"), "config interface 'lo\n").unwrap();
+    fs::write(here.path("etc/latchkey-openwrt/pending/before.dhcp"), "").unwrap();
+    let now = here.files();
+    fs::write(here.path("proc/sys/kernel/random/boot_id"), "second\n").unwrap();
+    assert_eq!(here.ok("undo --at-boot")["undone"], true);
+    let then = here.files();
+    for (name, text) in &here.before {
+        let kept = matches!(name.as_str(), "network" | "dhcp");
+        assert!(then[name] == if kept { now[name].clone() } else { text.clone() }, "{name}");
+    }
+}
+
 #[test]
 fn two_at_once() {
     let here = Router::new("24.10-dsa");
@@ -555,8 +696,9 @@ fn what_is_not_ours_is_not_acted_on() {
     put(&here, "pending/change.json", &change("../init.d/latchkey", &hash));
     put(&here, "pending/before.../init.d/latchkey", "#!/bin/sh\nevil\n");
     rights(&here, 0o700);
-    assert!(here.refused("undo --at-boot", "system").contains("it is damaged"));
+    assert_eq!(here.ok("undo --at-boot")["undone"], true);
     assert_eq!(fs::read(here.path("etc/init.d/latchkey")).unwrap(), script);
+    here.is_as_before("no file that plans change was named");
 
     // A pipe that nobody writes to does not hold up the start of the box, a link is not followed.
     let here = Router::new("24.10-dsa");

@@ -102,6 +102,9 @@ impl Draft {
         if !self.has(file) {
             return Ok(false);
         }
+        if !self.record.made(file, name) {
+            self.record.sections.push((file.to_owned(), name.to_owned()));
+        }
         let text = self.shared(file);
         let text = text.as_slice();
         let document = parse(text);
@@ -163,7 +166,18 @@ impl Draft {
         let text = text.as_slice();
         let document = parse(text);
         let Some(index) = at.find(&document) else { return Ok(false) };
-        let Some(section) = document.sections.get(index) else { return Ok(false) };
+        let Some((section, rest)) = document.sections.get(index..).and_then(<[_]>::split_first) else {
+            return Ok(false);
+        };
+        if let Place::Iface(radio, ssid) = at
+            && rest.iter().any(|other| at.is(View(other)))
+        {
+            let message = format!(
+                "{radio} has several networks '{ssid}' whose sections have no name, so that they cannot be told apart later: give \
+                 them names in /etc/config/wireless (config wifi-iface 'NAME')"
+            );
+            return Err(Refused::new("taken", "ssid", message));
+        }
         let entry = section.entries.iter().rfind(|entry| &*entry.name == option);
         if entry.is_some_and(|entry| entry.value.octets() == value.as_bytes()) {
             return Ok(false);
@@ -190,18 +204,22 @@ impl Draft {
         Ok(true)
     }
 
-    /// Puts back what is not needed any more. What somebody else has changed since is left alone. Returns what was put back.
-    pub fn put_back(&mut self) -> Result<Vec<Edit>, Refused> {
+    /// Puts back what is not needed any more. What somebody else has changed since is left alone. Returns what was put
+    /// back, and what was not because it is neither as we left it nor as it was before us.
+    pub fn put_back(&mut self) -> Result<(Vec<Edit>, Vec<Edit>), Refused> {
         let (network, wireless) = (self.shared("network"), self.shared("wireless"));
         let (network, wireless) = (parse(&network), parse(&wireless));
         let (kept, over): (Vec<Edit>, Vec<Edit>) =
             self.record.edits.iter().cloned().partition(|edit| edit.needed.holds(&network, &wireless));
         self.record.edits = kept;
-        let mut done = Vec::new();
+        let (mut done, mut left) = (Vec::new(), Vec::new());
         for edit in over.into_iter().rev() {
-            if let Some(new) = undo(self.text(&edit.file), &edit).map_err(|why| Refused::file(&edit.file, &why))? {
+            let text = self.text(&edit.file);
+            if let Some(new) = undo(text, &edit).map_err(|why| Refused::file(&edit.file, &why))? {
                 self.set(&edit.file, new);
                 done.push(edit);
+            } else if !is_as_before(text, &edit) {
+                left.push(edit);
             }
         }
         let ours = |text: &[u8]| parse(text).sections.iter().any(|section| View(section).is_ours());
@@ -213,8 +231,23 @@ impl Draft {
             let shorter = Zeroizing::new(text.strip_suffix(b"\n").unwrap_or(text).to_vec());
             self.set(&file, shorter);
         }
-        Ok(done)
+        // Those that are gone, whoever took them out.
+        let sections = std::mem::take(&mut self.record.sections);
+        let there = |(file, name): &(String, String)| {
+            self.document(file).sections.iter().any(|section| section.name.as_deref() == Some(name))
+        };
+        self.record.sections = sections.into_iter().filter(there).collect();
+        Ok((done, left))
     }
+}
+
+/// Whether the option of an edit is there as it was before us: somebody has put it back himself.
+fn is_as_before(text: &[u8], edit: &Edit) -> bool {
+    let document = parse(text);
+    let Some(index) = edit.place.find(&document) else { return false };
+    let section = document.sections.get(index);
+    let entry = section.and_then(|section| section.entries.iter().rfind(|entry| *entry.name == *edit.option));
+    entry.and_then(|entry| text.get(entry.span.clone())) == edit.old.as_deref().map(str::as_bytes)
 }
 
 fn section_value<'d>(document: &'d Document<'_>, index: usize, option: &str) -> Option<&'d [u8]> {
@@ -303,10 +336,11 @@ mod tests {
         assert!(!draft.borrow("wireless", &Place::First("x".into()), "a", "1", needed()).expect("not there"));
         assert_eq!(draft.record.edits.len(), 2);
         assert_eq!(draft.record.edits[0].old.as_deref(), Some("option disabled 1"));
-        assert_eq!(draft.put_back().expect("nothing yet"), []);
+        assert_eq!(draft.put_back().expect("nothing yet"), (vec![], vec![]));
         assert!(draft.drop("wireless", "wifi-iface", "lk_a").expect("out"));
         assert!(!draft.drop("wireless", "wifi-device", "radio0").expect("not ours"));
-        assert_eq!(draft.put_back().expect("put back").len(), 2);
+        let (done, left) = draft.put_back().expect("put back");
+        assert_eq!((done.len(), left), (2, vec![]));
         assert_eq!(draft.text("wireless"), WIRELESS.as_bytes());
         assert_eq!(draft.record, Record::default());
     }
@@ -320,7 +354,8 @@ mod tests {
             String::from_utf8(draft.text("wireless").to_vec()).expect("text").replace("disabled '0'", "disabled yes");
         draft.set("wireless", Zeroizing::new(text.clone().into_bytes()));
         let mut same = Draft { files: draft.files.clone(), record: draft.record.clone() };
-        assert_eq!(draft.put_back().expect("left alone"), []);
+        let (done, left) = draft.put_back().expect("left alone");
+        assert_eq!((done, left.len()), (vec![], 1));
         assert_eq!(draft.text("wireless"), text.as_bytes());
         // Wanted anew, it is the present one that is remembered.
         same.borrow("wireless", &radio, "disabled", "0", While::Any).expect("lent");
@@ -345,7 +380,8 @@ mod tests {
     fn files_without_an_end_get_it_back() {
         let mut draft = draft("config wifi-device 'radio0'");
         draft.ensure("wireless", "wifi-iface", "lk_a", &[]).expect("put in");
-        assert_eq!(draft.put_back().expect("nothing yet"), []);
+        assert_eq!(draft.put_back().expect("nothing yet"), (vec![], vec![]));
+        assert_eq!(draft.record.sections, [("wireless".to_owned(), "lk_a".to_owned())]);
         draft.drop("wireless", "wifi-iface", "lk_a").expect("out");
         draft.put_back().expect("put back");
         assert_eq!(draft.text("wireless"), b"config wifi-device 'radio0'");

@@ -4,6 +4,8 @@ use super::facts::{Facts, Wpad};
 use super::record::Record;
 use super::*;
 
+mod edges;
+
 const NETWORK: &str = "\
 config device
 \toption name 'br-lan'

@@ -48,11 +48,15 @@ pub fn status(status: Part<'_>, look: &Look) -> String {
     }
     let pending = status.at("pending");
     if pending.is_some() {
-        let seconds = pending.number("undo_in_s");
-        let _ = writeln!(
-            text,
-            "\nA change waits to be confirmed: undone in {seconds} s. latchkey openwrt confirm, or undo"
-        );
+        text.push_str("\nA change waits to be confirmed");
+        match pending.number("undo_in_s") {
+            0 => {}
+            seconds => text.push_str(&format!(" (undone in {seconds} s)")),
+        }
+        text.push_str(": latchkey openwrt confirm, or undo\n");
+        for what in pending.list("what") {
+            let _ = writeln!(text, "  {}", what.shown());
+        }
     }
     text
 }
