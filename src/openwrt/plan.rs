@@ -4,7 +4,7 @@ use super::diff::{Line, lines};
 use super::draft::{Draft, FILES, Opt};
 use super::facts::Facts;
 use super::network::Group;
-use super::record::{Place, Record, While};
+use super::record::{Edit, Place, Record, While};
 use super::view::{View, named, of_kind};
 use super::wireless::Network;
 use super::{Action, Refused, Removal, Request, Tree};
@@ -184,10 +184,7 @@ impl<'t> Planner<'t> {
         self.vlans(&groups, &networks, &config)?;
         self.drop_the_rest()?;
         let (done, left) = self.draft.put_back()?;
-        for edit in done {
-            let was = if edit.old.is_some() { "as it was" } else { "gone again" };
-            self.summary.push(format!("option {} of {} is {was}", edit.option, edit.place.shown()));
-        }
+        self.summary.extend(done.iter().rev().filter_map(put_back));
         for edit in left {
             let was = edit.old.as_deref().unwrap_or("not there");
             // Of all options that are borrowed none is a secret.
@@ -349,6 +346,21 @@ impl<'t> Planner<'t> {
         let digit = |octet: &u8| DIGITS.get(usize::from(*octet) % DIGITS.len()).copied().map_or('x', char::from);
         Zeroizing::new(octets.iter().map(digit).collect())
     }
+}
+
+/// What an option means that is put back; `None` where that is said already.
+fn put_back(edit: &Edit) -> Option<String> {
+    Some(match (&*edit.option, &edit.needed) {
+        ("disabled", While::Ssid(radio, ssid)) => format!("the network '{ssid}' that {radio} had is switched on again"),
+        ("disabled", While::Radio(radio)) if edit.new == "0" => format!("{radio} is switched off again"),
+        ("enabled", _) => "latchkey is switched off again".into(),
+        // It stayed off the air and does, or goes with its network.
+        ("disabled" | "bridge", _) => return None,
+        (option, _) => {
+            let was = if edit.old.is_some() { "as it was" } else { "gone again" };
+            format!("option {option} of {} is {was}", edit.place.shown())
+        }
+    })
 }
 
 /// An argument for a message, cut where it is very long.

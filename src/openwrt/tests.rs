@@ -90,7 +90,7 @@ impl Router {
 }
 
 fn fill(buffer: &mut [u8]) {
-    buffer.fill(7);
+    buffer.iter_mut().zip(7..).for_each(|(octet, number)| *octet = number);
 }
 
 fn made(tree: &Tree, action: &Action) -> Plan {

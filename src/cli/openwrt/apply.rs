@@ -18,12 +18,12 @@ use zeroize::Zeroizing;
 /// latchkey's start script.
 const SERVICE: &str = "etc/init.d/latchkey";
 /// That the daemon is not there, with the mend.
-pub const SILENT: &str = "latchkey does not answer, so nobody can join its SSIDs: do not confirm the change; logread -e latchkey \
-                          says why, and latchkey check what is wrong with its configuration";
+pub const SILENT: &str = "latchkey does not answer, so nobody can join its SSIDs: logread -e latchkey says why, and latchkey check \
+                          what is wrong with its configuration";
 /// How long a script of the system may take.
 const SCRIPT: Duration = Duration::from_secs(60);
 /// How long an answer waits for the scripts: LuCI gives up after 20 s, rpcd kills who has not answered after 30.
-const PATIENCE: Duration = Duration::from_secs(12);
+const PATIENCE: Duration = Duration::from_secs(15);
 /// How long who has the lock is waited for: it is held for moments.
 const LOCKED: Duration = Duration::from_secs(10);
 /// The watchdog waits so much longer than it says, should a confirmation be on its way.
@@ -422,7 +422,7 @@ fn enforce(root: &Path, how: &str) -> Vec<String> {
         let steps: &[&str] = if forward || how.contains("was-on") { &["restart"] } else { &["stop", "disable"] };
         steps.iter().for_each(|step| notes.extend(script(&service, &[step]).err()));
         if forward && enabled(root) && !answers(root, STARTING) {
-            notes.push(SILENT.to_owned());
+            notes.push(format!("do not confirm the change: {SILENT}"));
         }
     } else if latchkey && forward && root == Path::new("/") {
         // Without the script that does it: key files are there before hostapd is told of them.
