@@ -5,7 +5,7 @@ use super::Refused;
 use super::record::{Edit, Place, Record, While};
 use super::view::{PREFIX, View};
 use crate::wire::uci::edit::{Change, EditError, edit, place};
-use crate::wire::uci::{Document, parse};
+use crate::wire::uci::{Document, Section, parse};
 use std::rc::Rc;
 use zeroize::Zeroizing;
 
@@ -232,11 +232,15 @@ impl Draft {
             self.set(&file, shorter);
         }
         // Those that are gone, whoever took them out.
-        let sections = std::mem::take(&mut self.record.sections);
-        let there = |(file, name): &(String, String)| {
-            self.document(file).sections.iter().any(|section| section.name.as_deref() == Some(name))
-        };
-        self.record.sections = sections.into_iter().filter(there).collect();
+        let mut there = Vec::new();
+        for file in FILES {
+            let document = self.document(file);
+            let of_file = self.record.sections.iter().filter(|(of, _)| of == file);
+            there.extend(
+                of_file.filter(|(_, name)| document.sections.iter().any(|s| s.name.as_deref() == Some(name))).cloned(),
+            );
+        }
+        self.record.sections = there;
         Ok((done, left))
     }
 }
@@ -265,29 +269,31 @@ pub fn undo(text: &[u8], edit: &Edit) -> Result<Option<Zeroizing<Vec<u8>>>, Edit
     place::replace(text, index, &edit.option, edit.old.as_deref().map(str::as_bytes)).map(Some)
 }
 
-/// A file in which our sections are those of another one, and everything else stays as it is.
-pub fn ours_as_in(present: &[u8], like: &[u8]) -> Result<Zeroizing<Vec<u8>>, EditError> {
+/// A file in which our sections are those of another one, and everything else stays as it is. `ours` tells by the name
+/// whether a section is.
+pub fn ours_as_in(present: &[u8], like: &[u8], ours: &dyn Fn(&str) -> bool) -> Result<Zeroizing<Vec<u8>>, EditError> {
     let wanted = parse(like);
     let mut text = Zeroizing::new(present.to_vec());
     // Those that are not as they are to be go first, from behind, so that the places of the others stay.
     let document = parse(present);
-    let same = |view: View<'_>| {
+    let is_ours = |section: &Section<'_>| View(section).is_ours() && ours(View(section).name());
+    let same = |section: &Section<'_>| {
         wanted.sections.iter().any(|other| {
-            (&other.kind, &other.name) == (&view.0.kind, &view.0.name)
-                && other.entries.len() == view.0.entries.len()
+            (&other.kind, &other.name) == (&section.kind, &section.name)
+                && other.entries.len() == section.entries.len()
                 && other
                     .entries
                     .iter()
-                    .zip(&view.0.entries)
+                    .zip(&section.entries)
                     .all(|(a, b)| (&a.name, a.list, a.value.octets()) == (&b.name, b.list, b.value.octets()))
         })
     };
-    let ours = document.sections.iter().enumerate().filter(|(_, section)| View(section).is_ours());
-    let wrong: Vec<usize> = ours.filter(|(_, section)| !same(View(section))).map(|(index, _)| index).collect();
-    for index in wrong.into_iter().rev() {
-        text = place::remove(&text, index)?;
+    for (index, section) in document.sections.iter().enumerate().rev() {
+        if is_ours(section) && !same(section) {
+            text = place::remove(&text, index)?;
+        }
     }
-    for section in wanted.sections.iter().filter(|section| View(section).is_ours()) {
+    for section in wanted.sections.iter().filter(|section| is_ours(section)) {
         let Some(name) = section.name.as_deref() else { continue };
         if parse(&text).sections.iter().any(|other| other.name.as_deref() == Some(name)) {
             continue;
@@ -390,10 +396,9 @@ mod tests {
     #[test]
     fn ours_as_before() {
         let before = "config a 'x'\n\nconfig b 'lk_b'\n\toption v 1\n\nconfig c 'lk_c'\n";
-        let now =
-            "config a 'x'\n\toption theirs 1\n\nconfig b 'lk_b'\n\toption v 2\n\nconfig c 'lk_c'\n\nconfig d 'lk_d'\n";
-        let back = ours_as_in(now.as_bytes(), before.as_bytes()).expect("possible");
-        let expected = "config a 'x'\n\toption theirs 1\n\nconfig c 'lk_c'\n\nconfig b 'lk_b'\n\toption v '1'\n";
+        let now = "config a 'x'\n\toption theirs 1\n\nconfig b 'lk_b'\n\toption v 2\n\nconfig c 'lk_c'\n\nconfig d 'lk_d'\n\nconfig e 'lk_e'\n";
+        let back = ours_as_in(now.as_bytes(), before.as_bytes(), &|name| name != "lk_e").expect("possible");
+        let expected = "config a 'x'\n\toption theirs 1\n\nconfig c 'lk_c'\n\nconfig e 'lk_e'\n\nconfig b 'lk_b'\n\toption v '1'\n";
         assert_eq!(std::str::from_utf8(&back).expect("text"), expected);
     }
 }

@@ -367,8 +367,11 @@ fn ours_back(
     name: &str,
     pending: &Pending,
 ) -> Result<Zeroizing<Vec<u8>>, crate::wire::uci::edit::EditError> {
-    let mut text = ours_as_in(present, before)?;
-    let (known, edits) = (&pending.records.0.edits, &pending.records.1.edits);
+    let (was, is) = &pending.records;
+    let unknown = was.sections.is_empty() && is.sections.is_empty();
+    let mut text =
+        ours_as_in(present, before, &|section| unknown || was.made(name, section) || is.made(name, section))?;
+    let (known, edits) = (&was.edits, &is.edits);
     for edit in edits.iter().rev().filter(|edit| edit.file == name && !known.contains(edit)) {
         if let Some(new) = undo_edit(&text, edit)? {
             text = new;
