@@ -205,8 +205,8 @@ impl Draft {
     }
 
     /// Puts back what is not needed any more. What somebody else has changed since is left alone. Returns what was put
-    /// back, and what was not because it is neither as we left it nor as it was before us.
-    pub fn put_back(&mut self) -> Result<(Vec<Edit>, Vec<Edit>), Refused> {
+    /// back, and says what was not.
+    pub fn put_back(&mut self) -> Result<(Vec<Edit>, Vec<String>), Refused> {
         let (network, wireless) = (self.shared("network"), self.shared("wireless"));
         let (network, wireless) = (parse(&network), parse(&wireless));
         let (kept, over): (Vec<Edit>, Vec<Edit>) =
@@ -218,8 +218,8 @@ impl Draft {
             if let Some(new) = undo(text, &edit).map_err(|why| Refused::file(&edit.file, &why))? {
                 self.set(&edit.file, new);
                 done.push(edit);
-            } else if !is_as_before(text, &edit) {
-                left.push(edit);
+            } else {
+                left.extend(not_put_back(text, &edit));
             }
         }
         let ours = |text: &[u8]| parse(text).sections.iter().any(|section| View(section).is_ours());
@@ -245,13 +245,22 @@ impl Draft {
     }
 }
 
-/// Whether the option of an edit is there as it was before us: somebody has put it back himself.
-fn is_as_before(text: &[u8], edit: &Edit) -> bool {
+/// Says that an edit cannot be taken back; `None` where somebody has put back himself what was there before.
+pub fn not_put_back(text: &[u8], edit: &Edit) -> Option<String> {
     let document = parse(text);
-    let Some(index) = edit.place.find(&document) else { return false };
-    let section = document.sections.get(index);
+    let section = edit.place.find(&document).and_then(|index| document.sections.get(index));
     let entry = section.and_then(|section| section.entries.iter().rfind(|entry| *entry.name == *edit.option));
-    entry.and_then(|entry| text.get(entry.span.clone())) == edit.old.as_deref().map(str::as_bytes)
+    let present = entry.and_then(|entry| text.get(entry.span.clone()));
+    if section.is_some() && present == edit.old.as_deref().map(str::as_bytes) {
+        return None;
+    }
+    // Of the options that are borrowed none is a secret.
+    Some(format!(
+        "option {} of {} was changed by somebody else, or its section is not there any more: it is not put back (it was: {})",
+        edit.option,
+        edit.place.shown(),
+        edit.old.as_deref().unwrap_or("not there")
+    ))
 }
 
 fn section_value<'d>(document: &'d Document<'_>, index: usize, option: &str) -> Option<&'d [u8]> {

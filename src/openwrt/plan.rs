@@ -185,16 +185,7 @@ impl<'t> Planner<'t> {
         self.drop_the_rest()?;
         let (done, left) = self.draft.put_back()?;
         self.summary.extend(done.iter().rev().filter_map(put_back));
-        for edit in left {
-            let was = edit.old.as_deref().unwrap_or("not there");
-            // Of all options that are borrowed none is a secret.
-            self.warnings.push(format!(
-                "option {} of {} was changed by somebody else, or its section is not there any more: it is not put back (it was: \
-                 {was})",
-                edit.option,
-                edit.place.shown()
-            ));
-        }
+        self.warnings.extend(left);
         // Whoever has a network with an SSID gets it from a section that is there, or it is said.
         parse_config(self.draft.text("latchkey"), "would be refused").map(|_| ())
     }

@@ -367,3 +367,18 @@ fn a_daemon_that_does_not_come_up_is_told() {
     fs::remove_file(here.path("down")).unwrap();
     assert!(!troubles(&here).contains("latchkey does not answer"));
 }
+
+/// What cannot be taken back is said, also when somebody put a section of his own beside ours.
+#[test]
+fn undone_but_for_what_somebody_else_did() {
+    let here = Router::new("24.10-dsa");
+    here.ok("apply --ssid Home --take-over");
+    here.change("wireless", "option disabled '1'", "option disabled '0'");
+    let theirs = "\nconfig wifi-iface 'lk_theirs'\n\toption device 'radio0'\n\toption ssid 'Theirs'\n";
+    fs::write(here.path("etc/config/wireless"), here.text("wireless") + theirs).unwrap();
+    let notes = here.ok("undo")["notes"].to_string();
+    assert!(notes.contains("option disabled of wifi-iface default_radio0 was changed by somebody else"), "{notes}");
+    assert!(!notes.contains("default_radio1"), "{notes}");
+    let wireless = here.text("wireless");
+    assert!(wireless.ends_with(theirs) && !wireless.contains("lk_home"), "{wireless}");
+}

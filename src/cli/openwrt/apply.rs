@@ -5,7 +5,7 @@ use super::super::client::{Client, Failure};
 use super::state::{self, Lock, Now, Pending};
 use super::{plan, tree};
 use crate::config::{Config, ReplaceError, replace};
-use crate::openwrt::draft::{ours_as_in, undo as undo_edit};
+use crate::openwrt::draft::{not_put_back, ours_as_in, undo as undo_edit};
 use crate::openwrt::record::Record;
 use crate::openwrt::{Action, FileChange};
 use serde_json::{Value, json};
@@ -351,7 +351,7 @@ fn restore_file(
         before
     } else {
         notes.push(format!("somebody else changed /etc/config/{name} since: that stays, only ours is taken back"));
-        ours_back(&present, &before, name, pending)
+        ours_back(&present, &before, name, pending, notes)
             .map_err(|why| Failure::refused("config", "", format!("/etc/config/{name}: {why}")))?
     };
     if *text == *present {
@@ -366,15 +366,16 @@ fn ours_back(
     before: &[u8],
     name: &str,
     pending: &Pending,
+    notes: &mut Vec<String>,
 ) -> Result<Zeroizing<Vec<u8>>, crate::wire::uci::edit::EditError> {
     let (was, is) = &pending.records;
     let unknown = was.sections.is_empty() && is.sections.is_empty();
     let mut text =
         ours_as_in(present, before, &|section| unknown || was.made(name, section) || is.made(name, section))?;
-    let (known, edits) = (&was.edits, &is.edits);
-    for edit in edits.iter().rev().filter(|edit| edit.file == name && !known.contains(edit)) {
-        if let Some(new) = undo_edit(&text, edit)? {
-            text = new;
+    for edit in is.edits.iter().rev().filter(|edit| edit.file == name && !was.edits.contains(edit)) {
+        match undo_edit(&text, edit)? {
+            Some(new) => text = new,
+            None => notes.extend(not_put_back(&text, edit)),
         }
     }
     Ok(text)
