@@ -37,6 +37,8 @@ enum What {
     Undo(Undo),
     /// What `apply` leaves behind: undoes the change with this number unless it is confirmed.
     Watch(String),
+    /// What `apply` and `undo` leave behind: has the system take the files, in this way.
+    Enforce(String),
 }
 
 /// How something is applied.
@@ -68,7 +70,7 @@ pub fn parse(words: &mut Words) -> Result<Command, Stop> {
             Some("confirm") => "openwrt confirm",
             Some("undo") => "openwrt undo",
             Some("remove") => "openwrt remove",
-            Some("watch") => "openwrt",
+            Some("watch" | "enforce") => "openwrt",
             Some(other) => return Err(words.unknown_command(other)),
             None => return Err(words.usage("say what to do: status, plan, apply, confirm, undo or remove")),
         };
@@ -105,6 +107,7 @@ fn arguments(words: &mut Words, name: &str) -> Result<What, Stop> {
     })?;
     Ok(match (name, &more[..]) {
         ("watch", [id]) => What::Watch(id.clone()),
+        ("enforce", [how]) => What::Enforce(how.clone()),
         (_, [_, ..]) => return Err(words.usage("too many arguments")),
         ("status", _) => What::Status,
         ("confirm", _) => What::Confirm,
@@ -224,6 +227,7 @@ pub fn run(context: &mut Context<'_>, command: &Command) -> Result<(), Failure> 
             context.finish(&result, text::undone)
         }
         What::Watch(id) => apply::watch(root, id),
+        What::Enforce(how) => apply::enforced(root, how),
     }
 }
 

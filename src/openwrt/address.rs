@@ -3,7 +3,7 @@
 use super::view::{View, of_kind};
 use crate::config::{Config, HostAddress};
 use crate::wire::uci::Document;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// IPv4 networks in use: address, and bits of the prefix.
 #[derive(Debug, Clone, Default)]
@@ -57,8 +57,33 @@ pub fn addresses(interface: View<'_>) -> Vec<(Ipv4Addr, u8)> {
     interface.list("ipaddr").iter().filter_map(|text| with_length(text, netmask)).collect()
 }
 
+/// The addresses of an interface, IPv6 too.
+pub fn hosts(interface: View<'_>) -> Vec<HostAddress> {
+    let v4 = addresses(interface).into_iter().map(|(address, length)| HostAddress { address: address.into(), length });
+    let mut all: Vec<HostAddress> = v4.collect();
+    for text in interface.list("ip6addr") {
+        // netifd takes one without a length for a single address.
+        let (address, length) = text.split_once('/').unwrap_or((text, "128"));
+        if let (Ok(address), Ok(length)) = (address.parse::<Ipv6Addr>(), length.parse()) {
+            all.push(HostAddress { address: address.into(), length });
+        }
+    }
+    all
+}
+
+/// Whether the networks of two addresses have an address in common.
+pub fn meet(one: &HostAddress, other: &HostAddress) -> bool {
+    let (width, a, b) = match (one.address, other.address) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => (32, a.to_bits().into(), b.to_bits().into()),
+        (IpAddr::V6(a), IpAddr::V6(b)) => (128, a.to_bits(), b.to_bits()),
+        _ => return false,
+    };
+    let shift = 128u32.min(width - width.min(one.length.min(other.length).into()));
+    u128::checked_shr(a, shift) == u128::checked_shr(b, shift)
+}
+
 /// The IPv4 address and its prefix, of an address that is one.
-pub fn v4(address: &HostAddress) -> Option<(Ipv4Addr, u8)> {
+fn v4(address: &HostAddress) -> Option<(Ipv4Addr, u8)> {
     match address.address {
         IpAddr::V4(v4) => Some((v4, address.length)),
         IpAddr::V6(_) => None,
@@ -122,6 +147,27 @@ mod tests {
         }
         let mut full = Taken(vec![(Ipv4Addr::new(10, 0, 0, 0), 8), (Ipv4Addr::new(192, 168, 0, 0), 16)]);
         assert_eq!(full.take(20), None);
+    }
+
+    #[test]
+    fn networks_that_meet() {
+        for (one, other, expected) in [
+            ("192.168.1.1/24", "192.168.1.200/28", true),
+            ("192.168.1.1/24", "192.168.2.1/24", false),
+            ("192.168.2.1/23", "192.168.3.9/24", true),
+            ("fd00:20::1/64", "fd00:20::ffff:1/128", true),
+            ("fd00:20::1/64", "fd00:20:0:1::1/64", false),
+            ("fd00:20::1/48", "fd00:20:0:1::1/64", true),
+            ("::1.2.3.4/96", "1.2.3.4/8", false),
+        ] {
+            let host = |text: &str| text.parse::<HostAddress>().expect(text);
+            assert_eq!(meet(&host(one), &host(other)), expected, "{one} {other}");
+        }
+        let text = b"config interface 'a'\n\toption ipaddr 10.0.0.1\n\toption netmask 255.0.0.0\n\tlist ip6addr 'fd00::1/64'\n\
+                     \tlist ip6addr 'fd00::2'\n\tlist ip6addr 'x/64'\n";
+        let document = parse(text);
+        let shown: Vec<String> = of_kind(&document, "interface").flat_map(hosts).map(|host| host.to_string()).collect();
+        assert_eq!(shown, ["10.0.0.1/8", "fd00::1/64", "fd00::2/128"]);
     }
 
     #[test]

@@ -114,27 +114,30 @@ impl<'a> Shown<'a> {
         let document = uci::parse(text);
         let mut masked = String::new();
         let mut done = 0;
-        for entry in document.sections.iter().flat_map(|section| &section.entries) {
-            let raw = &*entry.name == "hostapd_bss_options"
-                && !RAW.iter().any(|ours| entry.value.octets().starts_with(ours.as_bytes()));
-            let switch = matches!(&*entry.name, "ppsk" | "wpa_disable_eapol_key_retries");
-            if !raw && (switch || !SECRETS.iter().any(|part| entry.name.contains(part))) {
-                continue;
+        for section in &document.sections {
+            between(&mut masked, text.get(done..section.span.start).unwrap_or_default());
+            masked.push_str(&String::from_utf8_lossy(text.get(section.span.clone()).unwrap_or_default()));
+            done = section.span.end;
+            for entry in &section.entries {
+                between(&mut masked, text.get(done..entry.span.start).unwrap_or_default());
+                let command = text.get(entry.span.clone()).unwrap_or_default();
+                done = entry.span.end;
+                let raw = &*entry.name == "hostapd_bss_options"
+                    && !RAW.iter().any(|ours| entry.value.octets().starts_with(ours.as_bytes()));
+                let switch = matches!(&*entry.name, "ppsk" | "wpa_disable_eapol_key_retries");
+                if !raw && (switch || !SECRETS.iter().any(|part| entry.name.contains(part))) {
+                    masked.push_str(&String::from_utf8_lossy(command));
+                    continue;
+                }
+                let until = entry.value.octets().iter().position(|octet| *octet == b'=').filter(|_| raw);
+                let about = until.and_then(|until| entry.value.octets().get(..=until)).unwrap_or_default();
+                let about = String::from_utf8_lossy(about).replace('\n', " ");
+                let word = if entry.list { "list" } else { "option" };
+                masked.push_str(&format!("{word} {} '{about}(hidden)'", entry.name));
+                masked.extend(command.iter().filter(|octet| **octet == b'\n').map(|_| '\n'));
             }
-            masked.push_str(&String::from_utf8_lossy(text.get(done..entry.span.start).unwrap_or_default()));
-            let until = entry.value.octets().iter().position(|octet| *octet == b'=').filter(|_| raw);
-            let about = until.and_then(|until| entry.value.octets().get(..=until)).unwrap_or_default();
-            let about = String::from_utf8_lossy(about).replace('\n', " ");
-            masked.push_str(&format!(
-                "{} {} '{about}(hidden)'",
-                if entry.list { "list" } else { "option" },
-                entry.name
-            ));
-            let breaks = text.get(entry.span.clone()).unwrap_or_default().iter().filter(|b| **b == b'\n').count();
-            masked.push_str(&"\n".repeat(breaks));
-            done = entry.span.end;
         }
-        masked.push_str(&String::from_utf8_lossy(text.get(done..).unwrap_or_default()));
+        between(&mut masked, text.get(done..).unwrap_or_default());
         let split = |text: &'a [u8]| text.strip_suffix(b"\n").unwrap_or(text).split(|octet| *octet == b'\n').collect();
         let raw: Vec<&[u8]> = if text.is_empty() { Vec::new() } else { split(text) };
         // What cannot be read may hold a secret anywhere.
@@ -145,6 +148,24 @@ impl<'a> Shown<'a> {
 
     fn line(&self, index: usize) -> String {
         self.shown.get(index).map_or("(hidden)", |line| line.trim_end_matches('\r')).to_owned()
+    }
+}
+
+/// What is between commands: blanks, and comments, in which an option with a secret may well have been put.
+fn between(masked: &mut String, text: &[u8]) {
+    let mut comment = false;
+    for octet in text {
+        match octet {
+            b'\n' => comment = false,
+            b'#' if !comment => {
+                comment = true;
+                masked.push_str("#...");
+            }
+            _ => {}
+        }
+        if !comment {
+            masked.push(char::from(*octet));
+        }
     }
 }
 
@@ -185,6 +206,13 @@ mod tests {
         assert_eq!(
             raw[1..],
             ["+list hostapd_bss_options 'wpa_passphrase=(hidden)'", "+list hostapd_bss_options okc=0"]
+        );
+        assert_eq!(
+            shown(
+                "config a # SWQXK\n\toption b 1 # SWQXK\n\t#option key SWQXK # SWQXK\n\toption c '#1'\n",
+                "config a # SWQXK\n"
+            ),
+            [" config a #...", "-\toption b 1 #...", "-\t#...", "-\toption c '#1'"]
         );
         assert_eq!(shown(old, old), [""; 0]);
         assert_eq!(shown("", "config a\n"), ["+config a"]);

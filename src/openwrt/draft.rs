@@ -5,7 +5,7 @@ use super::Refused;
 use super::record::{Edit, Place, Record, While};
 use super::view::{PREFIX, View};
 use crate::wire::uci::edit::{Change, EditError, edit, place};
-use crate::wire::uci::{Document, parse};
+use crate::wire::uci::{Document, Section, parse};
 use std::rc::Rc;
 use zeroize::Zeroizing;
 
@@ -102,6 +102,9 @@ impl Draft {
         if !self.has(file) {
             return Ok(false);
         }
+        if !self.record.made(file, name) {
+            self.record.sections.push((file.to_owned(), name.to_owned()));
+        }
         let text = self.shared(file);
         let text = text.as_slice();
         let document = parse(text);
@@ -163,7 +166,18 @@ impl Draft {
         let text = text.as_slice();
         let document = parse(text);
         let Some(index) = at.find(&document) else { return Ok(false) };
-        let Some(section) = document.sections.get(index) else { return Ok(false) };
+        let Some((section, rest)) = document.sections.get(index..).and_then(<[_]>::split_first) else {
+            return Ok(false);
+        };
+        if let Place::Iface(radio, ssid) = at
+            && rest.iter().any(|other| at.is(View(other)))
+        {
+            let message = format!(
+                "{radio} has several networks '{ssid}' whose sections have no name, so that they cannot be told apart later: give \
+                 them names in /etc/config/wireless (config wifi-iface 'NAME')"
+            );
+            return Err(Refused::new("taken", "ssid", message));
+        }
         let entry = section.entries.iter().rfind(|entry| &*entry.name == option);
         if entry.is_some_and(|entry| entry.value.octets() == value.as_bytes()) {
             return Ok(false);
@@ -190,18 +204,22 @@ impl Draft {
         Ok(true)
     }
 
-    /// Puts back what is not needed any more. What somebody else has changed since is left alone. Returns what was put back.
-    pub fn put_back(&mut self) -> Result<Vec<Edit>, Refused> {
+    /// Puts back what is not needed any more. What somebody else has changed since is left alone. Returns what was put
+    /// back, and says what was not.
+    pub fn put_back(&mut self) -> Result<(Vec<Edit>, Vec<String>), Refused> {
         let (network, wireless) = (self.shared("network"), self.shared("wireless"));
         let (network, wireless) = (parse(&network), parse(&wireless));
         let (kept, over): (Vec<Edit>, Vec<Edit>) =
             self.record.edits.iter().cloned().partition(|edit| edit.needed.holds(&network, &wireless));
         self.record.edits = kept;
-        let mut done = Vec::new();
+        let (mut done, mut left) = (Vec::new(), Vec::new());
         for edit in over.into_iter().rev() {
-            if let Some(new) = undo(self.text(&edit.file), &edit).map_err(|why| Refused::file(&edit.file, &why))? {
+            let text = self.text(&edit.file);
+            if let Some(new) = undo(text, &edit).map_err(|why| Refused::file(&edit.file, &why))? {
                 self.set(&edit.file, new);
                 done.push(edit);
+            } else {
+                left.extend(not_put_back(text, &edit));
             }
         }
         let ours = |text: &[u8]| parse(text).sections.iter().any(|section| View(section).is_ours());
@@ -213,8 +231,36 @@ impl Draft {
             let shorter = Zeroizing::new(text.strip_suffix(b"\n").unwrap_or(text).to_vec());
             self.set(&file, shorter);
         }
-        Ok(done)
+        // Those that are gone, whoever took them out.
+        let mut there = Vec::new();
+        for file in FILES {
+            let document = self.document(file);
+            let of_file = self.record.sections.iter().filter(|(of, _)| of == file);
+            there.extend(
+                of_file.filter(|(_, name)| document.sections.iter().any(|s| s.name.as_deref() == Some(name))).cloned(),
+            );
+        }
+        self.record.sections = there;
+        Ok((done, left))
     }
+}
+
+/// Says that an edit cannot be taken back; `None` where somebody has put back himself what was there before.
+pub fn not_put_back(text: &[u8], edit: &Edit) -> Option<String> {
+    let document = parse(text);
+    let section = edit.place.find(&document).and_then(|index| document.sections.get(index));
+    let entry = section.and_then(|section| section.entries.iter().rfind(|entry| *entry.name == *edit.option));
+    let present = entry.and_then(|entry| text.get(entry.span.clone()));
+    if section.is_some() && present == edit.old.as_deref().map(str::as_bytes) {
+        return None;
+    }
+    // Of the options that are borrowed none is a secret.
+    Some(format!(
+        "option {} of {} was changed by somebody else, or its section is not there any more: it is not put back (it was: {})",
+        edit.option,
+        edit.place.shown(),
+        edit.old.as_deref().unwrap_or("not there")
+    ))
 }
 
 fn section_value<'d>(document: &'d Document<'_>, index: usize, option: &str) -> Option<&'d [u8]> {
@@ -232,29 +278,31 @@ pub fn undo(text: &[u8], edit: &Edit) -> Result<Option<Zeroizing<Vec<u8>>>, Edit
     place::replace(text, index, &edit.option, edit.old.as_deref().map(str::as_bytes)).map(Some)
 }
 
-/// A file in which our sections are those of another one, and everything else stays as it is.
-pub fn ours_as_in(present: &[u8], like: &[u8]) -> Result<Zeroizing<Vec<u8>>, EditError> {
+/// A file in which our sections are those of another one, and everything else stays as it is. `ours` tells by the name
+/// whether a section is.
+pub fn ours_as_in(present: &[u8], like: &[u8], ours: &dyn Fn(&str) -> bool) -> Result<Zeroizing<Vec<u8>>, EditError> {
     let wanted = parse(like);
     let mut text = Zeroizing::new(present.to_vec());
     // Those that are not as they are to be go first, from behind, so that the places of the others stay.
     let document = parse(present);
-    let same = |view: View<'_>| {
+    let is_ours = |section: &Section<'_>| View(section).is_ours() && ours(View(section).name());
+    let same = |section: &Section<'_>| {
         wanted.sections.iter().any(|other| {
-            (&other.kind, &other.name) == (&view.0.kind, &view.0.name)
-                && other.entries.len() == view.0.entries.len()
+            (&other.kind, &other.name) == (&section.kind, &section.name)
+                && other.entries.len() == section.entries.len()
                 && other
                     .entries
                     .iter()
-                    .zip(&view.0.entries)
+                    .zip(&section.entries)
                     .all(|(a, b)| (&a.name, a.list, a.value.octets()) == (&b.name, b.list, b.value.octets()))
         })
     };
-    let ours = document.sections.iter().enumerate().filter(|(_, section)| View(section).is_ours());
-    let wrong: Vec<usize> = ours.filter(|(_, section)| !same(View(section))).map(|(index, _)| index).collect();
-    for index in wrong.into_iter().rev() {
-        text = place::remove(&text, index)?;
+    for (index, section) in document.sections.iter().enumerate().rev() {
+        if is_ours(section) && !same(section) {
+            text = place::remove(&text, index)?;
+        }
     }
-    for section in wanted.sections.iter().filter(|section| View(section).is_ours()) {
+    for section in wanted.sections.iter().filter(|section| is_ours(section)) {
         let Some(name) = section.name.as_deref() else { continue };
         if parse(&text).sections.iter().any(|other| other.name.as_deref() == Some(name)) {
             continue;
@@ -303,10 +351,11 @@ mod tests {
         assert!(!draft.borrow("wireless", &Place::First("x".into()), "a", "1", needed()).expect("not there"));
         assert_eq!(draft.record.edits.len(), 2);
         assert_eq!(draft.record.edits[0].old.as_deref(), Some("option disabled 1"));
-        assert_eq!(draft.put_back().expect("nothing yet"), []);
+        assert_eq!(draft.put_back().expect("nothing yet"), (vec![], vec![]));
         assert!(draft.drop("wireless", "wifi-iface", "lk_a").expect("out"));
         assert!(!draft.drop("wireless", "wifi-device", "radio0").expect("not ours"));
-        assert_eq!(draft.put_back().expect("put back").len(), 2);
+        let (done, left) = draft.put_back().expect("put back");
+        assert_eq!((done.len(), left), (2, vec![]));
         assert_eq!(draft.text("wireless"), WIRELESS.as_bytes());
         assert_eq!(draft.record, Record::default());
     }
@@ -320,7 +369,8 @@ mod tests {
             String::from_utf8(draft.text("wireless").to_vec()).expect("text").replace("disabled '0'", "disabled yes");
         draft.set("wireless", Zeroizing::new(text.clone().into_bytes()));
         let mut same = Draft { files: draft.files.clone(), record: draft.record.clone() };
-        assert_eq!(draft.put_back().expect("left alone"), []);
+        let (done, left) = draft.put_back().expect("left alone");
+        assert_eq!((done, left.len()), (vec![], 1));
         assert_eq!(draft.text("wireless"), text.as_bytes());
         // Wanted anew, it is the present one that is remembered.
         same.borrow("wireless", &radio, "disabled", "0", While::Any).expect("lent");
@@ -345,7 +395,8 @@ mod tests {
     fn files_without_an_end_get_it_back() {
         let mut draft = draft("config wifi-device 'radio0'");
         draft.ensure("wireless", "wifi-iface", "lk_a", &[]).expect("put in");
-        assert_eq!(draft.put_back().expect("nothing yet"), []);
+        assert_eq!(draft.put_back().expect("nothing yet"), (vec![], vec![]));
+        assert_eq!(draft.record.sections, [("wireless".to_owned(), "lk_a".to_owned())]);
         draft.drop("wireless", "wifi-iface", "lk_a").expect("out");
         draft.put_back().expect("put back");
         assert_eq!(draft.text("wireless"), b"config wifi-device 'radio0'");
@@ -354,10 +405,9 @@ mod tests {
     #[test]
     fn ours_as_before() {
         let before = "config a 'x'\n\nconfig b 'lk_b'\n\toption v 1\n\nconfig c 'lk_c'\n";
-        let now =
-            "config a 'x'\n\toption theirs 1\n\nconfig b 'lk_b'\n\toption v 2\n\nconfig c 'lk_c'\n\nconfig d 'lk_d'\n";
-        let back = ours_as_in(now.as_bytes(), before.as_bytes()).expect("possible");
-        let expected = "config a 'x'\n\toption theirs 1\n\nconfig c 'lk_c'\n\nconfig b 'lk_b'\n\toption v '1'\n";
+        let now = "config a 'x'\n\toption theirs 1\n\nconfig b 'lk_b'\n\toption v 2\n\nconfig c 'lk_c'\n\nconfig d 'lk_d'\n\nconfig e 'lk_e'\n";
+        let back = ours_as_in(now.as_bytes(), before.as_bytes(), &|name| name != "lk_e").expect("possible");
+        let expected = "config a 'x'\n\toption theirs 1\n\nconfig c 'lk_c'\n\nconfig e 'lk_e'\n\nconfig b 'lk_b'\n\toption v '1'\n";
         assert_eq!(std::str::from_utf8(&back).expect("text"), expected);
     }
 }

@@ -14,6 +14,7 @@ pub mod draft;
 pub mod facts;
 mod network;
 mod plan;
+mod radius;
 pub mod record;
 mod status;
 mod view;

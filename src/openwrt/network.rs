@@ -1,6 +1,6 @@
 //! Profiles: bridge or VLAN, interface, DHCP and firewall zone.
 
-use super::address::{Taken, addresses, pool, v4};
+use super::address::{Taken, addresses, hosts, meet, pool};
 use super::draft::{Opt, ours};
 use super::plan::{Planner, short};
 use super::record::{Place, While};
@@ -11,7 +11,7 @@ use crate::firewall;
 use crate::network::NAME;
 use crate::wire::uci::{Document, parse};
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Zone names are cut at 11 characters by firewall tools before fw4: what follows `lk_`.
@@ -30,6 +30,8 @@ pub(super) struct Group {
     pub device: String,
     /// `--bridge` is about it.
     asked: bool,
+    /// Its interface has IPv6 addresses.
+    v6: bool,
 }
 
 impl Planner<'_> {
@@ -106,7 +108,7 @@ impl Planner<'_> {
         let new = self.id(vlan, profiles.first().map(|name| &**name).unwrap_or_default());
         let section = |used: View<'_>| (used.name().to_owned(), used.text("device").to_owned());
         let (id, (interface, device), ours) = match used {
-            Some(used) if used.is_ours() => {
+            Some(used) if self.made("network", used) => {
                 (used.name().strip_prefix(PREFIX).unwrap_or_default().to_owned(), section(used), true)
             }
             Some(used) if !used.name().is_empty() => (new, section(used), false),
@@ -117,7 +119,7 @@ impl Planner<'_> {
                 (new.clone(), (ours(&[&new]), device), true)
             }
         };
-        Group { vlan, profiles, id, interface, ours, device, asked: false }
+        Group { vlan, profiles, id, interface, ours, device, asked: false, v6: false }
     }
 
     /// Short names of profiles as they are, so that people find them again; else the number of the VLAN.
@@ -128,13 +130,18 @@ impl Planner<'_> {
         let usable = (1..=MAX_ID).contains(&profile.len()) && (!like_a_number(profile) || profile == number);
         // The names of the other sections of a network are made of its own and these: no name of a network may be one.
         let end = profile.rsplit_once('_').map_or("", |(_, end)| end);
-        let usable = usable && !matches!(end, "dev" | "bv" | "dns" | "dhcp" | "wan") && !end.starts_with("allow");
+        let usable = usable
+            && !matches!(end, "dev" | "bv" | "dns" | "dhcp" | "dhcp6" | "icmp6" | "wan")
+            && !end.starts_with("allow");
         let text = self.draft.shared("network");
         let document = parse(&text);
         let taken = |id: &str| {
             let found = named(&document, "interface", &ours(&[id]));
-            // Another profile's, whose VLAN was changed, say.
+            // Somebody's own, or another profile's, whose VLAN was changed, say.
             found.is_some_and(|interface| {
+                if !self.made("network", interface) {
+                    return true;
+                }
                 let device = interface.text("device");
                 let mut profiles = self.config.profiles.iter();
                 profiles.any(|profile| profile.vlan != Some(vlan) && profile.bridge.as_deref() == Some(device))
@@ -173,12 +180,20 @@ impl Planner<'_> {
             );
             return Err(Refused::new("argument", "profile", message));
         };
-        let options = [
+        let mut options = vec![
             Opt::is("interface", &group.interface),
             Opt::is("start", start.to_string()).at_first(),
             Opt::is("limit", limit.to_string()).at_first(),
             Opt::is("leasetime", "12h").at_first(),
         ];
+        // odhcpd advertises the prefixes of the addresses the interface has, as in OpenWrt's own lan.
+        if group.v6 {
+            options.push(Opt::is("ra", "server").at_first());
+            options.push(Opt::list("ra_flags", ["managed-config", "other-config"]).at_first());
+            options.push(Opt::is("dhcpv6", "server").at_first());
+        } else if address.lost_v6 {
+            options.extend(["ra", "ra_flags", "dhcpv6"].map(Opt::none));
+        }
         changed |= self.ensure("dhcp", "dhcp", &group.interface, &options)?;
         if !self.draft.has("dhcp") {
             self.warnings.push(format!(
@@ -307,51 +322,58 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// The address: the profile's, else the one there is, else a free one.
-    fn address(&mut self, group: &Group) -> Result<Address, Refused> {
+    /// The addresses: the profile's; of IPv4, which every network has, else the one there is, else a free one.
+    fn address(&mut self, group: &mut Group) -> Result<Address, Refused> {
         let text = self.draft.shared("network");
         let document = parse(&text);
         let of_group = || self.config.profiles.iter().filter(|profile| group.profiles.contains(&profile.name));
         let given = of_group().find(|profile| !profile.addresses.is_empty());
         let given = given.map(|profile| profile.addresses.as_slice()).unwrap_or_default();
-        let (of_v4, of_v6): (Vec<&HostAddress>, Vec<&HostAddress>) =
-            given.iter().partition(|address| address.address.is_ipv4());
         let mut options = Vec::new();
-        let left_out = of_v6.iter().map(|address| address.to_string()).collect::<Vec<_>>().join(", ");
-        // Router advertisements, and the ICMPv6 that the zone would reject, are not made here: an address alone is no use.
-        let left_out = (!left_out.is_empty()).then(|| {
-            format!(
-                "the IPv6 addresses of profile {} ({left_out}) are left out: the network that is made here is IPv4 only",
-                group.profiles.join(", ")
-            )
-        });
-        self.warnings.extend(left_out);
-        if let Some(first) = of_v4.first() {
-            for (address, length) in of_v4.iter().filter_map(|address| v4(address)) {
-                overlaps(&document, group, address, length)?;
+        for address in given {
+            overlaps(&document, group, address)?;
+        }
+        let mut shown = Vec::new();
+        let mut write = |v4: bool, option: &'static str| {
+            let texts = given.iter().filter(|address| address.address.is_ipv4() == v4).map(ToString::to_string);
+            let texts: Vec<String> = texts.collect();
+            match &texts[..] {
+                [] => {}
+                [one] => options.push(Opt::is(option, one)),
+                more => options.push(Opt::list(option, more)),
             }
-            let shown = first.to_string();
-            options.push(match of_v4.len() {
-                1 => Opt::is("ipaddr", &shown),
-                _ => Opt::list("ipaddr", of_v4.iter().map(|address| address.to_string())),
-            });
+            shown.extend(texts);
+            shown.len()
+        };
+        let v4 = write(true, "ipaddr");
+        group.v6 = write(false, "ip6addr") > v4;
+        // The addresses that a profile has lost go; those that somebody put there himself have no such rule.
+        let document6 = self.draft.document("firewall");
+        let lost_v6 = !group.v6 && named(&document6, "rule", &ours(&[&group.id, "icmp6"])).is_some();
+        if lost_v6 {
+            options.push(Opt::none("ip6addr"));
+        }
+        let first = given.iter().find(|address| address.address.is_ipv4());
+        let present = named(&document, "interface", &group.interface).map(addresses).unwrap_or_default();
+        let length = if let Some(first) = first {
             // As LuCI may have written it.
             options.push(Opt::none("netmask"));
-            return Ok(Address { options, shown, length: first.length });
-        }
-        let present = named(&document, "interface", &group.interface).map(addresses).unwrap_or_default();
-        if let Some((address, length)) = present.first() {
-            return Ok(Address { options, shown: format!("{address}/{length}"), length: *length });
-        }
-        let mut taken = Taken::new(&document, &self.config, &self.facts.routes);
-        let Some(free) = taken.take(group.vlan) else {
-            let message =
-                format!("no free network was found for VLAN {}: give the profile an option address", group.vlan);
-            return Err(Refused::new("argument", "profile", message));
+            first.length
+        } else if let Some((address, length)) = present.first() {
+            shown.insert(0, format!("{address}/{length}"));
+            *length
+        } else {
+            let mut taken = Taken::new(&document, &self.config, &self.facts.routes);
+            let Some(free) = taken.take(group.vlan) else {
+                let message =
+                    format!("no free network was found for VLAN {}: give the profile an option address", group.vlan);
+                return Err(Refused::new("argument", "profile", message));
+            };
+            shown.insert(0, free.to_string());
+            options.push(Opt::is("ipaddr", free.to_string()).at_first());
+            free.length
         };
-        let shown = free.to_string();
-        options.push(Opt::is("ipaddr", &shown).at_first());
-        Ok(Address { options, shown, length: free.length })
+        Ok(Address { options, shown: shown.join(", "), length, lost_v6 })
     }
 
     /// Zone, forwarding and rules, as latchkey's own firewall sees the profile.
@@ -412,9 +434,16 @@ impl Planner<'_> {
         let accept = || Opt::is("target", "ACCEPT");
         let dhcp = [Opt::is("proto", "udp"), Opt::is("dest_port", "67"), Opt::is("family", "ipv4"), accept()];
         let dns = [Opt::list("proto", ["tcp", "udp"]), Opt::is("dest_port", "53"), accept()];
-        for (about, end, options) in
-            [("DHCP", "dhcp", dhcp.into_iter().collect::<Vec<_>>()), ("DNS", "dns", dns.into())]
-        {
+        let mut services = vec![("DHCP", "dhcp", Vec::from(dhcp)), ("DNS", "dns", dns.into())];
+        if group.v6 {
+            // Of these fw4 lets in from wan only what it has rules for, and from other zones nothing.
+            let types = ["router-solicitation", "neighbour-solicitation", "neighbour-advertisement", "echo-request"];
+            let v6 = || Opt::is("family", "ipv6");
+            let icmp = vec![Opt::is("proto", "icmp"), Opt::list("icmp_type", types), v6(), accept()];
+            let dhcp = vec![Opt::is("proto", "udp"), Opt::is("dest_port", "547"), v6(), accept()];
+            services.extend([("ICMPv6", "icmp6", icmp), ("DHCPv6", "dhcp6", dhcp)]);
+        }
+        for (about, end, options) in services {
             let options: Vec<Opt> = rule(about).into_iter().chain(options).collect();
             changed |= self.ensure("firewall", "rule", &ours(&[&group.id, end]), &options)?;
         }
@@ -434,8 +463,12 @@ impl Planner<'_> {
 /// An interface's address.
 struct Address {
     options: Vec<Opt>,
+    /// All of them, for people.
     shown: String,
+    /// Of the IPv4 network that devices get addresses of.
     length: u8,
+    /// It had IPv6 addresses of ours, and is to have none.
+    lost_v6: bool,
 }
 
 /// The bridge that a network gets for itself.
@@ -448,21 +481,16 @@ fn bridge_of(device: &str) -> &str {
     device.rsplit_once('.').map_or(device, |(bridge, _)| bridge)
 }
 
-/// The IPv4 addresses of this box.
-fn own_addresses(network: &Document<'_>) -> Vec<Ipv4Addr> {
-    of_kind(network, "interface").flat_map(addresses).map(|(address, _)| address).collect()
+/// The addresses of this box.
+fn own_addresses(network: &Document<'_>) -> Vec<IpAddr> {
+    of_kind(network, "interface").flat_map(hosts).map(|host| host.address).collect()
 }
 
-fn overlaps(network: &Document<'_>, group: &Group, address: Ipv4Addr, length: u8) -> Result<(), Refused> {
-    let bits = length.min(32);
-    let same = |other: Ipv4Addr, other_bits: u8| {
-        let shift = 32 - u32::from(bits.min(other_bits));
-        address.to_bits().checked_shr(shift) == other.to_bits().checked_shr(shift)
-    };
+fn overlaps(network: &Document<'_>, group: &Group, address: &HostAddress) -> Result<(), Refused> {
     for other in of_kind(network, "interface").filter(|other| other.name() != group.interface) {
-        if let Some((theirs, bits)) = addresses(other).into_iter().find(|(theirs, bits)| same(*theirs, *bits)) {
+        if let Some(theirs) = hosts(other).into_iter().find(|theirs| meet(theirs, address)) {
             let message = format!(
-                "the address {address}/{length} of profile {} overlaps network {} ({theirs}/{bits}): choose another",
+                "the address {address} of profile {} overlaps network {} ({theirs}): choose another",
                 group.profiles.join(", "),
                 other.name()
             );
@@ -473,9 +501,9 @@ fn overlaps(network: &Document<'_>, group: &Group, address: Ipv4Addr, length: u8
 }
 
 /// An entry of a profile's allow list as options of a rule. What is for this box itself is input, all else is forwarded.
-fn allowed(entry: &Allow, own: &[Ipv4Addr]) -> Vec<Opt> {
+fn allowed(entry: &Allow, own: &[IpAddr]) -> Vec<Opt> {
     let bits = if entry.to.is_ipv4() { 32 } else { 128 };
-    let here = entry.to.length() == bits && own.iter().any(|address| entry.to.contains(IpAddr::V4(*address)));
+    let here = entry.to.length() == bits && own.iter().any(|address| entry.to.contains(*address));
     let mut options = Vec::new();
     if !here {
         options.push(Opt::is("dest", "*"));

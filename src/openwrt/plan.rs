@@ -4,7 +4,7 @@ use super::diff::{Line, lines};
 use super::draft::{Draft, FILES, Opt};
 use super::facts::Facts;
 use super::network::Group;
-use super::record::{Place, Record, While};
+use super::record::{Edit, Place, Record, While};
 use super::view::{View, named, of_kind};
 use super::wireless::Network;
 use super::{Action, Refused, Removal, Request, Tree};
@@ -51,6 +51,9 @@ const KINDS: [(&str, &[&str]); 5] = [
     ("latchkey", &["ssid", "client"]),
 ];
 
+/// What the names of a network's sections have after that of its interface; `_allow1` and so on beside them.
+const PARTS: [&str; 8] = ["", "_dev", "_bv", "_wan", "_dhcp", "_dns", "_dhcp6", "_icmp6"];
+
 /// Makes a plan. `random` fills buffers with unpredictable octets, for keys and secrets.
 ///
 /// # Errors
@@ -75,6 +78,8 @@ pub(super) struct Planner<'t> {
     pub warnings: Vec<String>,
     /// Something is to go: what stays may be as it is, right or not.
     pub removing: bool,
+    /// No section is recorded as ours, so all are that have such names.
+    begun_without: bool,
     /// Sections of ours that are wanted, by file.
     keep: BTreeSet<(&'static str, String)>,
 }
@@ -100,8 +105,18 @@ impl<'t> Planner<'t> {
                            'leave' to have OpenWrt make them";
             return Err(Refused::new("config", "", message));
         }
-        let (summary, warnings, keep) = (Vec::new(), Vec::new(), BTreeSet::new());
-        Ok(Planner { draft, facts: &tree.facts, config, random, summary, warnings, removing: false, keep })
+        let begun_without = tree.record.sections.is_empty();
+        Ok(Planner {
+            draft,
+            facts: &tree.facts,
+            config,
+            random,
+            summary: Vec::new(),
+            warnings: Vec::new(),
+            removing: false,
+            begun_without,
+            keep: BTreeSet::new(),
+        })
     }
 
     fn have(&mut self, request: &Request) -> Result<(), Refused> {
@@ -168,13 +183,16 @@ impl<'t> Planner<'t> {
         self.radios(&networks, &config, request)?;
         self.vlans(&groups, &networks, &config)?;
         self.drop_the_rest()?;
-        for edit in self.draft.put_back()? {
-            let was = if edit.old.is_some() { "as it was" } else { "gone again" };
-            let Place::Named(kind, name) = &edit.place else { continue };
-            self.summary.push(format!("option {} of {kind} {name} is {was}", edit.option));
-        }
+        let (done, left) = self.draft.put_back()?;
+        self.summary.extend(done.iter().rev().filter_map(put_back));
+        self.warnings.extend(left);
         // Whoever has a network with an SSID gets it from a section that is there, or it is said.
         parse_config(self.draft.text("latchkey"), "would be refused").map(|_| ())
+    }
+
+    /// Whether a section is ours: by its name, and by the record if there is one.
+    pub fn made(&self, file: &str, section: View<'_>) -> bool {
+        section.is_ours() && (self.begun_without || self.draft.record.made(file, section.name()))
     }
 
     /// Has a section of ours with these options. True when something changed.
@@ -199,29 +217,47 @@ impl<'t> Planner<'t> {
     }
 
     fn drop_the_rest(&mut self) -> Result<(), Refused> {
+        // What goes with something that is named already: `lk_iot`, and `lk_iot_...`.
+        let mut going: Vec<String> = Vec::new();
         for (file, kinds) in KINDS {
             let text = self.draft.shared(file);
             let document = parse(&text);
-            let ours = document.sections.iter().map(View).filter(|view| view.is_ours());
-            let unwanted = ours.filter(|view| {
-                kinds.contains(&&*view.0.kind) && !self.keep.iter().any(|(f, name)| *f == file && name == view.name())
-            });
-            let about =
-                |view: View<'_>| if &*view.0.kind == "ssid" { view.text("ssid") } else { view.text("src") }.to_owned();
-            let unwanted: Vec<(String, String, String)> =
-                unwanted.map(|view| (view.0.kind.to_string(), view.name().to_owned(), about(view))).collect();
-            for (kind, name, about) in unwanted {
-                let stays = self.keep.contains(&("firewall", about.clone()));
-                match &*kind {
-                    "forwarding" if stays => {
-                        self.summary.push(format!("the devices of {about} do not get to the Internet any more"))
-                    }
-                    "rule" if stays => self.summary.push(format!("firewall zone {about} loses rule {name}")),
-                    "interface" => self.summary.push(format!("network {name} goes, with its DHCP and firewall zone")),
-                    "ssid" => self.summary.push(format!("SSID {about} goes")),
-                    _ => {}
+            let unwanted: Vec<View<'_>> = document
+                .sections
+                .iter()
+                .map(View)
+                .filter(|view| self.made(file, *view) && kinds.contains(&&*view.0.kind))
+                .filter(|view| !self.keep.iter().any(|(f, name)| *f == file && name == view.name()))
+                .collect();
+            going
+                .extend(unwanted.iter().filter(|view| &*view.0.kind == "interface").map(|view| view.name().to_owned()));
+            for view in unwanted {
+                let (kind, name) = (&*view.0.kind, view.name());
+                let zone = view.text("src");
+                let goes_along = |with: &String| {
+                    name.strip_prefix(with.as_str()).is_some_and(|rest| {
+                        rest.trim_end_matches(|c: char| c.is_ascii_digit()) == "_allow" || PARTS.contains(&rest)
+                    })
+                };
+                let line = match kind {
+                    "interface" => format!("network {name} goes, with its DHCP and firewall zone"),
+                    "ssid" => format!("SSID {} goes", view.text("ssid")),
+                    "wifi-iface" => format!("SSID {} goes from {}", view.text("ssid"), view.text("device")),
+                    // It follows from the network or the SSIDs.
+                    "wifi-vlan" => String::new(),
+                    _ if going.iter().any(goes_along) => String::new(),
+                    "forwarding" => format!("the devices of {zone} do not get to the Internet any more"),
+                    "rule" => format!("firewall zone {zone} loses rule {name}"),
+                    "client" => "hostapd of this box is no client of latchkey any more".into(),
+                    _ => format!("{kind} {name} goes from /etc/config/{file}"),
+                };
+                if kind == "ssid" {
+                    self.summary.retain(|of_radio| !of_radio.starts_with(&format!("{line} from ")));
                 }
-                self.draft.drop(file, &kind, &name)?;
+                if !line.is_empty() {
+                    self.summary.push(line);
+                }
+                self.draft.drop(file, kind, name)?;
             }
         }
         Ok(())
@@ -301,6 +337,21 @@ impl<'t> Planner<'t> {
         let digit = |octet: &u8| DIGITS.get(usize::from(*octet) % DIGITS.len()).copied().map_or('x', char::from);
         Zeroizing::new(octets.iter().map(digit).collect())
     }
+}
+
+/// What an option means that is put back; `None` where that is said already.
+fn put_back(edit: &Edit) -> Option<String> {
+    Some(match (&*edit.option, &edit.needed) {
+        ("disabled", While::Ssid(radio, ssid)) => format!("the network '{ssid}' that {radio} had is switched on again"),
+        ("disabled", While::Radio(radio)) if edit.new == "0" => format!("{radio} is switched off again"),
+        ("enabled", _) => "latchkey is switched off again".into(),
+        // It stayed off the air and does, or goes with its network.
+        ("disabled" | "bridge", _) => return None,
+        (option, _) => {
+            let was = if edit.old.is_some() { "as it was" } else { "gone again" };
+            format!("option {option} of {} is {was}", edit.place.shown())
+        }
+    })
 }
 
 /// An argument for a message, cut where it is very long.

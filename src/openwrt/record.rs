@@ -1,5 +1,5 @@
-//! What was changed in sections of others, with what stood there before: the only thing that has to be remembered, since
-//! our own sections are known by their names.
+//! What was changed in sections of others, with what stood there before, and which sections were made: an administrator may
+//! well give one of his own a name like ours.
 
 use super::draft::FILES;
 use super::view::{View, of_kind};
@@ -54,6 +54,8 @@ pub struct Record {
     pub edits: Vec<Edit>,
     /// Files that had no end of line at their end before sections were put behind it.
     pub unended: Vec<String>,
+    /// The sections that are ours: file and name.
+    pub sections: Vec<(String, String)>,
 }
 
 impl Place {
@@ -70,18 +72,30 @@ impl Place {
 
     /// The index of the section among all of the file.
     pub fn find(&self, document: &Document<'_>) -> Option<usize> {
-        document.sections.iter().position(|section| {
-            let view = View(section);
-            match self {
-                Place::Named(kind, name) => *section.kind == **kind && view.name() == name,
-                Place::First(kind) => *section.kind == **kind,
-                Place::Iface(device, ssid) => {
-                    &*section.kind == "wifi-iface"
-                        && view.name().is_empty()
-                        && (view.text("device"), view.text("ssid")) == (device, ssid)
-                }
+        document.sections.iter().position(|section| self.is(View(section)))
+    }
+
+    /// Whether a section is it, or could be.
+    pub fn is(&self, section: View<'_>) -> bool {
+        let kind = &*section.0.kind;
+        match self {
+            Place::Named(of, name) => kind == of && section.name() == name,
+            Place::First(of) => kind == of,
+            Place::Iface(device, ssid) => {
+                kind == "wifi-iface"
+                    && section.name().is_empty()
+                    && (section.text("device"), section.text("ssid")) == (device, ssid)
             }
-        })
+        }
+    }
+
+    /// For people.
+    pub fn shown(&self) -> String {
+        match self {
+            Place::Named(kind, name) => format!("{kind} {name}"),
+            Place::First(kind) => kind.clone(),
+            Place::Iface(radio, ssid) => format!("the network '{ssid}' of {radio}"),
+        }
     }
 }
 
@@ -104,6 +118,11 @@ impl While {
 }
 
 impl Record {
+    /// Whether a section was made by us.
+    pub fn made(&self, file: &str, name: &str) -> bool {
+        self.sections.iter().any(|(of, known)| of == file && known == name)
+    }
+
     /// As JSON.
     pub fn to_json(&self) -> Value {
         let edits = self.edits.iter().map(|edit| {
@@ -127,14 +146,20 @@ impl Record {
                 "while": needed,
             })
         });
-        json!({ "edits": edits.collect::<Vec<_>>(), "unended": self.unended })
+        json!({ "edits": edits.collect::<Vec<_>>(), "unended": self.unended, "sections": self.sections })
     }
 
     /// From JSON; entries that make no sense, or are of files that no plan changes, are left out.
     pub fn from_json(value: &Value) -> Record {
         let edits = value["edits"].as_array().map(Vec::as_slice).unwrap_or_default();
         let unended = value["unended"].as_array().map(Vec::as_slice).unwrap_or_default();
-        Record { edits: edits.iter().filter_map(edit).collect(), unended: unended.iter().filter_map(file).collect() }
+        let sections = value["sections"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let section = |pair: &Value| Some((file(&pair[0])?, pair[1].as_str()?.to_owned()));
+        Record {
+            edits: edits.iter().filter_map(edit).collect(),
+            unended: unended.iter().filter_map(file).collect(),
+            sections: sections.iter().filter_map(section).collect(),
+        }
     }
 }
 
@@ -192,6 +217,7 @@ mod tests {
                 edit(Place::Named("profile".into(), "iot".into()), While::Network("lk_iot".into()), None),
             ],
             unended: vec!["network".into()],
+            sections: vec![("network".into(), "lk_iot".into())],
         }
     }
 

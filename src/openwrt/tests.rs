@@ -4,6 +4,8 @@ use super::facts::{Facts, Wpad};
 use super::record::Record;
 use super::*;
 
+mod edges;
+
 const NETWORK: &str = "\
 config device
 \toption name 'br-lan'
@@ -88,7 +90,7 @@ impl Router {
 }
 
 fn fill(buffer: &mut [u8]) {
-    buffer.fill(7);
+    buffer.iter_mut().zip(7..).for_each(|(octet, number)| *octet = number);
 }
 
 fn made(tree: &Tree, action: &Action) -> Plan {

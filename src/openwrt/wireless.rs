@@ -8,14 +8,13 @@ use super::draft::{Opt, ours};
 use super::facts::Generator;
 use super::network::Group;
 use super::plan::{Planner, parse_config, short};
+use super::radius::{asked_at, radius};
 use super::record::{Place, While};
 use super::view::{View, named, of_kind};
 use super::{Refused, Request, SsidRequest};
 use crate::config::{Backend, Config, Isolate, Security, Ssid};
 use crate::wire::uci::parse;
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use zeroize::Zeroizing;
 
 /// Raw options that are ours; others in the list stay.
 pub(super) const RAW: [&str; 5] =
@@ -36,7 +35,7 @@ impl Planner<'_> {
         let text = self.draft.shared("wireless");
         let document = parse(&text);
         let mut networks: Vec<Network> = Vec::new();
-        for iface in of_kind(&document, "wifi-iface").filter(|iface| iface.is_ours()) {
+        for iface in of_kind(&document, "wifi-iface").filter(|iface| self.made("wireless", *iface)) {
             let (ssid, radio) = (iface.text("ssid"), iface.text("device").to_owned());
             match networks.iter_mut().find(|network| network.ssid == ssid) {
                 Some(network) => network.radios.push(radio),
@@ -128,13 +127,12 @@ impl Planner<'_> {
                 }
             }
         }
-        let local = ours(&["local"]);
-        let known = self.config.client_for(IpAddr::V4(Ipv4Addr::LOCALHOST)).map(|client| client.name.to_string());
-        if over_radius && known.as_deref().is_none_or(|name| name == local) {
-            let secret = self.secret(32);
-            let options = [Opt::is("address", "127.0.0.1"), Opt::is("secret", secret.as_str()).at_first()];
-            if self.ensure("latchkey", "client", &local, &options)? {
-                self.summary.push("hostapd of this box becomes a client of latchkey, with a secret made for it".into());
+        if over_radius {
+            let config = parse_config(self.draft.text("latchkey"), "would be refused")?;
+            let [auth, acct] = asked_at(&config)?;
+            self.client(&config, auth.0)?;
+            if acct.0 != auth.0 {
+                self.client(&config, acct.0)?;
             }
         }
         Ok(())
@@ -220,7 +218,9 @@ impl Planner<'_> {
             !iface.flag("disabled") && radio.is_some_and(|radio| !radio.flag("disabled"))
         };
         let same = |iface: &View<'_>| {
-            !iface.is_ours() && iface.text("ssid") == network.ssid && matches!(iface.text("mode"), "" | "ap")
+            !self.made("wireless", *iface)
+                && iface.text("ssid") == network.ssid
+                && matches!(iface.text("mode"), "" | "ap")
         };
         let others: Vec<View<'_>> =
             of_kind(&document, "wifi-iface").filter(|iface| same(iface) && on_air(iface)).collect();
@@ -275,8 +275,9 @@ impl Planner<'_> {
             let text = self.draft.shared("wireless");
             let document = parse(&text);
             let off = named(&document, "wifi-device", radio).is_some_and(|radio| radio.flag("disabled"));
-            let others = of_kind(&document, "wifi-iface")
-                .filter(|iface| iface.text("device") == radio && !iface.is_ours() && !iface.flag("disabled"));
+            let others = of_kind(&document, "wifi-iface").filter(|iface| {
+                iface.text("device") == radio && !self.made("wireless", *iface) && !iface.flag("disabled")
+            });
             let quiet: Vec<(Place, String)> =
                 others.map(|iface| (Place::of(iface), iface.text("ssid").to_owned())).collect();
             (off, quiet)
@@ -298,7 +299,7 @@ impl Planner<'_> {
     fn iface_name(&self, network: &Network, radio: &str) -> String {
         let text = self.draft.shared("wireless");
         let document = parse(&text);
-        let mut of_ours = of_kind(&document, "wifi-iface").filter(|iface| iface.is_ours());
+        let mut of_ours = of_kind(&document, "wifi-iface").filter(|iface| self.made("wireless", *iface));
         let present = of_ours.find(|iface| iface.text("ssid") == network.ssid && iface.text("device") == radio);
         present.map_or_else(|| self.free("wireless", &[&slug(&network.ssid), radio]), |iface| iface.name().to_owned())
     }
@@ -350,6 +351,8 @@ impl Planner<'_> {
         let apart = config.profiles.iter().any(|profile| profile.vlan.is_none() && profile.isolate == Isolate::Yes);
         if apart {
             options.push(Opt::is("isolate", "1").at_first());
+            // And the bridge those of one radio from those of another.
+            options.push(Opt::is("bridge_isolate", "1").at_first());
         }
         options.push(Opt::is("dynamic_vlan", "1"));
         let mut raw: Vec<String> = Vec::new();
@@ -453,11 +456,11 @@ impl Planner<'_> {
                     .any(|n| n.ssid == iface.text("ssid") && n.radios.iter().any(|r| r == iface.text("device")))
             };
             let ifaces: Vec<String> = of_kind(&document, "wifi-iface")
-                .filter(|iface| iface.is_ours() && wanted(iface))
+                .filter(|iface| self.made("wireless", *iface) && wanted(iface))
                 .map(|iface| iface.name().to_owned())
                 .collect();
-            let for_all =
-                of_kind(&document, "wifi-vlan").filter(|vlan| !vlan.is_ours() && vlan.list("iface").is_empty());
+            let for_all = of_kind(&document, "wifi-vlan")
+                .filter(|vlan| !self.made("wireless", *vlan) && vlan.list("iface").is_empty());
             let for_all: Vec<(String, Vec<String>)> = for_all
                 .map(|vlan| {
                     (vlan.text("vid").to_owned(), vlan.list("network").iter().map(|n| (*n).to_owned()).collect())
@@ -468,6 +471,7 @@ impl Planner<'_> {
         if ifaces.is_empty() {
             return Ok(());
         }
+        let mut together: Vec<&str> = Vec::new();
         for group in groups {
             let number = group.vlan.to_string();
             if let Some((_, networks)) = for_all.iter().find(|(vid, _)| *vid == number) {
@@ -488,7 +492,18 @@ impl Planner<'_> {
                 Opt::list("network", [&group.interface]),
                 if apart { Opt::is("bridge_isolate", "1") } else { Opt::none("bridge_isolate") },
             ];
-            self.ensure("wireless", "wifi-vlan", &ours(&[&group.id]), &options)?;
+            if self.ensure("wireless", "wifi-vlan", &ours(&[&group.id]), &options)? && apart {
+                together.extend(group.profiles.iter().map(|name| &**name));
+            }
+        }
+        // mac80211 passes frames on among the stations of one AP_VLAN interface whatever `ap_isolate` says (that is of the
+        // BSS's own interface only), and `isolate` of a wifi-vlan is about the bridge's hairpin: bridge_isolate has that, too.
+        if !together.is_empty() {
+            self.warnings.push(format!(
+                "devices of one VLAN reach each other while they are on the same radio (profiles {}): OpenWrt can keep apart \
+                 only those on different radios",
+                together.join(", ")
+            ));
         }
         for profile in &config.profiles {
             let Some(vlan) = profile.vlan else { continue };
@@ -505,7 +520,7 @@ impl Planner<'_> {
     }
 
     /// A name for a section that no other has.
-    fn free(&self, file: &'static str, words: &[&str]) -> String {
+    pub fn free(&self, file: &'static str, words: &[&str]) -> String {
         let text = self.draft.shared(file);
         let document = parse(&text);
         let taken = |name: &str| document.sections.iter().any(|section| section.name.as_deref() == Some(name));
@@ -515,34 +530,6 @@ impl Planner<'_> {
             .find(|name| !taken(name))
             .unwrap_or_default()
     }
-}
-
-/// hostapd asks latchkey, and tells it who is connected: with that a key is proved.
-fn radius(config: &Config) -> Result<Vec<Opt>, Refused> {
-    let local = |addresses: &[SocketAddr]| -> Option<(IpAddr, u16)> {
-        let best = addresses.iter().find(|address| address.ip().is_loopback() || address.ip().is_unspecified());
-        let best = best.or(addresses.first())?;
-        let here: IpAddr =
-            if best.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
-        Some((if best.ip().is_unspecified() { here } else { best.ip() }, best.port()))
-    };
-    let none = || Refused::new("config", "", "latchkey's configuration has no address where hostapd could ask it");
-    let auth = local(&config.main.auth_listen).ok_or_else(none)?;
-    let acct = local(&config.main.acct_listen).ok_or_else(none)?;
-    let Some(client) = config.client_for(auth.0) else {
-        let message = format!("latchkey's configuration has no client for {}: add one", auth.0);
-        return Err(Refused::new("config", "", message));
-    };
-    let secret = Zeroizing::new(client.secret.expose().to_vec());
-    Ok(vec![
-        Opt::list("auth_server", [auth.0.to_string()]),
-        Opt::is("auth_port", auth.1.to_string()),
-        Opt::is("auth_secret", &secret),
-        Opt::list("acct_server", [acct.0.to_string()]),
-        Opt::is("acct_port", acct.1.to_string()),
-        Opt::is("acct_secret", &secret),
-        Opt::is("nasid", "latchkey").at_first(),
-    ])
 }
 
 /// The band of a radio: `2g`, `5g`, `6g`; what `hwmode` says where the option is not there yet.

@@ -5,23 +5,27 @@ use super::super::client::{Client, Failure};
 use super::state::{self, Lock, Now, Pending};
 use super::{plan, tree};
 use crate::config::{Config, ReplaceError, replace};
-use crate::openwrt::draft::{ours_as_in, undo as undo_edit};
+use crate::openwrt::draft::{not_put_back, ours_as_in, undo as undo_edit};
 use crate::openwrt::record::Record;
 use crate::openwrt::{Action, FileChange};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// latchkey's start script.
 const SERVICE: &str = "etc/init.d/latchkey";
 /// That the daemon is not there, with the mend.
-pub const SILENT: &str = "latchkey does not answer, so nobody can join its SSIDs: do not confirm the change; logread -e latchkey \
-                          says why, and latchkey check what is wrong with its configuration";
+pub const SILENT: &str = "latchkey does not answer, so nobody can join its SSIDs: logread -e latchkey says why, and latchkey check \
+                          what is wrong with its configuration";
 /// How long a script of the system may take.
 const SCRIPT: Duration = Duration::from_secs(60);
+/// How long an answer waits for the scripts: LuCI gives up after 20 s, rpcd kills who has not answered after 30.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How long who has the lock is waited for: it is held for moments.
+const LOCKED: Duration = Duration::from_secs(10);
 /// The watchdog waits so much longer than it says, should a confirmation be on its way.
 const GRACE: u64 = 2;
 /// How long the daemon may take to answer after it was started.
@@ -55,10 +59,12 @@ pub fn apply(root: &Path, action: &Action, fingerprint: Option<&str>, hold: Hold
     as_root(root)?;
     let lock = Lock::take(root)?;
     if let Some(waits) = state::pending(root)? {
-        let message = format!(
-            "an earlier change waits to be confirmed (undone in {} s): latchkey openwrt confirm, or undo",
-            state::left(root, &waits)
-        );
+        let mut message = "an earlier change waits to be confirmed".to_owned();
+        match state::left(root, &waits) {
+            0 => {}
+            left => message.push_str(&format!(" (undone in {left} s)")),
+        }
+        message.push_str(": latchkey openwrt confirm, or undo");
         return Err(Failure::refused("pending", "", message));
     }
     let record_before = state::record(root)?;
@@ -181,7 +187,7 @@ pub fn undo(root: &Path, by: Undo) -> Result<Value, Failure> {
     let mut restored = restore(root, &pending, why);
     drop(lock);
     restored.notes.extend(match by {
-        Undo::AtBoot => disabled(root, &pending).into_iter().collect(),
+        Undo::AtBoot => Vec::from_iter(disabled(root, &pending)),
         _ => in_force(root, &pending, false),
     });
     if restored.failed {
@@ -206,7 +212,7 @@ pub fn watch(root: &Path, id: &str) -> Result<(), Failure> {
     let mut pause = RETRY;
     let mut said = Vec::new();
     let waits = || match state::pending(root) {
-        Ok(present) => present.is_some_and(|present| present.id == id),
+        Ok(present) => present.is_some_and(|present| present.id == id || present.id.is_empty()),
         // Not known: of those who read a file it may be the moment's many that keep it from being opened.
         Err(_) => true,
     };
@@ -223,7 +229,7 @@ pub fn watch(root: &Path, id: &str) -> Result<(), Failure> {
         let mut restored = restore(root, &pending, "timeout");
         drop(lock);
         if restored.changed || !restored.failed {
-            restored.notes.extend(in_force(root, &pending, false));
+            restored.notes.extend(enforce(root, &how(&pending, false)));
         }
         if restored.notes != said {
             restored.notes.iter().for_each(|note| log(root, note));
@@ -260,11 +266,7 @@ fn start_watch(root: &Path, pending: &Pending) -> Result<(), Failure> {
             format!("the program that undoes the change unless it is confirmed: {why}; nothing was changed"),
         )
     };
-    let program = std::env::current_exe().map_err(|why| failed(why.to_string()))?;
-    let mut command = Command::new(program);
-    command.args(["openwrt", "--root"]).arg(root).args(["watch", &pending.id]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).current_dir("/");
-    let mut child = command.spawn().map_err(|why| failed(why.to_string()))?;
+    let mut child = start(root, &["watch", &pending.id]).map_err(|why| failed(why.to_string()))?;
     let mut said = [0; 6];
     let ready = child.stdout.take().map(|mut out| out.read_exact(&mut said));
     match ready {
@@ -275,6 +277,13 @@ fn start_watch(root: &Path, pending: &Pending) -> Result<(), Failure> {
             Err(failed("it did not start".into()))
         }
     }
+}
+
+/// This program, to go on by itself. What it prints can be read.
+fn start(root: &Path, words: &[&str]) -> std::io::Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["openwrt", "--root"]).arg(root).args(words);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).current_dir("/").spawn()
 }
 
 fn write_all(root: &Path, files: &[FileChange], record: &Record) -> Result<(), Failure> {
@@ -337,9 +346,12 @@ fn restore_file(
     }
     let text = if state::hash(&present) == *given {
         before
+    } else if given.is_empty() {
+        notes.push(format!("/etc/config/{name} is as it was before the change: what else was changed since is gone"));
+        before
     } else {
         notes.push(format!("somebody else changed /etc/config/{name} since: that stays, only ours is taken back"));
-        ours_back(&present, &before, name, pending)
+        ours_back(&present, &before, name, pending, notes)
             .map_err(|why| Failure::refused("config", "", format!("/etc/config/{name}: {why}")))?
     };
     if *text == *present {
@@ -354,28 +366,67 @@ fn ours_back(
     before: &[u8],
     name: &str,
     pending: &Pending,
+    notes: &mut Vec<String>,
 ) -> Result<Zeroizing<Vec<u8>>, crate::wire::uci::edit::EditError> {
-    let mut text = ours_as_in(present, before)?;
-    let (known, edits) = (&pending.records.0.edits, &pending.records.1.edits);
-    for edit in edits.iter().rev().filter(|edit| edit.file == name && !known.contains(edit)) {
-        if let Some(new) = undo_edit(&text, edit)? {
-            text = new;
+    let (was, is) = &pending.records;
+    let unknown = was.sections.is_empty() && is.sections.is_empty();
+    let mut text =
+        ours_as_in(present, before, &|section| unknown || was.made(name, section) || is.made(name, section))?;
+    for edit in is.edits.iter().rev().filter(|edit| edit.file == name && !was.edits.contains(edit)) {
+        match undo_edit(&text, edit)? {
+            Some(new) => text = new,
+            None => notes.extend(not_put_back(&text, edit)),
         }
     }
     Ok(text)
 }
 
+/// What [`enforce`] is told.
+fn how(pending: &Pending, forward: bool) -> String {
+    let mut how = if forward { "forward" } else { "back" }.to_owned();
+    if pending.changes_latchkey() {
+        how.push_str(if pending.was_enabled { ",latchkey,was-on" } else { ",latchkey" });
+    }
+    how
+}
+
+/// Has the system take the files, by a process that goes on when this one is killed: whoever asked may have lost patience.
+/// Returns what did not work so far.
+fn in_force(root: &Path, pending: &Pending, forward: bool) -> Vec<String> {
+    let how = how(pending, forward);
+    let Ok(mut child) = start(root, &["enforce", &how]) else { return enforce(root, &how) };
+    if !matches!(ended(&mut child, PATIENCE), Ok(Some(_))) {
+        let late = "the system needs longer than usual to take the change over: it goes on, and what does not work is in the log \
+                    (logread -e latchkey)";
+        return vec![late.to_owned()];
+    }
+    let mut notes = String::new();
+    let _ = child.stdout.take().map(|mut out| out.read_to_string(&mut notes));
+    notes.lines().map(str::to_owned).collect()
+}
+
+/// The process: prints what does not work, or logs it when nobody waits for it any more.
+pub fn enforced(root: &Path, how: &str) -> Result<(), Failure> {
+    let _ = nix::unistd::setsid();
+    let notes = enforce(root, how);
+    let mut out = std::io::stdout();
+    if out.write_all(notes.join("\n").as_bytes()).and_then(|()| out.flush()).is_err() {
+        notes.iter().for_each(|note| log(root, note));
+    }
+    Ok(())
+}
+
 /// Has the system take the files: latchkey first, so that keys are there before hostapd asks for them. Returns what did
 /// not work.
-fn in_force(root: &Path, pending: &Pending, forward: bool) -> Vec<String> {
+fn enforce(root: &Path, how: &str) -> Vec<String> {
     let mut notes = Vec::new();
     let service = root.join(SERVICE);
-    let latchkey = pending.changes_latchkey();
+    let (forward, latchkey) = (how.contains("forward"), how.contains("latchkey"));
     if latchkey && service.exists() {
-        let steps: &[&str] = if forward || pending.was_enabled { &["restart"] } else { &["stop", "disable"] };
+        let steps: &[&str] = if forward || how.contains("was-on") { &["restart"] } else { &["stop", "disable"] };
         steps.iter().for_each(|step| notes.extend(script(&service, &[step]).err()));
         if forward && enabled(root) && !answers(root, STARTING) {
-            notes.push(SILENT.to_owned());
+            notes.push(format!("do not confirm the change: {SILENT}"));
         }
     } else if latchkey && forward && root == Path::new("/") {
         // Without the script that does it: key files are there before hostapd is told of them.
@@ -431,24 +482,28 @@ fn script(path: &Path, arguments: &[&str]) -> Result<(), String> {
     let mut command = Command::new(path);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/");
     let mut child = command.spawn().map_err(|why| said(why.to_string()))?;
-    let mut deadline = Instant::now() + SCRIPT;
-    let mut killed = false;
-    loop {
-        match child.try_wait() {
-            Ok(Some(_)) if killed => break,
-            Ok(Some(status)) if status.success() => return Ok(()),
-            Ok(Some(status)) => return Err(said(status.to_string())),
-            Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(50)),
+    match ended(&mut child, SCRIPT) {
+        Ok(Some(status)) if status.success() => Ok(()),
+        Ok(Some(status)) => Err(said(status.to_string())),
+        Ok(None) => {
+            let _ = child.kill();
             // One that waits for flash does not even end then, and nobody is to wait for it.
-            Ok(None) if killed => break,
-            Ok(None) => {
-                let _ = child.kill();
-                (killed, deadline) = (true, Instant::now() + Duration::from_secs(2));
-            }
-            Err(why) => return Err(said(why.to_string())),
+            let _ = ended(&mut child, Duration::from_secs(2));
+            Err(said(format!("it did not end in {} s", SCRIPT.as_secs())))
+        }
+        Err(why) => Err(said(why.to_string())),
+    }
+}
+
+/// Waits for a process; `None` when it has not ended in time.
+fn ended(child: &mut Child, within: Duration) -> std::io::Result<Option<ExitStatus>> {
+    let deadline = Instant::now() + within;
+    loop {
+        match child.try_wait()? {
+            None if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(50)),
+            ended => return Ok(ended),
         }
     }
-    Err(said(format!("it did not end in {} s", SCRIPT.as_secs())))
 }
 
 /// procd starts latchkey: there is a link for it.
@@ -460,9 +515,8 @@ fn runs_at_boot(root: &Path) -> bool {
     })
 }
 
-/// The watchdog holds the lock for moments only, an apply for as long as the system takes.
 fn wait_for_lock(root: &Path) -> Result<Lock, Failure> {
-    let deadline = Instant::now() + SCRIPT;
+    let deadline = Instant::now() + LOCKED;
     loop {
         match Lock::take(root) {
             Err(Failure::Refused(why)) if why["code"] == "busy" && Instant::now() < deadline => {

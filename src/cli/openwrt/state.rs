@@ -6,7 +6,7 @@
 use super::super::client::Failure;
 use crate::openwrt::draft::FILES;
 use crate::openwrt::record::Record;
-use crate::wire::uci::MAX_FILE;
+use crate::wire::uci::{MAX_FILE, parse};
 use nix::fcntl::OFlag;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -26,6 +26,9 @@ const PENDING: &str = "pending";
 const CHANGE: &str = "change.json";
 /// There, in that directory, once all its files are written.
 const COMPLETE: &str = "complete";
+/// Run by the system at its next start, before the network's (OpenWrt's `uci_apply_defaults`), and removed when it went well:
+/// undoes what waits although latchkey's own start script, which does that, was switched off meanwhile.
+const HOOK: &str = "etc/uci-defaults/zz-latchkey-undo";
 /// How the last change ended: of this boot only, so that it costs no flash.
 const LAST: &str = "var/run/latchkey-openwrt.json";
 /// The longest of these files that is read, in octets: a configuration file, or a change with two records.
@@ -164,14 +167,7 @@ pub fn pending(root: &Path) -> Result<Option<Pending>, Failure> {
     let path = dir.join(CHANGE);
     let Some(text) = read(&path)? else { return Ok(None) };
     let pending = serde_json::from_slice(&text).ok().and_then(|value: Value| Pending::from_json(&value));
-    let damaged = || {
-        let mend = format!(
-            "it is damaged. The files as they were before the change are {0}/before.NAME: put back what is to be, then remove {0}",
-            dir.display()
-        );
-        broken(&path, &io::Error::other(mend))
-    };
-    pending.map(Some).ok_or_else(damaged)
+    Ok(Some(pending.unwrap_or_else(|| Pending::salvaged(root, &dir))))
 }
 
 /// The same for a page: how long it waits still, and what it is.
@@ -201,8 +197,24 @@ pub fn begin(root: &Path, pending: &Pending, before: &[(&str, &[u8])]) -> Result
     }
     write(&fresh.join(CHANGE), pending.to_json().to_string().as_bytes())?;
     sync(&fresh)?;
+    hook(root)?;
     fs::rename(&fresh, &path).map_err(|why| broken(&path, &why))?;
     sync(&dir)
+}
+
+fn hook(root: &Path) -> Result<(), Failure> {
+    let path = root.join(HOOK);
+    let Some(dir) = path.parent().filter(|dir| dir.is_dir()) else { return Ok(()) };
+    let program = std::env::current_exe().map_err(|why| broken(&path, &why))?;
+    let quoted = |path: &Path| format!("'{}'", path.to_string_lossy().replace('\'', "'\\''"));
+    let (program, links) = (quoted(&program), quoted(&root.join("etc/rc.d")));
+    let text = format!(
+        "#!/bin/sh\n# A change of the network that nobody confirmed. With a link, latchkey's start script sees to it.\n\
+         set -- {links}/S*latchkey\n[ -e \"$1\" ] || [ ! -x {program} ] || {program} openwrt --root {} undo --at-boot\n",
+        quoted(root)
+    );
+    write(&path, text.as_bytes())?;
+    sync(dir)
 }
 
 /// All its files are written: from here on it can be confirmed.
@@ -236,6 +248,7 @@ pub fn end(root: &Path, pending: &Pending, why: &str) -> Result<(), Failure> {
     let last = json!({ "id": pending.id, "ended": ended, "why": why, "what": pending.what });
     // For pages that ask; what counts is done.
     let _ = keep_last(root, &last);
+    let _ = fs::remove_file(root.join(HOOK));
     remove_dir(&over)
 }
 
@@ -285,6 +298,30 @@ impl Pending {
     /// latchkey's own configuration is one of the files.
     pub fn changes_latchkey(&self) -> bool {
         self.files.iter().any(|(name, _)| name == "latchkey")
+    }
+
+    /// Of a change whose description cannot be read: the files that were kept, to be put back whole. It can be confirmed,
+    /// or undone, and has no number.
+    fn salvaged(root: &Path, dir: &Path) -> Pending {
+        // Half a file in place of the present one would be worse than either.
+        let whole = |name: &&&str| {
+            let kept = before(root, name).unwrap_or_default();
+            let document = parse(&kept);
+            document.errors.is_empty() && !document.sections.is_empty()
+        };
+        let record = record(root).unwrap_or_default();
+        Pending {
+            id: String::new(),
+            boot: String::new(),
+            until: 0,
+            what: vec![format!(
+                "an earlier change: {} is damaged, so what it was is not known",
+                dir.join(CHANGE).display()
+            )],
+            files: FILES.iter().filter(whole).map(|name| ((*name).to_owned(), String::new())).collect(),
+            records: (record.clone(), record),
+            was_enabled: true,
+        }
     }
 
     fn to_json(&self) -> Value {

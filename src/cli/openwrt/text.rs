@@ -48,11 +48,15 @@ pub fn status(status: Part<'_>, look: &Look) -> String {
     }
     let pending = status.at("pending");
     if pending.is_some() {
-        let seconds = pending.number("undo_in_s");
-        let _ = writeln!(
-            text,
-            "\nA change waits to be confirmed: undone in {seconds} s. latchkey openwrt confirm, or undo"
-        );
+        text.push_str("\nA change waits to be confirmed");
+        match pending.number("undo_in_s") {
+            0 => {}
+            seconds => text.push_str(&format!(" (undone in {seconds} s)")),
+        }
+        text.push_str(": latchkey openwrt confirm, or undo\n");
+        for what in pending.list("what") {
+            let _ = writeln!(text, "  {}", what.shown());
+        }
     }
     text
 }
@@ -67,7 +71,23 @@ pub fn plan(plan: Part<'_>, look: &Look, have: bool) -> String {
         warnings(&mut text, plan, look);
         return text;
     }
-    let mut text = changes(plan, look);
+    let mut text = summary(plan);
+    for file in plan.list("files") {
+        let _ = writeln!(text, "\n/etc/config/{}", file.text("file"));
+        for line in file.list("lines") {
+            let sign = line.text("sign");
+            let paint = match sign.as_str() {
+                "+" => Some(Paint::Good),
+                "-" => Some(Paint::Bad),
+                _ => None,
+            };
+            // A tab is none of the characters that are printed as they are.
+            let indented = line.at("text").0.as_str().unwrap_or_default().replace('\t', "    ");
+            let shown = format!("{sign} {}", super::super::text::clean(&indented));
+            let _ = writeln!(text, "{}", look.paint(paint, shown.trim_end()));
+        }
+    }
+    warnings(&mut text, plan, look);
     text.push_str(if have {
         "\nTo do this: latchkey openwrt apply, with the same arguments\n"
     } else {
@@ -81,7 +101,9 @@ pub fn applied(result: Part<'_>, look: &Look) -> String {
     if !result.flag("applied") {
         return plan(result, look, false);
     }
-    let mut text = changes(result, look);
+    // What it is line by line, plan shows.
+    let mut text = summary(result);
+    warnings(&mut text, result, look);
     if !result.at("undo_in_s").is_some() {
         text.push_str("\nDone, and it stays.\n");
         return text;
@@ -114,27 +136,11 @@ pub fn undone(result: Part<'_>, _: &Look) -> String {
     text
 }
 
-fn changes(plan: Part<'_>, look: &Look) -> String {
+fn summary(plan: Part<'_>) -> String {
     let mut text = String::new();
     for line in plan.list("summary") {
         let _ = writeln!(text, "- {}", line.shown());
     }
-    for file in plan.list("files") {
-        let _ = writeln!(text, "\n/etc/config/{}", file.text("file"));
-        for line in file.list("lines") {
-            let sign = line.text("sign");
-            let paint = match sign.as_str() {
-                "+" => Some(Paint::Good),
-                "-" => Some(Paint::Bad),
-                _ => None,
-            };
-            // A tab is none of the characters that are printed as they are.
-            let indented = line.at("text").0.as_str().unwrap_or_default().replace('\t', "    ");
-            let shown = format!("{sign} {}", super::super::text::clean(&indented));
-            let _ = writeln!(text, "{}", look.paint(paint, shown.trim_end()));
-        }
-    }
-    warnings(&mut text, plan, look);
     text
 }
 

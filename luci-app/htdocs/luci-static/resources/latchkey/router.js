@@ -365,7 +365,9 @@ return baseclass.extend({
 		const act = (verb, text) => ({ write: true, click: () => widgets.report(this.run(verb), text).then(done) });
 
 		return E('div', { 'class': 'alert-message warning lk-pending', 'role': 'status' }, [
-			E('p', {}, [ _('A change of the router’s settings waits to be kept. It is taken back by itself in %d s.').format(pending.undo_in_s) ]),
+			E('p', {}, [ pending.undo_in_s
+				? _('A change of the router’s settings waits to be kept. It is taken back by itself in %d s.').format(pending.undo_in_s)
+				: _('A change of the router’s settings waits to be kept, or to be taken back.') ]),
 			E('ul', {}, L.toArray(pending.what).map(text => E('li', {}, [ text ]))),
 			E('div', { 'class': 'lk-bar' }, [
 				widgets.button(_('Take it back'), Object.assign({ kind: 'negative' }, act('undo', _('The change was taken back: everything is as it was before.')))),
