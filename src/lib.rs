@@ -27,6 +27,7 @@ pub mod decision;
 pub mod discovery;
 pub mod eap;
 pub mod firewall;
+pub mod log;
 pub mod mac;
 pub mod network;
 pub mod openwrt;

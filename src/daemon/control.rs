@@ -74,7 +74,7 @@ impl Listener {
                 Ok((stream, _)) => stream,
                 Err(why) => {
                     // Out of descriptors, most likely: some will be free in a moment.
-                    tracing::warn!("a control client was not accepted: {why}");
+                    crate::log::warn!("a control client was not accepted: {why}");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 }

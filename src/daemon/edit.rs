@@ -104,7 +104,7 @@ pub async fn profile(daemon: &Rc<Daemon>, edit: &ProfileEdit, dry_run: bool) -> 
             },
         })?;
         drop(removed);
-        tracing::info!("profile {}: {} changed", edit.name, path.display());
+        crate::log::info!("profile {}: {} changed", edit.name, path.display());
     }
     Ok(edited(&daemon.core.borrow(), edit, &plan, dry_run))
 }

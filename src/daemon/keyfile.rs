@@ -106,7 +106,7 @@ impl KeyFiles {
             return;
         }
         for line in text.lines() {
-            tracing::info!("{line}");
+            crate::log::info!("{line}");
         }
         said.insert(ssid.section.clone(), text);
     }

@@ -35,13 +35,13 @@ pub use firewall::nft::remove as remove_firewall;
 
 use crate::config::{self, Config, Enabled};
 use crate::decision::event::Event;
+use crate::log;
 use crate::registry::Registry;
 use crate::registry::device::{Change, DeviceId};
 use crate::service::keyring::Derived;
 use crate::service::{self, Core, News, Now};
 use crate::store::{Loaded, OpenReport, Store, StoreHandle};
 use crate::time::UnixTime;
-use logging::Logging;
 use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -94,7 +94,6 @@ struct Daemon {
     plaintext: Cell<Vec<u8>>,
     config_path: PathBuf,
     config_file: edit::ConfigFile,
-    logging: Logging,
 }
 
 impl Daemon {
@@ -105,7 +104,6 @@ impl Daemon {
         events: broadcast::Sender<Arc<Event>>,
         path: &Path,
         config_file: edit::ConfigFile,
-        logging: Logging,
         ubus: Rc<ubus::Ubus>,
     ) -> Result<Daemon, Box<dyn Error>> {
         Ok(Daemon {
@@ -132,7 +130,6 @@ impl Daemon {
             plaintext: Cell::default(),
             config_path: path.to_owned(),
             config_file,
-            logging,
         })
     }
 
@@ -170,7 +167,7 @@ impl Daemon {
             return;
         }
         if let Err(why) = self.store.put_seen(counters.clone()).await {
-            tracing::error!("the counters were not stored: {why}");
+            crate::log::error!("the counters were not stored: {why}");
             self.core.borrow_mut().registry.not_saved(&counters);
         }
     }
@@ -230,24 +227,24 @@ pub fn serve(path: &Path) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let logging = Logging::start(config.main.log_level);
-    recovered.iter().for_each(|said| tracing::warn!("{said}"));
-    match run(path, config, logging) {
+    log::set(config.main.log_level);
+    recovered.iter().for_each(|said| crate::log::warn!("{said}"));
+    match run(path, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            tracing::error!("{why}");
+            crate::log::error!("{why}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Error>> {
+fn run(path: &Path, config: Config) -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
     for warning in &config.warnings {
-        tracing::warn!("{warning}");
+        crate::log::warn!("{warning}");
     }
     if config.main.enabled == Enabled::No {
-        tracing::warn!(
+        crate::log::warn!(
             "option enabled is '0', so the system does not start the daemon; it was started by hand and runs"
         );
     }
@@ -263,7 +260,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
     let ubus = Rc::new(ubus::Ubus::new());
     let mut core = build_core(path, config.clone(), loaded, &report, events.clone(), ubus.clone());
     for conflict in core.conflicts() {
-        tracing::warn!("{conflict}");
+        crate::log::warn!("{conflict}");
     }
     rights::look(&mut core);
     let devices = core.registry.len();
@@ -272,7 +269,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
 
     runtime.block_on(LocalSet::new().run_until(async move {
         let (config_file, reloads) = edit::ConfigFile::new();
-        let daemon = Rc::new(Daemon::new(core, store, events, path, config_file, logging, ubus)?);
+        let daemon = Rc::new(Daemon::new(core, store, events, path, config_file, ubus)?);
         daemon.pki.load(&mut daemon.core.borrow_mut());
         // Before anybody is told that the daemon is there: hostapd may be started next.
         daemon.keyfiles.write(&daemon, &mut daemon.core.borrow_mut());
@@ -297,9 +294,9 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
         let hostapd = crate::daemon::task::spawn(hostapd::watch(daemon.clone()));
         let network = crate::daemon::task::spawn(network::watch(daemon.clone()));
         if let Err(why) = daemon.store.keep_ssids(ssids).await {
-            tracing::warn!("keys of SSIDs of the past stay in the registry: {why}");
+            crate::log::warn!("keys of SSIDs of the past stay in the registry: {why}");
         }
-        tracing::info!(
+        crate::log::info!(
             "latchkey {} serves {devices} devices on {} SSIDs{}, started in {} ms",
             env!("CARGO_PKG_VERSION"),
             config.ssids.len(),
@@ -316,7 +313,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
         daemon.save_counters().await;
         daemon.store.shutdown().await?;
         control::remove(&config.main.control_socket);
-        tracing::info!("stopped");
+        crate::log::info!("stopped");
         Ok(())
     }))
 }
@@ -353,7 +350,7 @@ fn build_core(
     }
     if let Some(damage) = &report.damaged {
         if report.found_now {
-            tracing::error!("{damage}");
+            crate::log::error!("{damage}");
         }
         core.damage = Some(service::Damage {
             file: damage.file.clone().unwrap_or_default(),

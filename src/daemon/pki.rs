@@ -59,7 +59,7 @@ impl Files {
         let dir = self.dir.get_or_init(|| config.main.state_dir.join("pki"));
         let found = files::open(dir, &wish, now, &mut random);
         for trouble in &found.troubles {
-            tracing::error!("{trouble}");
+            crate::log::error!("{trouble}");
         }
         core.pki.set_files(found);
         core.pki.crls.required = config.eap.crl_required == CrlRequired::Yes;
@@ -103,7 +103,7 @@ impl Files {
                 // What is wrong is one of the warnings.
                 Ok(content) => {
                     if core.pki.crls.put(&path, &content).is_ok() {
-                        tracing::info!("read the revocation list {}", path.display());
+                        crate::log::info!("read the revocation list {}", path.display());
                     }
                 }
                 Err(why) => drop(core.pki.crls.fail(&path, &format!("it cannot be read: {why}"))),
@@ -120,7 +120,7 @@ impl Files {
         said.retain(|about, _| warnings.iter().any(|warning| warning.about == *about));
         for warning in warnings {
             if said.get(&warning.about) != Some(&warning.stage) {
-                tracing::warn!("{}", warning.text);
+                crate::log::warn!("{}", warning.text);
                 said.insert(warning.about, warning.stage);
             }
         }

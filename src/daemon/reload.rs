@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub async fn reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<(), String> {
     let done = try_reload(daemon, listeners).await;
     if let Err(why) = &done {
-        tracing::error!("the running configuration stays: {why}");
+        crate::log::error!("the running configuration stays: {why}");
         daemon.core.borrow_mut().config_state.error = Some(why.clone());
     }
     done
@@ -41,18 +41,18 @@ async fn try_reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<()
     // An edit of ours that failed half way and could not be undone at once. One that is under way holds no reload up.
     if let Ok(_editing) = daemon.config_file.try_begin() {
         let state = daemon.core.borrow().config.main.state_dir.clone();
-        config::recover(&daemon.config_path, &[&state]).iter().for_each(|said| tracing::warn!("{said}"));
+        config::recover(&daemon.config_path, &[&state]).iter().for_each(|said| crate::log::warn!("{said}"));
     }
     let config = Arc::new(Config::load(&daemon.config_path).map_err(|errors| errors.to_string())?);
     listen(daemon, listeners, &config)?;
     for warning in &config.warnings {
-        tracing::warn!("{warning}");
+        crate::log::warn!("{warning}");
     }
     let old = daemon.core.borrow().config.clone();
     if (&old.main.state_dir, &old.main.control_socket) != (&config.main.state_dir, &config.main.control_socket) {
-        tracing::warn!("state_dir and control_socket change with the next start only");
+        crate::log::warn!("state_dir and control_socket change with the next start only");
     }
-    daemon.logging.set(config.main.log_level);
+    crate::log::set(config.main.log_level);
     super::zone::follow(&mut daemon.core.borrow_mut(), &config);
     super::pseudonym::follow(&mut daemon.core.borrow_mut(), &config);
     daemon.core.borrow_mut().reconfigure(config.clone(), now());
@@ -62,7 +62,7 @@ async fn try_reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<()
     daemon.upstream.follow(&daemon.core.borrow(), &daemon.radsec.clock);
     daemon.upstream.pump(daemon);
     for conflict in daemon.core.borrow().conflicts() {
-        tracing::warn!("{conflict}");
+        crate::log::warn!("{conflict}");
     }
     daemon.keyfiles.changed.notify_one();
     daemon.carry_out(&mut daemon.core.borrow_mut());
@@ -73,9 +73,9 @@ async fn try_reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<()
     }
     let ssids = config.ssids.iter().map(|ssid| ssid.ssid.clone()).collect();
     if let Err(why) = daemon.store.keep_ssids(ssids).await {
-        tracing::warn!("keys of SSIDs of the past stay in the registry: {why}");
+        crate::log::warn!("keys of SSIDs of the past stay in the registry: {why}");
     }
-    tracing::info!("configuration reloaded from {}", daemon.config_path.display());
+    crate::log::info!("configuration reloaded from {}", daemon.config_path.display());
     Ok(())
 }
 

@@ -75,7 +75,7 @@ pub async fn derive_keys(daemon: Rc<Daemon>) {
         }
     });
     if let Err(why) = started {
-        tracing::error!("no thread to compute keys with: {why}");
+        crate::log::error!("no thread to compute keys with: {why}");
         return;
     }
     let mut unstored: Vec<StoredPmk> = Vec::new();
@@ -88,7 +88,7 @@ pub async fn derive_keys(daemon: Rc<Daemon>) {
         if unstored.len() >= STORE_BATCH || (jobs.is_empty() && !unstored.is_empty()) {
             // A PMK that is lost is computed again after the next start.
             if let Err(why) = daemon.store.put_pmks(std::mem::take(&mut unstored)).await {
-                tracing::warn!("computed keys were not stored: {why}");
+                crate::log::warn!("computed keys were not stored: {why}");
             }
             continue;
         }

@@ -245,7 +245,7 @@ impl Core {
 
     fn say_deaf(&mut self, client: &Client, mac: MacAddr, device: Option<&str>) {
         if self.disconnects.deaf.insert(client.name.clone()) {
-            tracing::warn!(
+            crate::log::warn!(
                 "{} ({mac}) is at client '{}', which cannot be told to take it off the air: set radius_das_port and \
                  radius_das_client in its hostapd.conf, and option disconnect_port here",
                 device.unwrap_or("a station"),
@@ -334,7 +334,7 @@ impl Core {
             if let Some(identifier) = identifier {
                 asked.identifier = identifier;
                 if let Err(why) = asked.write(now) {
-                    tracing::warn!("{} cannot be asked to disconnect {}: {why}", asked.nas, asked.key.mac);
+                    crate::log::warn!("{} cannot be asked to disconnect {}: {why}", asked.nas, asked.key.mac);
                     self.disconnects.asked.swap_remove(at);
                     continue;
                 }

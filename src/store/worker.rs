@@ -230,7 +230,7 @@ impl Worker {
             }
             Err(RecvTimeoutError::Timeout) => {
                 if let Err(error) = self.copy() {
-                    tracing::warn!("{error}");
+                    crate::log::warn!("{error}");
                     self.note(Some(error.to_string()));
                 }
                 true

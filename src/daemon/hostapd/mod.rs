@@ -93,7 +93,7 @@ async fn store_arrival(daemon: Rc<Daemon>, arrival: Arrival) {
     if !changes.is_empty() {
         let stored = daemon.commit(changes.clone()).await;
         if let Err(why) = &stored {
-            tracing::error!("a binding was not stored: {why}");
+            crate::log::error!("a binding was not stored: {why}");
         }
         daemon.core.borrow_mut().arrival_stored(&arrival, &changes, stored.is_ok(), now());
     }
@@ -148,14 +148,14 @@ impl Hostapd {
             if let Order::Off { mac, device, why, .. } = &order
                 && !served.is_empty()
             {
-                tracing::info!("{device} ({mac}) is taken off the air: {why}");
+                crate::log::info!("{device} ({mac}) is taken off the air: {why}");
             }
             // An address is taken off the list of a BSS also when its SSID has left the configuration meanwhile.
             let all: Vec<&Followed> = open.values().collect();
             let concerned = if matches!(order, Order::Lift(_)) { &all } else { &served };
             for bss in concerned {
                 if bss.commands.try_send(Command::Carry(order.clone())).is_err() {
-                    tracing::warn!("more stations have to go than hostapd takes: {order:?} is given up");
+                    crate::log::warn!("more stations have to go than hostapd takes: {order:?} is given up");
                 }
             }
         }
@@ -269,7 +269,7 @@ fn about(name: &str) -> String {
 
 fn say(said: &mut Option<String>, text: String) {
     if said.as_ref() != Some(&text) {
-        tracing::info!("{text}");
+        crate::log::info!("{text}");
         *said = Some(text);
     }
 }

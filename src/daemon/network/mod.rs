@@ -86,14 +86,14 @@ impl Network {
             let still = report.troubles.contains_key(about);
             if !still {
                 network.troubles.remove(about);
-                tracing::info!("network: {about} is as it should be");
+                crate::log::info!("network: {about} is as it should be");
             }
             still
         });
         for (about, why) in report.troubles {
             told.insert(about.clone());
             if network.troubles.get(&about) != Some(&why) {
-                tracing::warn!("network: {about}: {why}");
+                crate::log::warn!("network: {about}: {why}");
                 network.troubles.insert(about, why);
             }
         }
@@ -125,7 +125,9 @@ pub async fn watch(daemon: Rc<Daemon>) {
     let mut events = match Events::open() {
         Ok(events) => Some(events),
         Err(why) => {
-            tracing::warn!("the kernel tells of no changes of the network: {why}; it is looked at every {ROUTINE:?}");
+            crate::log::warn!(
+                "the kernel tells of no changes of the network: {why}; it is looked at every {ROUTINE:?}"
+            );
             None
         }
     };
@@ -144,7 +146,7 @@ pub async fn watch(daemon: Rc<Daemon>) {
                     }
                 }
                 Err(why) => {
-                    tracing::warn!("the kernel tells of no more changes of the network: {why}");
+                    crate::log::warn!("the kernel tells of no more changes of the network: {why}");
                     events = None;
                 }
             },
@@ -183,6 +185,6 @@ async fn next(events: &mut Option<Events>) -> io::Result<socket::Changed> {
 /// Undoes what was done.
 pub async fn leave(daemon: &Daemon) {
     if daemon.network.ask(Job::Undo, FAREWELL).await.is_none() {
-        tracing::warn!("what was made of the network was not undone in {FAREWELL:?}: the next start finds it");
+        crate::log::warn!("what was made of the network was not undone in {FAREWELL:?}: the next start finds it");
     }
 }

@@ -198,10 +198,10 @@ impl Worker {
                 continue;
             }
             match self.carry_out(&op, seen, &mut fresh) {
-                Ok(()) => tracing::info!("network: {op}"),
+                Ok(()) => crate::log::info!("network: {op}"),
                 // It went away meanwhile, or somebody was quicker: the next look tells.
                 Err(why) if why.code == Errno::ENODEV as i32 || why.code == Errno::EEXIST as i32 => {
-                    tracing::debug!("network: {op}: {why}");
+                    crate::log::debug!("network: {op}: {why}");
                     failed.push(op.subject().clone());
                 }
                 Err(why) => {
@@ -302,7 +302,7 @@ impl Worker {
             None => vlans.clear(),
         });
         if let Err(why) = told {
-            tracing::debug!("nl80211 does not tell of its interfaces: {why}");
+            crate::log::debug!("nl80211 does not tell of its interfaces: {why}");
             self.air = None;
         }
         vlans
@@ -331,7 +331,7 @@ impl Worker {
             }
             match self.ap_isolate(seen, name, true) {
                 Err(why) if why.code == Errno::EOPNOTSUPP as i32 => self.no_isolation = true,
-                Err(why) => tracing::debug!("{name} is not isolated: {why}"),
+                Err(why) => crate::log::debug!("{name} is not isolated: {why}"),
                 Ok(()) => {}
             }
         }
@@ -352,7 +352,7 @@ impl Worker {
         let ended = before.difference(&wanted).map(|name| (name, false));
         for (name, isolate) in ended.chain(wanted.iter().map(|name| (name, true))) {
             if let Err(why) = self.ap_isolate(seen, name, isolate) {
-                tracing::debug!("{name} does not become {}isolated: {why}", if isolate { "" } else { "un" });
+                crate::log::debug!("{name} does not become {}isolated: {why}", if isolate { "" } else { "un" });
             }
         }
     }
@@ -393,7 +393,7 @@ impl Worker {
             None => (neighbours, count) = (HashMap::new(), 0),
         });
         if let Err(why) = told {
-            tracing::debug!("the kernel does not tell of its neighbours: {why}");
+            crate::log::debug!("the kernel does not tell of its neighbours: {why}");
         }
         let order = |address: &IpAddr| match address {
             IpAddr::V4(_) => (0, *address),

@@ -241,7 +241,7 @@ fn judge(current: &Connecting, pipe: &Pipe, clock: &Clock) -> Result<Judged<OfSe
 }
 
 fn read_again(realm: &Realm) {
-    tracing::info!("the certificates for RadSec to {}'s servers were read again", realm.name);
+    crate::log::info!("the certificates for RadSec to {}'s servers were read again", realm.name);
 }
 
 /// Tells the engine that time has passed, for ever.

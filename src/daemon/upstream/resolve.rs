@@ -130,7 +130,7 @@ fn start() -> Option<SyncSender<Question>> {
     for _ in 0..THREADS {
         let questions = questions.clone();
         if let Err(why) = work::spawn_with(RESOLVER_STACK, "names", move || answer_questions(&questions)) {
-            tracing::error!("no thread to resolve names with: {why}");
+            crate::log::error!("no thread to resolve names with: {why}");
             return None;
         }
     }

@@ -28,7 +28,7 @@ pub fn open(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError
         let message = format!("a pairing window is open already, for {left} s more: latchkey pair --stop closes it");
         return Err(ApiError::new("pairing", message));
     }
-    tracing::info!("pairing window opened for {minutes} min: the next device is registered in profile {profile}");
+    crate::log::info!("pairing window opened for {minutes} min: the next device is registered in profile {profile}");
     Ok(Done::Value(shown(core, now)))
 }
 
@@ -38,7 +38,7 @@ pub fn stop(core: &mut Core, _: &Params, now: Now) -> Result<Done, ApiError> {
     if !core.pairing.close(How::Stopped, now.wall) {
         return Err(ApiError::new("not_pairing", "no pairing window is open"));
     }
-    tracing::info!("pairing window closed by the administrator");
+    crate::log::info!("pairing window closed by the administrator");
     Ok(Done::Value(shown(core, now)))
 }
 

@@ -231,7 +231,7 @@ pub fn receive_udp(core: &mut Core, from: Origin, datagram: &[u8], now: Now, out
         let unknown = &mut core.dynauth.stats.unknown;
         *unknown += 1;
         if unknown.is_power_of_two() {
-            tracing::warn!(
+            crate::log::warn!(
                 "dropped a packet to the port for dynamic authorization from {address}, which is no server of a config realm \
                  (udp://) ({unknown} so far)"
             );
@@ -294,7 +294,7 @@ fn note_forged(core: &mut Core, realm: &str) {
     let forged = &mut core.dynauth.stats.forged;
     *forged += 1;
     if forged.is_power_of_two() {
-        tracing::warn!(
+        crate::log::warn!(
             "dropped a packet from a server of '{realm}': no Disconnect- or CoA-Request that is signed with the secret of this \
              config realm (Message-Authenticator is required): is it the same on both sides? ({forged} so far)"
         );
@@ -332,7 +332,7 @@ fn receive_signed(
         let limited = &mut core.dynauth.stats.limited;
         *limited += 1;
         if limited.is_power_of_two() {
-            tracing::warn!("dropped a request of {party}: it sends too many at once ({limited} so far)");
+            crate::log::warn!("dropped a request of {party}: it sends too many at once ({limited} so far)");
         }
         return false;
     }
@@ -340,7 +340,7 @@ fn receive_signed(
         let stale = &mut core.dynauth.stats.stale;
         *stale += 1;
         if stale.is_power_of_two() {
-            tracing::warn!(
+            crate::log::warn!(
                 "dropped a request of {party}: its Event-Timestamp is {seconds} s from our time, {TIME_WINDOW} s are allowed: \
                  do both clocks agree, or was it recorded and sent again? ({stale} so far)"
             );

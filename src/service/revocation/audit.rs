@@ -116,7 +116,7 @@ impl Core {
         let taken = Taken { at: now, why: finding.why, times, gone: false };
         if let (2, Some(wrong)) = (taken.times, &finding.wrong) {
             let minutes = taken.patience().as_secs() / 60;
-            tracing::warn!(
+            crate::log::warn!(
                 "{} ({}) came back as it was: {wrong}. It is taken off the air again, and then after {minutes} minutes \
                  and more",
                 finding.device,
