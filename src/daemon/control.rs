@@ -2,8 +2,9 @@
 
 use super::Daemon;
 use super::call::Reply;
+use crate::json::json;
 use crate::service::control::{ApiError, Call, Filter, event_view};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::error::Error;
 use std::fs;
 use std::io;

@@ -10,9 +10,9 @@ use crate::config::{Config, CrlRequired, EapMethod, Target, Transport};
 use crate::pki::crl::LARGEST_FILE;
 use crate::service::Core;
 use crate::service::pki::OwnCa;
+use crate::sorted::SortedMap;
 use files::Wish;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -27,9 +27,9 @@ const LOOK: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub struct Files {
     /// Revocation lists as they were when they were read.
-    lists: RefCell<BTreeMap<PathBuf, Option<Stamp>>>,
+    lists: RefCell<SortedMap<PathBuf, Option<Stamp>>>,
     /// What was said of ends, and at which stage.
-    said: RefCell<BTreeMap<String, i64>>,
+    said: RefCell<SortedMap<String, i64>>,
     /// Where they are: `state_dir` changes with the next start only.
     dir: OnceCell<PathBuf>,
     /// A CA was asked for in this run, by whoever issues or exports.

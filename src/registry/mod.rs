@@ -12,13 +12,14 @@ pub mod weak;
 use crate::mac::MacAddr;
 use crate::pki::{CertificateInfo, Voucher};
 use crate::secret::{EapPskKey, Passphrase};
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::UnixTime;
 use credential::KnownBy;
 use device::{Bind, BoundMac, Change, Device, DeviceId, Seen};
 use last_good::LastGood;
 use maker::Maker;
 use similar::{Signature, Similarity};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// How many addresses one device can have. Whoever has a key of unlimited use could else fill the flash with addresses.
@@ -32,11 +33,11 @@ pub struct Registry {
     by_name: HashMap<Arc<str>, DeviceId>,
     by_mac: HashMap<MacAddr, DeviceId>,
     /// Devices whose key may be used by an address that is not bound yet, by profile.
-    open: BTreeMap<Arc<str>, BTreeSet<DeviceId>>,
+    open: SortedMap<Arc<str>, SortedSet<DeviceId>>,
     by_nai: HashMap<Arc<str>, DeviceId>,
     by_certificate: HashMap<KnownBy, DeviceId>,
-    makers: BTreeMap<Arc<str>, Maker>,
-    ignored: BTreeSet<MacAddr>,
+    makers: SortedMap<Arc<str>, Maker>,
+    ignored: SortedSet<MacAddr>,
     last_good: last_good::Table,
     next_id: u32,
     /// Counts the changes.
@@ -384,7 +385,7 @@ impl Registry {
             }
         }
         if device.key.is_some() && device.has_room() {
-            self.open.entry(device.profile.clone()).or_default().insert(device.id);
+            self.open.or_default(device.profile.clone()).insert(device.id);
         }
     }
 

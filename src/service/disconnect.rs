@@ -14,12 +14,13 @@ use crate::decision::{Evidence, Identified, Proof, Request, View, decide};
 use crate::mac::MacAddr;
 use crate::secret::RadiusSecret;
 use crate::service::revocation::Why;
+use crate::sorted::SortedSet;
 use crate::time::UnixTime;
 use crate::wire::radius::{
     AttributeType, Authenticator, BuildError, Builder, Code, MessageAuthenticator, Packet, error_cause,
     verify_message_authenticator, verify_response_authenticator,
 };
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -67,7 +68,7 @@ pub struct Disconnects {
     /// When a NAS was last asked about a session, for those that are still there.
     lately: HashMap<SessionKey, Instant>,
     /// Clients that cannot be asked, of which this was said.
-    deaf: BTreeSet<Arc<str>>,
+    deaf: SortedSet<Arc<str>>,
     looked: Option<Instant>,
     identifier: u8,
 }

@@ -7,8 +7,9 @@ use crate::decision::{KeyRef, Proof};
 use crate::registry::Registry;
 use crate::registry::device::{Device, DeviceId};
 use crate::secret::{Passphrase, Pmk};
+use crate::sorted::SortedSet;
 use crate::wpa::{self, Candidate, Handshake};
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 /// How many keys used last at an SSID are tried before all others.
@@ -121,7 +122,7 @@ struct Ring {
     keys: Arc<SsidKeys>,
     index: HashMap<DeviceId, usize>,
     recent: VecDeque<DeviceId>,
-    missing: BTreeSet<DeviceId>,
+    missing: SortedSet<DeviceId>,
     urgent: VecDeque<DeviceId>,
 }
 

@@ -8,9 +8,9 @@ use crate::registry::device::{Bind, BoundMac, Device, DeviceId, Seen};
 use crate::registry::last_good::LastGood;
 use crate::registry::maker::Maker;
 use crate::secret::{Passphrase, Pmk};
+use crate::sorted::SortedSet;
 use crate::time::UnixTime;
 use rusqlite::{Connection, Row, Rows, types::ValueRef};
-use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Everything the registry holds.
@@ -90,7 +90,7 @@ fn essentials(conn: &Connection) -> Result<Loaded, LoadError> {
 }
 
 fn devices(conn: &Connection) -> Result<Vec<Device>, LoadError> {
-    let mut profiles: HashSet<Arc<str>> = HashSet::new();
+    let mut profiles: SortedSet<Arc<str>> = SortedSet::new();
     let sql = "SELECT id, name, profile, bind, max_devices, expires, blocked, created FROM device ORDER BY id";
     let mut devices = collect(conn, sql, |row| {
         let profile = text(row, 2)?;

@@ -7,9 +7,9 @@ mod worker;
 use super::Daemon;
 use crate::config::Config;
 use crate::mac::MacAddr;
+use crate::sorted::SortedSet;
 use socket::Events;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub struct Network {
     /// When the neighbours were asked for last.
     asked: Cell<Option<Instant>>,
     /// The troubles that are told of.
-    told: RefCell<BTreeSet<Arc<str>>>,
+    told: RefCell<SortedSet<Arc<str>>>,
 }
 
 impl Network {

@@ -16,11 +16,11 @@ use crate::config::{Client, Config};
 use crate::radsec::settings::{Accepting, Clock, Judged};
 use crate::radsec::trust::OfClient;
 use crate::service::Core;
+use crate::sorted::SortedMap;
 use door::Door;
 use pipe::Pipe;
 use rustls::ServerConnection;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ pub struct Radsec {
     listeners: RefCell<Vec<(SocketAddr, JoinHandle<()>)>>,
     accepting: RefCell<Kept<Accepting>>,
     /// In the order in which they were made.
-    open: RefCell<BTreeMap<u32, Open>>,
+    open: RefCell<SortedMap<u32, Open>>,
     next: Cell<u32>,
     /// Connections with something to be sent.
     dirty: RefCell<Vec<Rc<Pipe>>>,

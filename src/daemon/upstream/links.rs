@@ -290,7 +290,7 @@ pub async fn follow_names(daemon: &Rc<Daemon>) {
         if !addresses.contains(&to.ip().to_canonical()) {
             closed(daemon, link, format!("{name} has other addresses now").into());
         } else if addresses.len() > 1 && is_down() {
-            *daemon.upstream.turns.borrow_mut().entry(server).or_default() += 1;
+            *daemon.upstream.turns.borrow_mut().or_default(server) += 1;
             closed(daemon, link, format!("another address of {name} is tried").into());
         }
     }

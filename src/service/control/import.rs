@@ -5,11 +5,12 @@ use super::credential::{Given, WantedEap};
 use super::edit::{self, Other, Wanted};
 use super::params::Params;
 use super::{ApiError, Done, Import, LineError, Then, view};
+use crate::json::json;
 use crate::mac::MacAddr;
 use crate::registry::device::{Change, Device, DeviceId};
 use crate::service::{Core, Now};
 use csv::{ReaderBuilder, StringRecord, Terminator, WriterBuilder};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::HashMap;
 
 /// The columns, in the order of an export. Only `name` must be there.

@@ -27,9 +27,10 @@ pub use params::Kind;
 
 use super::{Core, Now};
 use crate::config::{ProfileEdit, Repoint};
+use crate::json::json;
 use crate::registry::device::Change;
 use params::Params;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// A refusal, as the client gets it.

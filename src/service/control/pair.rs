@@ -4,9 +4,10 @@ use super::params::Params;
 use super::{ApiError, Done, edit, view};
 use crate::config::Ssid;
 use crate::decision::Window;
+use crate::json::json;
 use crate::service::pairing::{Ended, How, MAX_MINUTES, Open, Paired};
 use crate::service::{Core, Now};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 

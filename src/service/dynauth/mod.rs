@@ -33,13 +33,14 @@ use crate::decision::reason::Disconnect;
 use crate::mac::MacAddr;
 use crate::proxy::LinkId;
 use crate::secret::RadiusSecret;
+use crate::sorted::SortedMap;
 use crate::wire::radius::{
     AttributeType, Code, MessageAuthenticator, Packet, error_cause, verify_message_authenticator,
     verify_request_authenticator,
 };
 use request::{Change, Wanted};
 use session::Place;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -116,12 +117,12 @@ pub struct DynAuth {
     /// What happened so far.
     pub stats: Stats,
     duplicates: DuplicateCache,
-    buckets: BTreeMap<Arc<str>, Bucket>,
-    resolved: BTreeMap<Box<str>, Vec<IpAddr>>,
+    buckets: SortedMap<Arc<str>, Bucket>,
+    resolved: SortedMap<Box<str>, Vec<IpAddr>>,
     own: Vec<IpAddr>,
     work: Vec<Work>,
     answers: VecDeque<(Reply, Vec<u8>)>,
-    stays: BTreeMap<MacAddr, Stay>,
+    stays: SortedMap<MacAddr, Stay>,
 }
 
 /// A request that waits for what it asks for to be done.
@@ -326,7 +327,7 @@ fn receive_signed(
             return true;
         }
     }
-    let bucket = core.dynauth.buckets.entry(party.clone()).or_insert_with(|| Bucket::new(now.mono));
+    let bucket = core.dynauth.buckets.or_insert_with(party.clone(), || Bucket::new(now.mono));
     if !bucket.take(now.mono) {
         core.dynauth.duplicates.forget(&key);
         let limited = &mut core.dynauth.stats.limited;

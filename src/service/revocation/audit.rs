@@ -12,10 +12,10 @@ use crate::registry::device::{Bind, Device, DeviceId};
 use crate::service::grants::{Credential, Grant};
 use crate::service::stations::Bss;
 use crate::service::{Core, proxy};
+use crate::sorted::SortedSet;
 use crate::time::UnixTime;
 use crate::wire::hostapd::Station;
 use crate::wire::pskfile::KeyId;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -77,7 +77,7 @@ impl Core {
     pub(super) fn audit(&mut self, wall: UnixTime, now: Instant) {
         let moment = self.moment(wall);
         let (mut findings, mut fine, mut present) = (Vec::new(), Vec::new(), Vec::new());
-        let mut still_there = BTreeSet::new();
+        let mut still_there = SortedSet::new();
         let mut served: Option<(&Bss, Option<&Ssid>)> = None;
         for (name, bss, station) in self.stations.iter() {
             let ssid = match served {
@@ -123,7 +123,7 @@ impl Core {
                 finding.mac
             );
         }
-        self.take_off(&BTreeSet::from([finding.mac]), &finding.device, finding.why, now);
+        self.take_off(&SortedSet::from([finding.mac]), &finding.device, finding.why, now);
         self.revocation.taken.insert(finding.mac, taken);
     }
 

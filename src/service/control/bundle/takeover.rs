@@ -5,14 +5,16 @@ use super::super::edit::{self, Other};
 use super::super::{ApiError, Import, LineError, Then};
 use crate::bundle::jws::Verified;
 use crate::bundle::{Bundle, Entry, Way};
+use crate::json::json;
 use crate::registry::credential::{Certificate, EapCredentials, KnownBy};
 use crate::registry::device::{Bind, BoundMac, Change, Device, DeviceId};
 use crate::registry::generate::valid_name;
 use crate::registry::maker::Maker;
 use crate::service::{Core, Now};
+use crate::sorted::SortedSet;
 use crate::time::UnixTime;
-use serde_json::{Value, json};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use serde_json::Value;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// How many entries are reported that cannot be taken.
@@ -419,7 +421,7 @@ impl Takeover {
             return;
         }
         let is_its = |certificate: &Certificate| matches!(&certificate.known_by, KnownBy::Peer { realm, .. } if *realm == self.realm);
-        let given: BTreeSet<DeviceId> =
+        let given: SortedSet<DeviceId> =
             self.accepted.iter().filter(|other| proves(&other.device)).map(|other| other.device.id).collect();
         let its =
             core.registry.devices().filter(|device| device.eap.iter().any(|eap| eap.certificates.iter().any(is_its)));
