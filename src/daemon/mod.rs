@@ -35,13 +35,13 @@ pub use firewall::nft::remove as remove_firewall;
 
 use crate::config::{self, Config, Enabled};
 use crate::decision::event::Event;
-use crate::log;
 use crate::registry::Registry;
 use crate::registry::device::{Change, DeviceId};
 use crate::service::keyring::Derived;
 use crate::service::{self, Core, News, Now};
 use crate::store::{Loaded, OpenReport, Store, StoreHandle};
 use crate::time::UnixTime;
+use logging::Logging;
 use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -94,6 +94,7 @@ struct Daemon {
     plaintext: Cell<Vec<u8>>,
     config_path: PathBuf,
     config_file: edit::ConfigFile,
+    logging: Logging,
 }
 
 impl Daemon {
@@ -104,6 +105,7 @@ impl Daemon {
         events: broadcast::Sender<Arc<Event>>,
         path: &Path,
         config_file: edit::ConfigFile,
+        logging: Logging,
         ubus: Rc<ubus::Ubus>,
     ) -> Result<Daemon, Box<dyn Error>> {
         Ok(Daemon {
@@ -130,6 +132,7 @@ impl Daemon {
             plaintext: Cell::default(),
             config_path: path.to_owned(),
             config_file,
+            logging,
         })
     }
 
@@ -227,9 +230,9 @@ pub fn serve(path: &Path) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    log::set(config.main.log_level);
+    let logging = Logging::start(config.main.log_level);
     recovered.iter().for_each(|said| crate::log::warn!("{said}"));
-    match run(path, config) {
+    match run(path, config, logging) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             crate::log::error!("{why}");
@@ -238,7 +241,7 @@ pub fn serve(path: &Path) -> ExitCode {
     }
 }
 
-fn run(path: &Path, config: Config) -> Result<(), Box<dyn Error>> {
+fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
     for warning in &config.warnings {
         crate::log::warn!("{warning}");
@@ -269,7 +272,7 @@ fn run(path: &Path, config: Config) -> Result<(), Box<dyn Error>> {
 
     runtime.block_on(LocalSet::new().run_until(async move {
         let (config_file, reloads) = edit::ConfigFile::new();
-        let daemon = Rc::new(Daemon::new(core, store, events, path, config_file, ubus)?);
+        let daemon = Rc::new(Daemon::new(core, store, events, path, config_file, logging, ubus)?);
         daemon.pki.load(&mut daemon.core.borrow_mut());
         // Before anybody is told that the daemon is there: hostapd may be started next.
         daemon.keyfiles.write(&daemon, &mut daemon.core.borrow_mut());

@@ -52,7 +52,7 @@ async fn try_reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<()
     if (&old.main.state_dir, &old.main.control_socket) != (&config.main.state_dir, &config.main.control_socket) {
         crate::log::warn!("state_dir and control_socket change with the next start only");
     }
-    crate::log::set(config.main.log_level);
+    daemon.logging.set(config.main.log_level);
     super::zone::follow(&mut daemon.core.borrow_mut(), &config);
     super::pseudonym::follow(&mut daemon.core.borrow_mut(), &config);
     daemon.core.borrow_mut().reconfigure(config.clone(), now());

@@ -60,9 +60,9 @@ impl Files {
         let (events, _) = broadcast::channel(8);
         let ubus = Rc::new(ubus::Ubus::new());
         let core = build_core(Path::new("/config"), config.clone(), loaded, &report, events.clone(), ubus.clone());
-        log::set(config.main.log_level);
+        let logging = Logging::start(config.main.log_level);
         let (config_file, reloads) = edit::ConfigFile::new();
-        let daemon = Daemon::new(core, store, events, Path::new("/config"), config_file, ubus).unwrap();
+        let daemon = Daemon::new(core, store, events, Path::new("/config"), config_file, logging, ubus).unwrap();
         let daemon = Rc::new(daemon);
         daemon.pki.load(&mut daemon.core.borrow_mut());
         let mut listeners = udp::Listeners::default();

@@ -9,7 +9,8 @@ use crate::json::json;
 use crate::mac::MacAddr;
 use crate::registry::device::{Change, Device, DeviceId};
 use crate::service::{Core, Now};
-use csv::{ReaderBuilder, StringRecord, Terminator, WriterBuilder};
+use crate::wire::csv::put_row;
+use csv::{ReaderBuilder, StringRecord};
 use serde_json::Value;
 use std::collections::HashMap;
 
@@ -193,12 +194,9 @@ pub fn export_secrets(core: &mut Core, _: &Params, _: Now) -> Result<Done, ApiEr
 }
 
 fn table(core: &Core, secrets: bool) -> Result<Done, ApiError> {
-    let mut writer = WriterBuilder::new().terminator(Terminator::Any(b'\n')).from_writer(Vec::new());
-    let failed = |e: String| ApiError::new("internal", format!("the export failed: {e}"));
-    let row = |writer: &mut csv::Writer<Vec<u8>>, cells: [&str; COLUMNS.len()]| {
-        writer.write_record(cells).map_err(|e| failed(e.to_string()))
-    };
-    row(&mut writer, COLUMNS)?;
+    let mut csv = String::new();
+    let mut row = |cells: [&str; COLUMNS.len()]| put_row(&mut csv, cells);
+    row(COLUMNS);
     for device in core.registry.devices() {
         let macs: Vec<String> = device.macs.iter().map(|bound| bound.mac.to_string()).collect();
         let key = device.key.as_ref().filter(|_| secrets).map_or("", |key| key.expose());
@@ -209,10 +207,8 @@ fn table(core: &Core, secrets: bool) -> Result<Done, ApiError> {
         let octets = psk.filter(|_| secrets).map(|psk| view::hex(psk.key.expose())).unwrap_or_default();
         let octets = zeroize::Zeroizing::new(octets);
         let bind = device.bind.as_str();
-        row(&mut writer, [&device.name, &device.profile, &macs, key, bind, &max, &expires, nai, &octets])?;
+        row([&device.name, &device.profile, &macs, key, bind, &max, &expires, nai, &octets]);
     }
-    let csv = writer.into_inner().map_err(|e| failed(e.to_string()))?;
-    let csv = String::from_utf8(csv).map_err(|e| failed(e.to_string()))?;
     // Their certificates are, that is: they cannot be in a table of this form.
     let with = core.registry.devices().filter(|d| d.eap.as_ref().is_some_and(|eap| !eap.certificates.is_empty()));
     Ok(Done::Value(json!({ "csv": csv, "left_out": with.count() })))
