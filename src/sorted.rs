@@ -191,7 +191,8 @@ impl<K: Ord, V> Extend<(K, V)> for SortedMap<K, V> {
 
 impl<K: Ord, V> FromIterator<(K, V)> for SortedMap<K, V> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
-        let mut map = SortedMap::new();
+        let entries = entries.into_iter();
+        let mut map = SortedMap(Vec::with_capacity(entries.size_hint().0));
         map.extend(entries);
         map
     }

@@ -426,16 +426,21 @@ impl<'d> Scope<'_, 'd> {
 
     /// One of some words; the default when it is left out (or wrong, which is reported).
     fn word<T: Copy>(&mut self, name: &'static str, words: &[(&str, T)], default: T) -> T {
-        let Some(entry) = self.entry(name) else { return default };
-        let Some(text) = self.text(entry) else { return default };
-        match words.iter().find(|(word, _)| *word == text) {
-            Some((_, value)) => *value,
-            None => {
-                let hint = suggest(text, words.iter().map(|(word, _)| *word));
-                self.error(entry.line, Some(name), format!("cannot be {}{hint}", quoted(text)));
-                default
-            }
+        let spelled: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let value = self.place_of(name, &spelled).and_then(|at| words.get(at));
+        value.map_or(default, |(_, value)| *value)
+    }
+
+    /// Which of some words is there; nothing when it is left out (or wrong, which is reported).
+    fn place_of(&mut self, name: &'static str, words: &[&str]) -> Option<usize> {
+        let entry = self.entry(name)?;
+        let text = self.text(entry)?;
+        let place = words.iter().position(|word| *word == text);
+        if place.is_none() {
+            let hint = suggest(text, words.iter().copied());
+            self.error(entry.line, Some(name), format!("cannot be {}{hint}", quoted(text)));
         }
+        place
     }
 
     fn path(&mut self, name: &'static str, default: PathBuf, longest: usize) -> PathBuf {

@@ -3,6 +3,7 @@
 use super::udp::Listeners;
 use super::{Daemon, now};
 use crate::config::{self, Config};
+use crate::service::control::ApiError;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ pub fn listen(daemon: &Rc<Daemon>, listeners: &mut Listeners, config: &Config) -
 async fn try_reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<(), String> {
     // No change of the registry may be half way, with a profile that is about to go.
     let _writer = daemon.writer.lock().await;
-    daemon.config_file.check_removed(&daemon.core.borrow()).map_err(|used| used.message)?;
+    daemon.config_file.check_removed(&daemon.core.borrow()).map_err(ApiError::into_message)?;
     // An edit of ours that failed half way and could not be undone at once. One that is under way holds no reload up.
     if let Ok(_editing) = daemon.config_file.try_begin() {
         let state = daemon.core.borrow().config.main.state_dir.clone();

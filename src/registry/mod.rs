@@ -19,7 +19,7 @@ use device::{Bind, BoundMac, Change, Device, DeviceId, Seen};
 use last_good::LastGood;
 use maker::Maker;
 use similar::{Signature, Similarity};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// How many addresses one device can have. Whoever has a key of unlimited use could else fill the flash with addresses.
@@ -29,7 +29,7 @@ pub const MAX_MACS: usize = 64;
 /// and changes only by [`Registry::apply`], after the store has made the change durable.
 #[derive(Debug, Default)]
 pub struct Registry {
-    entries: BTreeMap<DeviceId, Entry>,
+    entries: SortedMap<DeviceId, Entry>,
     by_name: HashMap<Arc<str>, DeviceId>,
     by_mac: HashMap<MacAddr, DeviceId>,
     /// Devices whose key may be used by an address that is not bound yet, by profile.
@@ -69,7 +69,7 @@ impl Registry {
         for device in &devices {
             registry.index(device);
         }
-        // Collected in one go: a B-tree built from an iterator is packed, which halves its memory.
+        // Collected in one go: a vector of known length has no place to spare.
         registry.entries = devices
             .into_iter()
             .map(|device| {

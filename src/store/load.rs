@@ -36,7 +36,7 @@ pub struct Loaded {
 #[derive(Debug)]
 pub(super) enum LoadError {
     /// SQLite could not read it.
-    Sql(rusqlite::Error),
+    Sql(Box<rusqlite::Error>),
     /// It was read, but says something that cannot be. Never quotes a key.
     Content(String),
 }
@@ -53,7 +53,7 @@ impl LoadError {
 
 impl From<rusqlite::Error> for LoadError {
     fn from(cause: rusqlite::Error) -> LoadError {
-        LoadError::Sql(cause)
+        LoadError::Sql(Box::new(cause))
     }
 }
 
@@ -217,6 +217,15 @@ pub(super) fn each(
     conn: &Connection,
     sql: &str,
     mut take: impl FnMut(&Row<'_>) -> Result<(), LoadError>,
+) -> Result<(), LoadError> {
+    each_row(conn, sql, &mut take)
+}
+
+/// One loop over rows in the program, and not one for each table.
+fn each_row(
+    conn: &Connection,
+    sql: &str,
+    take: &mut dyn FnMut(&Row<'_>) -> Result<(), LoadError>,
 ) -> Result<(), LoadError> {
     let mut statement = conn.prepare(sql)?;
     let mut rows: Rows<'_> = statement.query([])?;

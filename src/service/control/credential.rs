@@ -299,7 +299,8 @@ fn check_psk_key(core: &Core, key: &EapPskKey, device: &Device, nai: &str, other
             "weak_secret" => "; have one made instead (--eap-psk)",
             _ => ": every device needs a key of its own (--eap-psk makes one)",
         };
-        ApiError { message: format!("this key {}{mend}", bad.message), ..bad }
+        let message = format!("this key {}{mend}", bad.message);
+        bad.saying(message)
     })
 }
 

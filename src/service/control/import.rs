@@ -4,7 +4,7 @@
 use super::credential::{Given, WantedEap};
 use super::edit::{self, Other, Wanted};
 use super::params::Params;
-use super::{ApiError, Done, Import, LineError, Then, view};
+use super::{ApiError, Done, Import, LineError, Refusal, Then, view};
 use crate::json::json;
 use crate::mac::MacAddr;
 use crate::registry::device::{Change, Device, DeviceId};
@@ -88,11 +88,8 @@ impl Import for Devices {
         for _ in 0..n {
             let Some((line, record)) = self.rows.next() else { return true };
             if let Err(error) = self.take(core, line, &record, now) {
-                self.errors.push(LineError {
-                    line,
-                    field: error.field.unwrap_or_else(|| "line".into()),
-                    message: error.message,
-                });
+                let Refusal { field, message, .. } = *error.0;
+                self.errors.push(LineError { line, field: field.unwrap_or_else(|| "line".into()), message });
                 if self.errors.len() >= ERRORS {
                     return true;
                 }
