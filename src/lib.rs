@@ -40,6 +40,7 @@ pub mod secret;
 pub mod service;
 pub mod sorted;
 pub mod store;
+pub mod thread;
 pub mod time;
 pub mod ubus;
 pub mod wire;

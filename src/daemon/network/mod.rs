@@ -4,7 +4,7 @@ mod fights;
 mod socket;
 mod worker;
 
-use super::Daemon;
+use super::{Daemon, work};
 use crate::config::Config;
 use crate::mac::MacAddr;
 use crate::sorted::SortedSet;
@@ -14,7 +14,6 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
@@ -51,7 +50,7 @@ impl Network {
     pub fn start() -> io::Result<Network> {
         let (jobs, receiver) = sync_channel(JOBS);
         let body = move || worker::serve(receiver);
-        thread::Builder::new().name("network".into()).stack_size(STACK).spawn(body)?;
+        work::spawn_with(STACK, "network", body)?;
         Ok(Network { jobs, asked: Cell::new(None), told: RefCell::default() })
     }
 
