@@ -129,8 +129,6 @@ impl<T: ToJson> ToJson for Vec<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn values_are_those_that_serde_json_makes() {
         let (name, none): (Option<&str>, Option<u16>) = (Some("lamp"), None);

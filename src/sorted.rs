@@ -5,7 +5,6 @@
 //! machine code of a tree.
 
 use std::borrow::Borrow;
-use std::ops::Index;
 use std::slice;
 
 /// A map in the order of its keys.
@@ -129,7 +128,7 @@ impl<K, V> SortedMap<K, V> {
     }
 
     /// The entries from this key on.
-    pub fn from<Q: Ord + ?Sized>(&self, key: &Q) -> Iter<'_, K, V>
+    pub fn starting_at<Q: Ord + ?Sized>(&self, key: &Q) -> Iter<'_, K, V>
     where
         K: Borrow<Q>,
     {
@@ -171,10 +170,11 @@ impl<K: Ord, V> SortedMap<K, V> {
     }
 }
 
-impl<K: Borrow<Q>, Q: Ord + ?Sized, V> Index<&Q> for SortedMap<K, V> {
+/// For tests, which know what is there.
+#[cfg(test)]
+impl<K: Borrow<Q>, Q: Ord + ?Sized, V> std::ops::Index<&Q> for SortedMap<K, V> {
     type Output = V;
 
-    /// The value of a key that is known to be there.
     fn index(&self, key: &Q) -> &V {
         self.get(key).expect("an entry of this key")
     }
@@ -420,7 +420,7 @@ mod tests {
                 prop_assert_eq!(ours.get(&key), tree.get(&key));
                 prop_assert!(ours.iter().eq(tree.iter()));
                 prop_assert!(ours.iter().rev().eq(tree.iter().rev()));
-                prop_assert!(ours.from(&key).eq(tree.range(key..)));
+                prop_assert!(ours.starting_at(&key).eq(tree.range(key..)));
                 prop_assert_eq!(ours.len(), tree.len());
             }
             ours.retain(|key, value| key % 3 != 0 && *value > 99);
@@ -449,7 +449,7 @@ mod tests {
     #[test]
     fn keys_are_found_by_what_they_borrow() {
         let map = SortedMap::from([("b".to_owned(), 2), ("a".to_owned(), 1), ("b".to_owned(), 3)]);
-        assert_eq!((map["a"], map.get("b"), map.get("c")), (1, Some(&3), None));
+        assert_eq!((map.get("a"), map.get("b"), map.get("c")), (Some(&1), Some(&3), None));
         assert_eq!(SortedSet::from(["x".to_owned()]).get("x").map(String::as_str), Some("x"));
     }
 }

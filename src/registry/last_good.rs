@@ -96,7 +96,7 @@ impl Table {
 
     fn of(&self, mac: MacAddr) -> impl Iterator<Item = &LastGood> {
         // An empty slice allocates nothing, and comes before every other.
-        self.0.from(&(mac, Arc::default())).take_while(move |((of, _), _)| *of == mac).map(|(_, kept)| kept)
+        self.0.starting_at(&(mac, Arc::default())).take_while(move |((of, _), _)| *of == mac).map(|(_, kept)| kept)
     }
 
     pub(super) fn all(&self) -> impl ExactSizeIterator<Item = &LastGood> {

@@ -6,8 +6,8 @@ use crate::registry::device::Seen;
 use crate::registry::last_good::{LastGood, WifiKey};
 use crate::registry::maker::{Admit, Maker};
 use crate::secret::EapPskKey;
-use crate::sorted::{SortedMap, SortedSet};
 use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -20,12 +20,12 @@ enum Step {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Model {
-    devices: SortedMap<u32, Device>,
-    pmks: SortedMap<(u32, Vec<u8>), StoredPmk>,
-    seen: SortedMap<u32, Seen>,
-    ignored: SortedSet<[u8; 6]>,
-    makers: SortedMap<Arc<str>, Maker>,
-    last_good: SortedMap<(MacAddr, Vec<u8>), LastGood>,
+    devices: BTreeMap<u32, Device>,
+    pmks: BTreeMap<(u32, Vec<u8>), StoredPmk>,
+    seen: BTreeMap<u32, Seen>,
+    ignored: BTreeSet<[u8; 6]>,
+    makers: BTreeMap<Arc<str>, Maker>,
+    last_good: BTreeMap<(MacAddr, Vec<u8>), LastGood>,
     next_id: u32,
 }
 
@@ -43,7 +43,7 @@ impl Model {
                         }
                         next.next_id = next.next_id.max(device.id.0 + 1);
                     }
-                    let names: SortedSet<String> = next.devices.values().map(|d| d.name.to_lowercase()).collect();
+                    let names: BTreeSet<String> = next.devices.values().map(|d| d.name.to_lowercase()).collect();
                     if names.len() != next.devices.len() {
                         return None;
                     }
@@ -218,7 +218,7 @@ fn any_last_good() -> impl Strategy<Value = LastGood> {
 fn any_change() -> impl Strategy<Value = Change> {
     // One id once in a list: what a list with the same id twice means is nobody's business.
     let devices = prop::collection::vec(any_device(), 1..4).prop_map(|devices| {
-        let by_id: SortedMap<u32, Device> = devices.into_iter().map(|d| (d.id.0, d)).collect();
+        let by_id: BTreeMap<u32, Device> = devices.into_iter().map(|d| (d.id.0, d)).collect();
         Change::Put(by_id.into_values().collect())
     });
     prop_oneof![

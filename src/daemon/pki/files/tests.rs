@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::pki::testing::Ca;
-use crate::sorted::SortedMap;
+use std::collections::BTreeMap;
 use tempfile::TempDir;
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
@@ -36,8 +36,8 @@ impl State {
         open(&self.dir(), wish, now, &mut |buffer| getrandom::fill(buffer).unwrap())
     }
 
-    fn content(&self) -> SortedMap<String, Vec<u8>> {
-        let Ok(entries) = fs::read_dir(self.dir()) else { return SortedMap::new() };
+    fn content(&self) -> BTreeMap<String, Vec<u8>> {
+        let Ok(entries) = fs::read_dir(self.dir()) else { return BTreeMap::new() };
         let entries = entries.map(|entry| entry.unwrap());
         entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
     }

@@ -1,8 +1,8 @@
 //! What LuCI's package lets sessions call, against the method table; and that its menu leads somewhere.
 
 use super::super::{Class, METHODS};
-use crate::sorted::SortedSet;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 fn package() -> PathBuf {
@@ -21,7 +21,7 @@ fn texts(value: &Value) -> Vec<&str> {
 /// A list of the ACL and the methods of the table that belong in it differ by nothing, and it is in order.
 fn check(listed: &Value, classes: &[Class]) {
     let listed = texts(listed);
-    let belong: SortedSet<&str> = METHODS.iter().filter(|m| classes.contains(&m.class)).map(|m| m.name).collect();
+    let belong: BTreeSet<&str> = METHODS.iter().filter(|m| classes.contains(&m.class)).map(|m| m.name).collect();
     assert_eq!(listed, belong.into_iter().collect::<Vec<_>>(), "{classes:?}");
 }
 
@@ -47,7 +47,7 @@ fn only_these_commands_are_run() {
     let acl = read("rpcd/acl.d/luci-app-latchkey.json");
     for (part, verbs) in [("read", &["status", "plan"][..]), ("write", &["apply", "confirm", "undo", "remove"])] {
         let commands = acl["luci-app-latchkey"][part]["file"].as_object().expect("a table");
-        let mut found = SortedSet::new();
+        let mut found = BTreeSet::new();
         for (command, permissions) in commands {
             assert_eq!(texts(permissions), ["exec"], "{command}");
             let words: Vec<&str> = command.split(' ').collect();
