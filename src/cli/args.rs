@@ -133,6 +133,9 @@ enum Word {
     Value(OsString),
 }
 
+/// What an option is offered to. One type for all, so that the loops below are in the program once.
+type Take<'a> = &'a mut dyn FnMut(&mut Words, &str) -> Result<bool, Stop>;
+
 /// The arguments that are left, with the options every command takes filtered out.
 pub struct Words {
     parser: lexopt::Parser,
@@ -169,13 +172,16 @@ impl Words {
         mut take: impl FnMut(&mut Words, &str) -> Result<bool, Stop>,
         choose: impl FnOnce(&mut Words, Option<&str>) -> Result<T, Stop>,
     ) -> Result<T, Stop> {
+        let word = self.word(&mut take)?;
+        choose(self, word.as_deref())
+    }
+
+    /// The next value, with options before it.
+    fn word(&mut self, take: Take<'_>) -> Result<Option<String>, Stop> {
         loop {
             match self.next()? {
-                None => return choose(self, None),
-                Some(Word::Value(word)) => {
-                    let word = self.text(word)?;
-                    return choose(self, Some(&word));
-                }
+                None => return Ok(None),
+                Some(Word::Value(word)) => return self.text(word).map(Some),
                 Some(Word::Option(option)) => {
                     if !take(self, &option)? {
                         return Err(self.unknown_option(&option));
@@ -190,9 +196,9 @@ impl Words {
     pub fn rest<const N: usize>(
         &mut self,
         names: [&str; N],
-        take: impl FnMut(&mut Words, &str) -> Result<bool, Stop>,
+        mut take: impl FnMut(&mut Words, &str) -> Result<bool, Stop>,
     ) -> Result<[String; N], Stop> {
-        let (values, surplus) = self.rest_and_more(names, take)?;
+        let (values, surplus) = self.named_and_more(names, &mut take)?;
         // A value too many is not quoted: it may be a key that was meant for --psk-stdin.
         if surplus.is_empty() { Ok(values) } else { Err(self.usage("too many arguments")) }
     }
@@ -203,6 +209,24 @@ impl Words {
         names: [&str; N],
         mut take: impl FnMut(&mut Words, &str) -> Result<bool, Stop>,
     ) -> Result<([String; N], Vec<String>), Stop> {
+        self.named_and_more(names, &mut take)
+    }
+
+    fn named_and_more<const N: usize>(
+        &mut self,
+        names: [&str; N],
+        take: Take<'_>,
+    ) -> Result<([String; N], Vec<String>), Stop> {
+        let mut values = self.values(take)?;
+        let more = values.split_off(N.min(values.len()));
+        <[String; N]>::try_from(values).map(|values| (values, more)).map_err(|values| {
+            let missing = names.get(values.len()).copied().unwrap_or_default();
+            self.usage(format!("{missing} is missing"))
+        })
+    }
+
+    /// All values that are left, with options before and between them.
+    fn values(&mut self, take: Take<'_>) -> Result<Vec<String>, Stop> {
         let mut values = Vec::new();
         while let Some(word) = self.next()? {
             match word {
@@ -215,11 +239,7 @@ impl Words {
                 }
             }
         }
-        let more = values.split_off(N.min(values.len()));
-        <[String; N]>::try_from(values).map(|values| (values, more)).map_err(|values| {
-            let missing = names.get(values.len()).copied().unwrap_or_default();
-            self.usage(format!("{missing} is missing"))
-        })
+        Ok(values)
     }
 
     /// Reads what is left, which must be nothing but the options every command takes.

@@ -7,7 +7,8 @@ use super::device::keyfiles;
 use super::reply::Part;
 use super::table::Facts;
 use super::text::{Look, Paint, count};
-use serde_json::{Value, json};
+use crate::json::json;
+use serde_json::Value;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -156,6 +157,7 @@ fn name(value: &Value) -> Option<String> {
 mod tests {
     use super::super::tests::PLAIN;
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn what_there_is_is_shown() {

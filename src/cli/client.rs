@@ -1,6 +1,7 @@
 //! The client's end of the control socket: one JSON object a line, each way.
 
-use serde_json::{Value, json};
+use crate::json::json;
+use serde_json::Value;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};

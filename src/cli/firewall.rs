@@ -7,7 +7,8 @@ use super::reply::Part;
 use super::table::{Cell, Table};
 use super::text::{Look, Paint, bytes, count};
 use crate::daemon::remove_firewall;
-use serde_json::{Value, json};
+use crate::json::json;
+use serde_json::Value;
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -186,6 +187,7 @@ fn wan(wan: Part<'_>) -> String {
 mod tests {
     use super::super::tests::PLAIN;
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn what_is_in_force_is_a_table() {

@@ -5,7 +5,8 @@ use super::args::{Stop, Words};
 use super::client::{Failure, PATIENCE};
 use super::reply::Part;
 use super::text::{Look, Paint, width};
-use serde_json::{Value, json};
+use crate::json::json;
+use serde_json::Value;
 
 /// Which events.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -126,6 +127,7 @@ fn who(event: Part<'_>) -> String {
 mod tests {
     use super::super::tests::{COLOUR, PLAIN};
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn events_are_lines() {

@@ -8,8 +8,9 @@ use super::reply::Part;
 use super::table::{Facts, Table};
 use super::text::{Look, count};
 use super::{Context, absolute};
+use crate::json::json;
 use crate::registry::maker::Admit;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::ffi::OsString;
 
 /// What to do.
@@ -250,6 +251,7 @@ fn removed(maker: Part<'_>, note: Option<String>) -> String {
 mod tests {
     use super::super::tests::PLAIN;
     use super::*;
+    use serde_json::json;
 
     fn acme() -> Value {
         json!({

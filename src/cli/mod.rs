@@ -25,12 +25,13 @@ mod table;
 mod tests;
 mod text;
 
+use crate::json::json;
 use crate::secret::Passphrase;
 use crate::time::UnixTime;
 use args::{Command, Invocation, Stop};
 use client::{Client, Failure, PATIENCE};
 use reply::Part;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead, ErrorKind, IsTerminal, Read, Write};
 use std::path::PathBuf;

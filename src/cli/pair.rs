@@ -6,7 +6,8 @@ use super::client::{Client, Failure, PATIENCE};
 use super::reply::Part;
 use super::table::Facts;
 use super::text::{Look, duration};
-use serde_json::{Value, json};
+use crate::json::json;
+use serde_json::Value;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -183,6 +184,7 @@ fn quoted(text: &str) -> String {
 mod tests {
     use super::super::tests::PLAIN;
     use super::*;
+    use serde_json::json;
 
     fn device() -> Value {
         json!({ "number": 1, "profile": "iot", "at": "2027-01-31T17:57:00Z", "outcome": "paired", "device": {

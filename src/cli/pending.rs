@@ -7,7 +7,7 @@ use super::device::text::added;
 use super::reply::Part;
 use super::table::Table;
 use super::text::Look;
-use serde_json::json;
+use crate::json::json;
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -180,6 +180,7 @@ fn render_ignored(reply: Part<'_>, _: &Look) -> String {
 mod tests {
     use super::super::tests::PLAIN;
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn unknown_devices_are_a_table() {

@@ -8,7 +8,8 @@ use super::reply::Part;
 use super::table::Table;
 use super::text::{Look, count};
 use crate::config::{self, ProfileAction, ProfileEdit, ProfileOptions};
-use serde_json::{Value, json};
+use crate::json::json;
+use serde_json::Value;
 use std::path::Path;
 
 /// What to do.

@@ -6,8 +6,8 @@ use super::client::Failure;
 use super::reply::Part;
 use super::table::Facts;
 use super::text::Look;
+use crate::json::json;
 use qrcodegen::{QrCode, QrCodeEcc};
-use serde_json::json;
 
 /// The light margin a QR code needs on all sides, in modules (ISO/IEC 18004, 6.3.8).
 const QUIET: i32 = 4;
@@ -109,6 +109,7 @@ fn draw(code: &QrCode, ink: Ink) -> String {
 mod tests {
     use super::super::tests::{COLOUR, PLAIN};
     use super::*;
+    use serde_json::json;
 
     const TEXT: &str = "WIFI:T:WPA;S:Home;P:correct-horse;;";
 

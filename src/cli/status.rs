@@ -6,7 +6,7 @@ use super::client::Failure;
 use super::reply::Part;
 use super::table::{Cell, Facts, Table};
 use super::text::{Look, Paint, count, duration};
-use serde_json::json;
+use crate::json::json;
 
 /// Understands the arguments.
 pub fn parse(words: &mut Words) -> Result<(), Stop> {
@@ -221,6 +221,7 @@ fn radius(facts: &mut Facts, radius: Part<'_>) {
 mod tests {
     use super::super::tests::PLAIN;
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn everything_well() {

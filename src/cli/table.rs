@@ -32,48 +32,54 @@ impl From<&str> for Cell {
 #[derive(Debug)]
 pub struct Table<const N: usize> {
     header: [&'static str; N],
-    rows: Vec<[Cell; N]>,
+    /// Row by row.
+    cells: Vec<Cell>,
 }
 
 impl<const N: usize> Table<N> {
     /// An empty table. A header that begins with `>` makes its column right-aligned.
     pub fn new(header: [&'static str; N]) -> Table<N> {
-        Table { header, rows: Vec::new() }
+        Table { header, cells: Vec::new() }
     }
 
     /// Adds a row. Cells that are empty are shown as `-`.
     pub fn row(&mut self, cells: [Cell; N]) {
-        self.rows.push(cells);
+        self.cells.extend(cells);
     }
 
     /// The table, each line with its end.
     pub fn render(&self, look: &Look) -> String {
-        let mut text = String::new();
-        let right = self.header.map(|title| title.starts_with('>'));
-        let header = self.header.map(|title| Cell::from(title.trim_start_matches('>')));
-        let mut widths = [0; N];
-        for row in self.rows.iter().chain([&header]) {
-            for (widest, cell) in widths.iter_mut().zip(row) {
-                *widest = width(shown(cell)).max(*widest);
-            }
-        }
-        for row in [&header].into_iter().chain(&self.rows) {
-            let start = text.len();
-            for ((cell, widest), right) in row.iter().zip(widths).zip(right) {
-                if text.len() > start {
-                    text.push_str("  ");
-                }
-                let pad = " ".repeat(widest.saturating_sub(width(shown(cell))));
-                let painted = look.paint(cell.paint, shown(cell));
-                let (first, second) = if right { (&*pad, &*painted) } else { (&*painted, &*pad) };
-                text.push_str(first);
-                text.push_str(second);
-            }
-            text.truncate(text.trim_end_matches(' ').len().max(start));
-            text.push('\n');
-        }
-        text
+        render(&self.header, &self.cells, look)
     }
+}
+
+/// A table of as many columns as its header has.
+fn render(header: &[&'static str], cells: &[Cell], look: &Look) -> String {
+    let titles: Vec<Cell> = header.iter().map(|title| title.trim_start_matches('>').into()).collect();
+    let columns = header.len().max(1);
+    let mut widths = vec![0; columns];
+    for row in titles.chunks(columns).chain(cells.chunks(columns)) {
+        for (widest, cell) in widths.iter_mut().zip(row) {
+            *widest = width(shown(cell)).max(*widest);
+        }
+    }
+    let mut text = String::new();
+    for row in titles.chunks(columns).chain(cells.chunks(columns)) {
+        let start = text.len();
+        for ((cell, widest), title) in row.iter().zip(&widths).zip(header) {
+            if text.len() > start {
+                text.push_str("  ");
+            }
+            let pad = " ".repeat(widest.saturating_sub(width(shown(cell))));
+            let painted = look.paint(cell.paint, shown(cell));
+            let (first, second) = if title.starts_with('>') { (&*pad, &*painted) } else { (&*painted, &*pad) };
+            text.push_str(first);
+            text.push_str(second);
+        }
+        text.truncate(text.trim_end_matches(' ').len().max(start));
+        text.push('\n');
+    }
+    text
 }
 
 fn shown(cell: &Cell) -> &str {

@@ -60,11 +60,15 @@ impl fmt::Display for LoadError {
 impl std::error::Error for LoadError {}
 
 /// `": did you mean 'x'?"` for the nearest of the allowed words, then all of them (or the first twelve).
-pub(super) fn suggest<'a>(word: &str, allowed: impl Iterator<Item = &'a str> + Clone) -> String {
+pub(super) fn suggest<'a>(word: &str, allowed: impl Iterator<Item = &'a str>) -> String {
+    suggest_of(word, &allowed.collect::<Vec<_>>())
+}
+
+fn suggest_of(word: &str, allowed: &[&str]) -> String {
     let lower = word.to_ascii_lowercase();
-    let nearest = allowed.clone().map(|a| (edit_distance(lower.as_bytes(), a.as_bytes()), a)).min();
-    let mut all = allowed.clone().take(12).collect::<Vec<_>>().join(", ");
-    if allowed.count() > 12 {
+    let nearest = allowed.iter().map(|a| (edit_distance(lower.as_bytes(), a.as_bytes()), *a)).min();
+    let mut all = allowed.get(..12).unwrap_or(allowed).join(", ");
+    if allowed.len() > 12 {
         all.push_str(", ...");
     }
     match nearest {

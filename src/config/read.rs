@@ -2,8 +2,8 @@
 
 use super::error::{ConfigError, quoted, suggest};
 use super::{Backend, Config, Security, Ssid, Unknown};
+use crate::sorted::SortedMap;
 use crate::wire::uci::{Document, Entry, Section};
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -167,7 +167,7 @@ impl Reader {
 
     /// Two sections of one name are one section to UCI, also when their types differ.
     fn duplicate_names(&mut self, document: &Document<'_>) {
-        let mut seen: HashMap<&str, &Section<'_>> = HashMap::new();
+        let mut seen: SortedMap<&str, &Section<'_>> = SortedMap::new();
         for section in &document.sections {
             let Some(name) = section.name.as_deref() else { continue };
             if let Some(first) = seen.get(name) {
@@ -195,7 +195,7 @@ impl Reader {
         };
         let (mut main_line, mut eap_line, mut radsec_line) = (None, None, None);
         let (mut realm_lines, mut radsec_section) = (Vec::new(), None);
-        let mut places = HashMap::new();
+        let mut places = SortedMap::new();
         let (mut client_lines, mut ssid_lines, mut profile_lines) = (Vec::new(), Vec::new(), Vec::new());
         for section in &document.sections {
             let Some((kind, options)) = SECTIONS.iter().find(|(kind, _)| *kind == &*section.kind) else {
@@ -206,7 +206,7 @@ impl Reader {
                 self.damaged = true;
                 continue;
             };
-            let count = places.entry(*kind).or_insert(0usize);
+            let count = places.or_insert_with(*kind, || 0usize);
             let place = std::mem::replace(count, *count + 1);
             let mut scope = Scope { title: title(section), reader: self, section };
             scope.check_names(options);
@@ -262,7 +262,7 @@ impl Reader {
 
     /// What only shows when all sections are read.
     fn across(&mut self, config: &Config, client_lines: &[(u32, String)], ssid_lines: &[&Section<'_>]) {
-        let mut prefixes = HashMap::new();
+        let mut prefixes = SortedMap::new();
         for (client, (line, title)) in config.clients.iter().zip(client_lines) {
             let Some(first) = prefixes.insert((&client.radsec, client.address), *line) else { continue };
             let (option, message) = match &client.radsec {
@@ -280,7 +280,7 @@ impl Reader {
             self.push(*line, title.clone(), Some(option), message);
         }
         let damaged = self.damaged;
-        let mut names = HashMap::new();
+        let mut names = SortedMap::new();
         for (ssid, section) in config.ssids.iter().zip(ssid_lines) {
             let mut error = |option: &str, message| {
                 let line = section.entries.iter().rfind(|e| &*e.name == option).map_or(section.line, |e| e.line);
@@ -383,7 +383,7 @@ impl<'d> Scope<'_, 'd> {
 
     /// Unknown options, options given twice, and lists where there can be one value only.
     fn check_names(&mut self, options: &[&str]) {
-        let mut seen: HashMap<&str, u32> = HashMap::new();
+        let mut seen: SortedMap<&str, u32> = SortedMap::new();
         let lists = LISTS.iter().find(|(kind, _)| *kind == &*self.section.kind).map_or(&[][..], |(_, lists)| lists);
         for entry in &self.section.entries {
             let name = &*entry.name;
@@ -426,16 +426,21 @@ impl<'d> Scope<'_, 'd> {
 
     /// One of some words; the default when it is left out (or wrong, which is reported).
     fn word<T: Copy>(&mut self, name: &'static str, words: &[(&str, T)], default: T) -> T {
-        let Some(entry) = self.entry(name) else { return default };
-        let Some(text) = self.text(entry) else { return default };
-        match words.iter().find(|(word, _)| *word == text) {
-            Some((_, value)) => *value,
-            None => {
-                let hint = suggest(text, words.iter().map(|(word, _)| *word));
-                self.error(entry.line, Some(name), format!("cannot be {}{hint}", quoted(text)));
-                default
-            }
+        let spelled: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let value = self.place_of(name, &spelled).and_then(|at| words.get(at));
+        value.map_or(default, |(_, value)| *value)
+    }
+
+    /// Which of some words is there; nothing when it is left out (or wrong, which is reported).
+    fn place_of(&mut self, name: &'static str, words: &[&str]) -> Option<usize> {
+        let entry = self.entry(name)?;
+        let text = self.text(entry)?;
+        let place = words.iter().position(|word| *word == text);
+        if place.is_none() {
+            let hint = suggest(text, words.iter().copied());
+            self.error(entry.line, Some(name), format!("cannot be {}{hint}", quoted(text)));
         }
+        place
     }
 
     fn path(&mut self, name: &'static str, default: PathBuf, longest: usize) -> PathBuf {

@@ -142,7 +142,7 @@ fn transmit(
             Err(why) if why.kind() == ErrorKind::ConnectionRefused && !refused => refused = true,
             Err(why) => {
                 let to = first.as_ref().and_then(address);
-                tracing::debug!("a datagram to {to:?} was not sent: {why}");
+                crate::log::debug!("a datagram to {to:?} was not sent: {why}");
                 match why.kind() {
                     ErrorKind::WouldBlock => break,
                     ErrorKind::NetworkUnreachable

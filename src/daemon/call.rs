@@ -96,6 +96,6 @@ async fn check(daemon: &Daemon, import: &mut dyn Import) {
 }
 
 fn not_stored(why: StoreError) -> ApiError {
-    tracing::error!("a change was not stored: {why}");
+    crate::log::error!("a change was not stored: {why}");
     ApiError::new("not_stored", format!("nothing was changed: {why}"))
 }

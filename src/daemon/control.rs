@@ -2,8 +2,9 @@
 
 use super::Daemon;
 use super::call::Reply;
+use crate::json::json;
 use crate::service::control::{ApiError, Call, Filter, event_view};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::error::Error;
 use std::fs;
 use std::io;
@@ -74,7 +75,7 @@ impl Listener {
                 Ok((stream, _)) => stream,
                 Err(why) => {
                     // Out of descriptors, most likely: some will be free in a moment.
-                    tracing::warn!("a control client was not accepted: {why}");
+                    crate::log::warn!("a control client was not accepted: {why}");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 }

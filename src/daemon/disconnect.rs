@@ -30,7 +30,7 @@ impl Sockets {
             None => open(any).and_then(|opened| socket.insert(opened).try_send_to(packet, to)),
         };
         if let Err(why) = &sent {
-            tracing::debug!("a Disconnect-Request to {to} was not sent: {why}");
+            crate::log::debug!("a Disconnect-Request to {to} was not sent: {why}");
         }
         sent.is_ok()
     }
@@ -65,7 +65,7 @@ pub async fn run(daemon: Rc<Daemon>) {
         });
         for (client, packet) in to_clients {
             if !daemon.send_to_client(&client, &packet) {
-                tracing::debug!("client '{client}' has no connection for a Disconnect-Request");
+                crate::log::debug!("client '{client}' has no connection for a Disconnect-Request");
                 daemon.core.borrow_mut().disconnect_closed(&client);
             }
         }

@@ -96,7 +96,7 @@ fn read(path: &Path) -> String {
             String::from_utf8_lossy(&octets).into_owned()
         }
         Err(why) => {
-            tracing::debug!("{}: {why}: it names no name server", path.display());
+            crate::log::debug!("{}: {why}: it names no name server", path.display());
             String::new()
         }
     }
@@ -158,7 +158,7 @@ async fn answer(daemon: Rc<Daemon>, ask: Ask, servers: Vec<SocketAddr>) {
         let Some((server, socket)) = servers.get(at).zip(sockets.get_mut(at)) else { break };
         if let Err(why) = send(socket, *server, &ask.octets).await {
             // Not there: the next one.
-            tracing::debug!("the name server {server} was not asked: {why}");
+            crate::log::debug!("the name server {server} was not asked: {why}");
             *socket = None;
             continue;
         }

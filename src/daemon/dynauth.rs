@@ -80,7 +80,7 @@ impl Sockets {
         let open = self.open.borrow();
         let socket = open.iter().find(|open| open.number == number).map(|open| &open.socket);
         if let Some(Err(why)) = socket.map(|socket| socket.try_send_to(answer, to)) {
-            tracing::debug!("an answer to {to} was not sent: {why}");
+            crate::log::debug!("an answer to {to} was not sent: {why}");
         }
     }
 }
@@ -89,7 +89,7 @@ async fn serve(daemon: Rc<Daemon>, number: u32, socket: Rc<UdpSocket>) {
     let (mut datagram, mut out) = (vec![0; DATAGRAM], Vec::new());
     loop {
         if let Err(why) = socket.readable().await {
-            tracing::error!("a socket for dynamic authorization failed: {why}");
+            crate::log::error!("a socket for dynamic authorization failed: {why}");
             return;
         }
         for _ in 0..TURN {
@@ -104,7 +104,7 @@ async fn serve(daemon: Rc<Daemon>, number: u32, socket: Rc<UdpSocket>) {
             if dynauth::receive_udp(&mut daemon.core.borrow_mut(), origin, received, now(), &mut out)
                 && let Err(why) = socket.try_send_to(&out, from)
             {
-                tracing::debug!("an answer to {from} was not sent: {why}");
+                crate::log::debug!("an answer to {from} was not sent: {why}");
             }
         }
         tokio::task::yield_now().await;

@@ -99,12 +99,12 @@ pub async fn profile(daemon: &Rc<Daemon>, edit: &ProfileEdit, dry_run: bool) -> 
             PutError::NotWritten(why) => ApiError::new("not_written", why),
             // It tells of the file, too.
             PutError::Refused(why) => match daemon.config_file.check_removed(&daemon.core.borrow()) {
-                Err(used) => ApiError { message: why.message, ..used },
+                Err(used) => used.saying(why.into_message()),
                 Ok(()) => why,
             },
         })?;
         drop(removed);
-        tracing::info!("profile {}: {} changed", edit.name, path.display());
+        crate::log::info!("profile {}: {} changed", edit.name, path.display());
     }
     Ok(edited(&daemon.core.borrow(), edit, &plan, dry_run))
 }

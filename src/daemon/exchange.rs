@@ -96,7 +96,7 @@ async fn commit(daemon: &Daemon, exchange: Exchange, out: &mut Vec<u8>) {
         Verdict::Store(changes, finish) => {
             let stored = daemon.commit(changes).await;
             if let Err(why) = &stored {
-                tracing::error!("a binding was not stored: {why}");
+                crate::log::error!("a binding was not stored: {why}");
             }
             finish(&mut daemon.core.borrow_mut(), stored.is_ok(), now(), out);
             daemon.answer(from, out);

@@ -5,10 +5,10 @@ use super::{Daemon, now, rights};
 use crate::config::{Config, Ssid};
 use crate::service::Core;
 use crate::service::keyfile::HEADER;
+use crate::sorted::SortedMap;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::unistd::{Gid, Group};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
@@ -40,7 +40,7 @@ pub struct KeyFiles {
     /// Seconds.
     ticks: Cell<u32>,
     /// Who cannot join with WPA3, by SSID, so that it is said once.
-    said: RefCell<BTreeMap<Arc<str>, String>>,
+    said: RefCell<SortedMap<Arc<str>, String>>,
 }
 
 /// Writes what changed, for ever.
@@ -106,7 +106,7 @@ impl KeyFiles {
             return;
         }
         for line in text.lines() {
-            tracing::info!("{line}");
+            crate::log::info!("{line}");
         }
         said.insert(ssid.section.clone(), text);
     }

@@ -170,7 +170,7 @@ impl Daemon {
             return;
         }
         if let Err(why) = self.store.put_seen(counters.clone()).await {
-            tracing::error!("the counters were not stored: {why}");
+            crate::log::error!("the counters were not stored: {why}");
             self.core.borrow_mut().registry.not_saved(&counters);
         }
     }
@@ -231,11 +231,11 @@ pub fn serve(path: &Path) -> ExitCode {
         }
     };
     let logging = Logging::start(config.main.log_level);
-    recovered.iter().for_each(|said| tracing::warn!("{said}"));
+    recovered.iter().for_each(|said| crate::log::warn!("{said}"));
     match run(path, config, logging) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            tracing::error!("{why}");
+            crate::log::error!("{why}");
             ExitCode::FAILURE
         }
     }
@@ -244,10 +244,10 @@ pub fn serve(path: &Path) -> ExitCode {
 fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
     for warning in &config.warnings {
-        tracing::warn!("{warning}");
+        crate::log::warn!("{warning}");
     }
     if config.main.enabled == Enabled::No {
-        tracing::warn!(
+        crate::log::warn!(
             "option enabled is '0', so the system does not start the daemon; it was started by hand and runs"
         );
     }
@@ -263,7 +263,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
     let ubus = Rc::new(ubus::Ubus::new());
     let mut core = build_core(path, config.clone(), loaded, &report, events.clone(), ubus.clone());
     for conflict in core.conflicts() {
-        tracing::warn!("{conflict}");
+        crate::log::warn!("{conflict}");
     }
     rights::look(&mut core);
     let devices = core.registry.len();
@@ -297,9 +297,9 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
         let hostapd = crate::daemon::task::spawn(hostapd::watch(daemon.clone()));
         let network = crate::daemon::task::spawn(network::watch(daemon.clone()));
         if let Err(why) = daemon.store.keep_ssids(ssids).await {
-            tracing::warn!("keys of SSIDs of the past stay in the registry: {why}");
+            crate::log::warn!("keys of SSIDs of the past stay in the registry: {why}");
         }
-        tracing::info!(
+        crate::log::info!(
             "latchkey {} serves {devices} devices on {} SSIDs{}, started in {} ms",
             env!("CARGO_PKG_VERSION"),
             config.ssids.len(),
@@ -316,7 +316,7 @@ fn run(path: &Path, config: Config, logging: Logging) -> Result<(), Box<dyn Erro
         daemon.save_counters().await;
         daemon.store.shutdown().await?;
         control::remove(&config.main.control_socket);
-        tracing::info!("stopped");
+        crate::log::info!("stopped");
         Ok(())
     }))
 }
@@ -353,7 +353,7 @@ fn build_core(
     }
     if let Some(damage) = &report.damaged {
         if report.found_now {
-            tracing::error!("{damage}");
+            crate::log::error!("{damage}");
         }
         core.damage = Some(service::Damage {
             file: damage.file.clone().unwrap_or_default(),

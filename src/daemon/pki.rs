@@ -10,9 +10,9 @@ use crate::config::{Config, CrlRequired, EapMethod, Target, Transport};
 use crate::pki::crl::LARGEST_FILE;
 use crate::service::Core;
 use crate::service::pki::OwnCa;
+use crate::sorted::SortedMap;
 use files::Wish;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -27,9 +27,9 @@ const LOOK: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub struct Files {
     /// Revocation lists as they were when they were read.
-    lists: RefCell<BTreeMap<PathBuf, Option<Stamp>>>,
+    lists: RefCell<SortedMap<PathBuf, Option<Stamp>>>,
     /// What was said of ends, and at which stage.
-    said: RefCell<BTreeMap<String, i64>>,
+    said: RefCell<SortedMap<String, i64>>,
     /// Where they are: `state_dir` changes with the next start only.
     dir: OnceCell<PathBuf>,
     /// A CA was asked for in this run, by whoever issues or exports.
@@ -59,7 +59,7 @@ impl Files {
         let dir = self.dir.get_or_init(|| config.main.state_dir.join("pki"));
         let found = files::open(dir, &wish, now, &mut random);
         for trouble in &found.troubles {
-            tracing::error!("{trouble}");
+            crate::log::error!("{trouble}");
         }
         core.pki.set_files(found);
         core.pki.crls.required = config.eap.crl_required == CrlRequired::Yes;
@@ -103,7 +103,7 @@ impl Files {
                 // What is wrong is one of the warnings.
                 Ok(content) => {
                     if core.pki.crls.put(&path, &content).is_ok() {
-                        tracing::info!("read the revocation list {}", path.display());
+                        crate::log::info!("read the revocation list {}", path.display());
                     }
                 }
                 Err(why) => drop(core.pki.crls.fail(&path, &format!("it cannot be read: {why}"))),
@@ -120,7 +120,7 @@ impl Files {
         said.retain(|about, _| warnings.iter().any(|warning| warning.about == *about));
         for warning in warnings {
             if said.get(&warning.about) != Some(&warning.stage) {
-                tracing::warn!("{}", warning.text);
+                crate::log::warn!("{}", warning.text);
                 said.insert(warning.about, warning.stage);
             }
         }

@@ -31,13 +31,13 @@ pub fn follow(core: &mut Core, config: &Config) {
         Ok(None) => {
             let key = new();
             if let Err(why) = write(&path, &key) {
-                tracing::error!("{}: {why}: pseudonyms will be others after the next start", path.display());
+                crate::log::error!("{}: {why}: pseudonyms will be others after the next start", path.display());
             }
             key
         }
         Err(why) => {
             // Never overwritten: it may be the right one, on a disk that has trouble.
-            tracing::error!("{}: {why}: pseudonyms are others until it is mended or removed", path.display());
+            crate::log::error!("{}: {why}: pseudonyms are others until it is mended or removed", path.display());
             new()
         }
     };

@@ -38,7 +38,7 @@ impl Random {
 
 fn fetch(buffer: &mut [u8]) {
     if let Err(why) = getrandom::fill(buffer) {
-        tracing::error!("the system gives no random numbers: {why}");
+        crate::log::error!("the system gives no random numbers: {why}");
         std::process::abort();
     }
 }

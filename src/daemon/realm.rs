@@ -40,7 +40,7 @@ pub async fn repoint(daemon: &Rc<Daemon>, repoint: Box<Repoint>, dry_run: bool) 
             }
             Err(PutError::Refused(why)) => return Err(why),
         }
-        tracing::info!("realm {} was moved: {} changed", plan.before.name, path.display());
+        crate::log::info!("realm {} was moved: {} changed", plan.before.name, path.display());
         Moved::InForce
     };
     Ok(moved(&daemon.core.borrow(), &plan, how))

@@ -3,6 +3,7 @@
 use super::udp::Listeners;
 use super::{Daemon, now};
 use crate::config::{self, Config};
+use crate::service::control::ApiError;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use std::sync::Arc;
 pub async fn reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<(), String> {
     let done = try_reload(daemon, listeners).await;
     if let Err(why) = &done {
-        tracing::error!("the running configuration stays: {why}");
+        crate::log::error!("the running configuration stays: {why}");
         daemon.core.borrow_mut().config_state.error = Some(why.clone());
     }
     done
@@ -37,20 +38,20 @@ pub fn listen(daemon: &Rc<Daemon>, listeners: &mut Listeners, config: &Config) -
 async fn try_reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<(), String> {
     // No change of the registry may be half way, with a profile that is about to go.
     let _writer = daemon.writer.lock().await;
-    daemon.config_file.check_removed(&daemon.core.borrow()).map_err(|used| used.message)?;
+    daemon.config_file.check_removed(&daemon.core.borrow()).map_err(ApiError::into_message)?;
     // An edit of ours that failed half way and could not be undone at once. One that is under way holds no reload up.
     if let Ok(_editing) = daemon.config_file.try_begin() {
         let state = daemon.core.borrow().config.main.state_dir.clone();
-        config::recover(&daemon.config_path, &[&state]).iter().for_each(|said| tracing::warn!("{said}"));
+        config::recover(&daemon.config_path, &[&state]).iter().for_each(|said| crate::log::warn!("{said}"));
     }
     let config = Arc::new(Config::load(&daemon.config_path).map_err(|errors| errors.to_string())?);
     listen(daemon, listeners, &config)?;
     for warning in &config.warnings {
-        tracing::warn!("{warning}");
+        crate::log::warn!("{warning}");
     }
     let old = daemon.core.borrow().config.clone();
     if (&old.main.state_dir, &old.main.control_socket) != (&config.main.state_dir, &config.main.control_socket) {
-        tracing::warn!("state_dir and control_socket change with the next start only");
+        crate::log::warn!("state_dir and control_socket change with the next start only");
     }
     daemon.logging.set(config.main.log_level);
     super::zone::follow(&mut daemon.core.borrow_mut(), &config);
@@ -62,7 +63,7 @@ async fn try_reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<()
     daemon.upstream.follow(&daemon.core.borrow(), &daemon.radsec.clock);
     daemon.upstream.pump(daemon);
     for conflict in daemon.core.borrow().conflicts() {
-        tracing::warn!("{conflict}");
+        crate::log::warn!("{conflict}");
     }
     daemon.keyfiles.changed.notify_one();
     daemon.carry_out(&mut daemon.core.borrow_mut());
@@ -73,9 +74,9 @@ async fn try_reload(daemon: &Rc<Daemon>, listeners: &mut Listeners) -> Result<()
     }
     let ssids = config.ssids.iter().map(|ssid| ssid.ssid.clone()).collect();
     if let Err(why) = daemon.store.keep_ssids(ssids).await {
-        tracing::warn!("keys of SSIDs of the past stay in the registry: {why}");
+        crate::log::warn!("keys of SSIDs of the past stay in the registry: {why}");
     }
-    tracing::info!("configuration reloaded from {}", daemon.config_path.display());
+    crate::log::info!("configuration reloaded from {}", daemon.config_path.display());
     Ok(())
 }
 

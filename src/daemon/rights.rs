@@ -28,7 +28,7 @@ pub fn look(core: &mut Core) {
 pub fn trouble(core: &mut Core, about: &str, why: String) {
     let troubles = &mut core.network.troubles;
     if troubles.get(about) != Some(&why) {
-        tracing::warn!("{about}: {why}");
+        crate::log::warn!("{about}: {why}");
         troubles.insert(about.into(), why);
     }
 }

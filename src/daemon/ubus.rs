@@ -180,10 +180,10 @@ fn note(daemon: &Daemon, state: State, path: &Path) {
     }
     let path = path.display();
     match (&state, &health.state) {
-        (State::Published, _) => tracing::info!("ubus: published as '{}' ({path})", service::OBJECT),
-        (State::Absent, State::Published) => tracing::warn!("ubus: ubusd is gone ({path})"),
-        (State::Off | State::Absent, _) => tracing::debug!("ubus: {state}"),
-        _ => tracing::warn!("ubus: {state} ({path})"),
+        (State::Published, _) => crate::log::info!("ubus: published as '{}' ({path})", service::OBJECT),
+        (State::Absent, State::Published) => crate::log::warn!("ubus: ubusd is gone ({path})"),
+        (State::Off | State::Absent, _) => crate::log::debug!("ubus: {state}"),
+        _ => crate::log::warn!("ubus: {state} ({path})"),
     }
     health.state = state;
 }
@@ -279,7 +279,7 @@ impl Bus<'_> {
         health.missed += 1;
         if health.events_refused.replace(status) != Some(status) {
             let mend = "does /usr/share/acl.d/latchkey_acl.json have \"send\": [ \"latchkey.*\" ]?";
-            tracing::warn!("ubus: ubusd does not take our events: {status}: {mend}");
+            crate::log::warn!("ubus: ubusd does not take our events: {status}: {mend}");
         }
     }
 
@@ -292,7 +292,7 @@ impl Bus<'_> {
         self.daemon.core.borrow_mut().ubus.calls += 1;
         let refused = match (self.places(arguments.len()), service::call(&method, &arguments)) {
             (Ok(places), Ok(call)) => {
-                tracing::debug!("ubus: {caller} calls {method}");
+                crate::log::debug!("ubus: {caller} calls {method}");
                 let (daemon, tell) = (self.daemon.clone(), tell.clone());
                 let changes = call.class() == Class::Write;
                 drop(arguments);

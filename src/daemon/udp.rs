@@ -141,7 +141,7 @@ async fn serve(daemon: Rc<Daemon>, port: Port, socket: Rc<Socket>) {
     let mut incoming = Incoming::<DATAGRAM>::new();
     loop {
         if let Err(why) = socket.socket.readable().await {
-            tracing::error!("a RADIUS socket failed: {why}");
+            crate::log::error!("a RADIUS socket failed: {why}");
             return;
         }
         for _ in 0..TURN / BATCH {

@@ -5,12 +5,12 @@ use super::Daemon;
 use crate::decision::Proof;
 use crate::service::keyring::{Derived, Job, SsidKeys};
 use crate::store::StoredPmk;
+use crate::thread;
 use crate::wpa::Handshake;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -61,7 +61,7 @@ pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()>
 
 /// Starts a thread with a stack of so many octets.
 pub fn spawn_with(stack: usize, name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    thread::Builder::new().name(name.into()).stack_size(stack).spawn(body).map(drop)
+    thread::spawn(name, stack, Box::new(body))
 }
 
 type Batch = (Vec<Job>, oneshot::Sender<Vec<Derived>>);
@@ -75,7 +75,7 @@ pub async fn derive_keys(daemon: Rc<Daemon>) {
         }
     });
     if let Err(why) = started {
-        tracing::error!("no thread to compute keys with: {why}");
+        crate::log::error!("no thread to compute keys with: {why}");
         return;
     }
     let mut unstored: Vec<StoredPmk> = Vec::new();
@@ -88,7 +88,7 @@ pub async fn derive_keys(daemon: Rc<Daemon>) {
         if unstored.len() >= STORE_BATCH || (jobs.is_empty() && !unstored.is_empty()) {
             // A PMK that is lost is computed again after the next start.
             if let Err(why) = daemon.store.put_pmks(std::mem::take(&mut unstored)).await {
-                tracing::warn!("computed keys were not stored: {why}");
+                crate::log::warn!("computed keys were not stored: {why}");
             }
             continue;
         }

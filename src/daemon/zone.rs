@@ -21,7 +21,7 @@ pub fn follow(core: &mut Core, config: &Config) {
     let (zone, source) = find(config, variable.as_deref(), Path::new("/etc"));
     if zone != core.zone && config.profiles.iter().any(|profile| !profile.hours.is_empty()) {
         let local = zone.local(core.time.effective(now()).wall);
-        tracing::info!("the hours of profiles are local time of {} ({source}), where it is {local}", zone.name());
+        crate::log::info!("the hours of profiles are local time of {} ({source}), where it is {local}", zone.name());
     }
     core.zone = zone;
 }
@@ -35,17 +35,17 @@ fn find(config: &Config, variable: Option<&str>, etc: &Path) -> (Zone, &'static 
     if let Some(text) = variable {
         match of_variable(text) {
             Ok(zone) => return (zone, "TZ in the environment"),
-            Err(why) => tracing::warn!("TZ in the environment {why}; set option timezone"),
+            Err(why) => crate::log::warn!("TZ in the environment {why}; set option timezone"),
         }
     }
     match read(&etc.join("TZ")).map(|contents| Zone::posix(&String::from_utf8_lossy(&contents))) {
         Ok(Ok(zone)) => return (zone, "/etc/TZ"),
-        Ok(Err(why)) => tracing::warn!("/etc/TZ {why}; or set option timezone"),
+        Ok(Err(why)) => crate::log::warn!("/etc/TZ {why}; or set option timezone"),
         Err(_) => {}
     }
     match read(&etc.join("localtime")).map(|contents| Zone::tzif("/etc/localtime", &contents)) {
         Ok(Ok(zone)) => return (zone, "/etc/localtime"),
-        Ok(Err(why)) => tracing::warn!("/etc/localtime {why}; set option timezone"),
+        Ok(Err(why)) => crate::log::warn!("/etc/localtime {why}; set option timezone"),
         Err(_) => {}
     }
     (Zone::utc(), "no other is set: option timezone")

@@ -5,7 +5,7 @@
 
 use super::message::{Data, Kind, Name, Question, Reply};
 use crate::config::{Host, Server, Transport};
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -169,7 +169,7 @@ pub struct Lookup {
     /// The names that have SRV records, with the rank of the NAPTR record that named them.
     services: Vec<((u16, u16), Name)>,
     candidates: Vec<Candidate>,
-    addresses: BTreeMap<Name, Vec<IpAddr>>,
+    addresses: SortedMap<Name, Vec<IpAddr>>,
     ttl: u32,
     /// The last thing that went wrong with DNS itself.
     trouble: Option<Trouble>,
@@ -187,7 +187,7 @@ impl Lookup {
             asked,
             services: Vec::new(),
             candidates: Vec::new(),
-            addresses: BTreeMap::new(),
+            addresses: SortedMap::new(),
             ttl: u32::MAX,
             trouble: None,
         };
@@ -273,7 +273,7 @@ impl Lookup {
     }
 
     fn locate(&mut self, purpose: &Question, address: IpAddr) {
-        let of_it = self.addresses.entry(purpose.name.clone()).or_default();
+        let of_it = self.addresses.or_default(purpose.name.clone());
         if of_it.len() < SERVERS && !of_it.contains(&address) {
             of_it.push(address);
         }

@@ -22,9 +22,10 @@ pub use fuzzing::fuzz;
 pub use lookup::{DNS_TIMEOUT, Found, SERVICE, SRV_PREFIX, Trouble};
 
 use crate::config::{Pattern, Realm, Server, Target};
+use crate::sorted::SortedMap;
 use lookup::{Answer, Lookup, Outcome, is_nowhere};
 use message::{Name, Question, parse_reply, write_query};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -152,7 +153,7 @@ struct Query {
 #[derive(Debug, Default)]
 pub struct Discovery {
     realms: Vec<(Arc<str>, Vec<Pattern>)>,
-    entries: BTreeMap<Key, Entry>,
+    entries: SortedMap<Key, Entry>,
     to_begin: VecDeque<(Key, Name)>,
     running: Vec<Running>,
     outputs: VecDeque<Output>,

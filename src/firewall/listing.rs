@@ -1,7 +1,7 @@
 //! What `nft list table` prints: compared as a whole, and searched for counters.
 
 use super::{Dropped, Plan};
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap;
 use std::sync::Arc;
 
 /// A listing without the state of its counters: two listings of one ruleset are equal after this.
@@ -27,8 +27,8 @@ pub fn without_counters(listing: &str) -> String {
 }
 
 /// What was dropped, by bridge. Lines that are not understood count nothing.
-pub fn dropped(listing: &str, plan: &Plan) -> BTreeMap<Arc<str>, Dropped> {
-    let mut all: BTreeMap<Arc<str>, Dropped> = BTreeMap::new();
+pub fn dropped(listing: &str, plan: &Plan) -> SortedMap<Arc<str>, Dropped> {
+    let mut all: SortedMap<Arc<str>, Dropped> = SortedMap::new();
     let mut bridge = None;
     for line in listing.lines().map(str::trim) {
         if let Some(chain) = line.strip_prefix("chain ") {
@@ -39,7 +39,7 @@ pub fn dropped(listing: &str, plan: &Plan) -> BTreeMap<Arc<str>, Dropped> {
             let mut words = counter.split(' ');
             let packets = words.next().and_then(|n| n.parse().ok()).unwrap_or(0);
             let bytes = words.nth(1).and_then(|n| n.parse().ok()).unwrap_or(0);
-            let sum = all.entry(bridge.clone()).or_default();
+            let sum = all.or_default(bridge.clone());
             sum.packets = sum.packets.saturating_add(packets);
             sum.bytes = sum.bytes.saturating_add(bytes);
         }

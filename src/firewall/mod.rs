@@ -12,7 +12,7 @@ mod ruleset;
 pub use ruleset::{remove, without_source_check, write};
 
 use crate::config::{Access, Allow, Config, Firewall, Isolate, Profile};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{SortedMap, SortedSet};
 use std::sync::Arc;
 
 /// The table's name, in the family `inet`.
@@ -84,14 +84,14 @@ pub struct Status {
     /// Whether the kernel had exactly that when it was looked at last.
     pub in_kernel: bool,
     /// What was dropped, by bridge, since the ruleset was loaded.
-    pub dropped: BTreeMap<Arc<str>, Dropped>,
+    pub dropped: SortedMap<Arc<str>, Dropped>,
     /// How often somebody else changed or removed the table and it was put back.
     pub repaired: u32,
 }
 
 impl Plan {
     /// What a configuration asks for in a network with these default routes.
-    pub fn new(config: &Config, default_routes: &BTreeSet<Arc<str>>) -> Plan {
+    pub fn new(config: &Config, default_routes: &SortedSet<Arc<str>>) -> Plan {
         let mut zones: Vec<Zone> = Vec::new();
         for profile in &config.profiles {
             let Some(bridge) = &profile.bridge else { continue };
@@ -132,7 +132,7 @@ impl Plan {
 }
 
 /// The ruleset a configuration asks for; `None` when there is nothing to enforce or somebody else does.
-pub fn wanted(config: &Config, default_routes: &BTreeSet<Arc<str>>) -> Option<String> {
+pub fn wanted(config: &Config, default_routes: &SortedSet<Arc<str>>) -> Option<String> {
     if config.main.firewall == Firewall::Off {
         return None;
     }

@@ -90,7 +90,7 @@ fn access_decides_where_to() {
     // What needs no rules gets none.
     let full = "config profile 'family'\n\toption vlan '30'\n\toption access 'full'\n\toption isolate '0'\n";
     let config = Config::parse(full).unwrap();
-    assert_eq!(wanted(&config, &BTreeSet::new()), None);
+    assert_eq!(wanted(&config, &SortedSet::new()), None);
     // The devices of a full profile are kept from each other, and from nothing else.
     let apart = rules(&full.replace("isolate '0'", "isolate '1'"), &[]);
     assert_eq!(
@@ -100,8 +100,8 @@ fn access_decides_where_to() {
     );
     assert!(chain(&apart, "in_0").is_empty() && chain(&apart, "to_0").is_empty(), "{apart}");
     let off = Config::parse(format!("config latchkey\n\toption firewall 'off'\n{ISOLATED}")).unwrap();
-    assert_eq!(wanted(&off, &BTreeSet::new()), None);
-    assert_eq!(wanted(&Config::parse("config profile 'plain'\n").unwrap(), &BTreeSet::new()), None, "no bridge");
+    assert_eq!(wanted(&off, &SortedSet::new()), None);
+    assert_eq!(wanted(&Config::parse("config profile 'plain'\n").unwrap(), &SortedSet::new()), None, "no bridge");
 }
 
 #[test]

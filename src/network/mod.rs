@@ -10,7 +10,7 @@ pub mod plan;
 pub mod wanted;
 
 use crate::config::HostAddress;
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap;
 use std::sync::Arc;
 
 /// An interface's name has at most 15 octets (`IFNAMSIZ` less its zero).
@@ -73,7 +73,7 @@ pub struct Address {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
     /// The interfaces by their indices.
-    pub links: BTreeMap<u32, Link>,
+    pub links: SortedMap<u32, Link>,
     /// Their addresses.
     pub addresses: Vec<Address>,
 }

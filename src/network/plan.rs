@@ -5,7 +5,7 @@
 use super::wanted::{Bridge, Uplink, Wanted};
 use super::{Kind, Link, Seen};
 use crate::config::HostAddress;
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -126,7 +126,7 @@ pub struct Plan {
     /// The steps.
     pub ops: Vec<Op>,
     /// What is not as it is wanted, in words with the mend, by what it is about.
-    pub troubles: BTreeMap<Arc<str>, String>,
+    pub troubles: SortedMap<Arc<str>, String>,
 }
 
 /// Makes a plan. When it has been carried out, the plan for what is seen then is empty.

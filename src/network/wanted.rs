@@ -2,20 +2,20 @@
 
 use super::{NAME, Seen};
 use crate::config::{Bridges, Config, HostAddress, Isolate, Profile};
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap;
 use std::sync::Arc;
 
 /// All that is wanted. Nothing is wanted by default: a plan for that undoes what was made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// The bridges by their names; none when they are somebody else's.
-    pub bridges: BTreeMap<Arc<str>, Bridge>,
+    pub bridges: SortedMap<Arc<str>, Bridge>,
     /// The interfaces of hostapd's VLANs by their names.
-    pub ports: BTreeMap<Arc<str>, Port>,
+    pub ports: SortedMap<Arc<str>, Port>,
     /// Stations on the BSSes' own interfaces are kept from each other: a profile without VLAN wants that.
     pub isolate_plain: bool,
     /// What the configuration wants and cannot have, by what it is about.
-    pub troubles: BTreeMap<Arc<str>, String>,
+    pub troubles: SortedMap<Arc<str>, String>,
 }
 
 /// A bridge.
@@ -75,8 +75,7 @@ impl Wanted {
             self.troubles.insert(format!("bridge {name}").into(), why);
             return;
         }
-        let bridge =
-            self.bridges.entry(name.clone()).or_insert_with(|| Bridge { vlan: profile.vlan, ..Bridge::default() });
+        let bridge = self.bridges.or_insert_with(name.clone(), || Bridge { vlan: profile.vlan, ..Bridge::default() });
         if bridge.vlan != profile.vlan {
             let why =
                 format!("it is that of another VLAN than profile {} has: give each a bridge of its own", profile.name);

@@ -388,7 +388,7 @@ impl Planner<'_> {
             ));
             return Ok(());
         }
-        let plan = firewall::Plan::new(config, &BTreeSet::new());
+        let plan = firewall::Plan::new(config, &Default::default());
         let zone = plan.zones.iter().find(|zone| *zone.bridge == *group.device);
         let (access, allow) = zone.map_or((Access::Isolated, &[][..]), |zone| (zone.access, zone.allow.as_slice()));
         let name = group.interface.as_str();

@@ -3,9 +3,9 @@
 use super::certificate::sha256;
 use super::file;
 use super::x509::RevocationList;
+use crate::sorted::SortedMap;
 use crate::time::UnixTime;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use webpki::BorrowedCertRevocationList;
@@ -18,9 +18,9 @@ pub const LARGEST_FILE: usize = 1024 * 1024;
 pub struct Crls {
     /// Every certificate of a maker has to be on no list that is in time: one that cannot be checked is refused.
     pub required: bool,
-    files: BTreeMap<PathBuf, File>,
+    files: SortedMap<PathBuf, File>,
     /// Lists that came in bundles, by maker.
-    held: BTreeMap<Arc<str>, Vec<Arc<Crl>>>,
+    held: SortedMap<Arc<str>, Vec<Arc<Crl>>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -65,7 +65,7 @@ impl Crls {
     /// A file that could not be read; `why` in words. What was in it before stays in force.
     pub fn fail(&mut self, path: &Path, why: &str) -> Arc<str> {
         let why: Arc<str> = why.into();
-        self.files.entry(path.to_owned()).or_default().trouble = Some(why.clone());
+        self.files.or_default(path.to_owned()).trouble = Some(why.clone());
         why
     }
 
@@ -77,7 +77,7 @@ impl Crls {
     /// Takes the lists that came in bundles, in place of all before. What cannot be read, which could when it was imported, is left
     /// out.
     pub fn hold<'m>(&mut self, makers: impl Iterator<Item = (&'m Arc<str>, &'m [Arc<[u8]>])>) {
-        let mut held = BTreeMap::new();
+        let mut held = SortedMap::new();
         for (maker, lists) in makers.filter(|(_, lists)| !lists.is_empty()) {
             // A list of many entries takes a while to read: the same one is not read again.
             let known = self.held.remove(maker).unwrap_or_default();

@@ -153,7 +153,7 @@ fn of_problem(why: &CertificateProblem) -> Refusal {
 }
 
 /// For whom a server's certificate has to be.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Expected {
     /// This host: a DNS name, or an address in text.
     Host(Arc<str>),

@@ -3,9 +3,8 @@
 
 use crate::mac::MacAddr;
 use crate::secret::{Passphrase, PassphraseError, Pmk};
+use crate::sorted::SortedMap;
 use crate::time::UnixTime;
-use std::collections::BTreeMap;
-use std::collections::btree_map;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -88,7 +87,7 @@ pub(super) type Key = (MacAddr, Arc<[u8]>);
 
 /// The answers that are kept.
 #[derive(Debug, Default)]
-pub(super) struct Table(BTreeMap<Key, LastGood>);
+pub(super) struct Table(SortedMap<Key, LastGood>);
 
 impl Table {
     pub(super) fn get(&self, mac: MacAddr, ssid: &[u8]) -> Option<&LastGood> {
@@ -97,10 +96,10 @@ impl Table {
 
     fn of(&self, mac: MacAddr) -> impl Iterator<Item = &LastGood> {
         // An empty slice allocates nothing, and comes before every other.
-        self.0.range((mac, Arc::default())..).take_while(move |((of, _), _)| *of == mac).map(|(_, kept)| kept)
+        self.0.starting_at(&(mac, Arc::default())).take_while(move |((of, _), _)| *of == mac).map(|(_, kept)| kept)
     }
 
-    pub(super) fn all(&self) -> btree_map::Values<'_, Key, LastGood> {
+    pub(super) fn all(&self) -> impl ExactSizeIterator<Item = &LastGood> {
         self.0.values()
     }
 

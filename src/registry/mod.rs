@@ -12,13 +12,14 @@ pub mod weak;
 use crate::mac::MacAddr;
 use crate::pki::{CertificateInfo, Voucher};
 use crate::secret::{EapPskKey, Passphrase};
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::UnixTime;
 use credential::KnownBy;
 use device::{Bind, BoundMac, Change, Device, DeviceId, Seen};
 use last_good::LastGood;
 use maker::Maker;
 use similar::{Signature, Similarity};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// How many addresses one device can have. Whoever has a key of unlimited use could else fill the flash with addresses.
@@ -28,15 +29,15 @@ pub const MAX_MACS: usize = 64;
 /// and changes only by [`Registry::apply`], after the store has made the change durable.
 #[derive(Debug, Default)]
 pub struct Registry {
-    entries: BTreeMap<DeviceId, Entry>,
+    entries: SortedMap<DeviceId, Entry>,
     by_name: HashMap<Arc<str>, DeviceId>,
     by_mac: HashMap<MacAddr, DeviceId>,
     /// Devices whose key may be used by an address that is not bound yet, by profile.
-    open: BTreeMap<Arc<str>, BTreeSet<DeviceId>>,
+    open: SortedMap<Arc<str>, SortedSet<DeviceId>>,
     by_nai: HashMap<Arc<str>, DeviceId>,
     by_certificate: HashMap<KnownBy, DeviceId>,
-    makers: BTreeMap<Arc<str>, Maker>,
-    ignored: BTreeSet<MacAddr>,
+    makers: SortedMap<Arc<str>, Maker>,
+    ignored: SortedSet<MacAddr>,
     last_good: last_good::Table,
     next_id: u32,
     /// Counts the changes.
@@ -68,7 +69,7 @@ impl Registry {
         for device in &devices {
             registry.index(device);
         }
-        // Collected in one go: a B-tree built from an iterator is packed, which halves its memory.
+        // Collected in one go: a vector of known length has no place to spare.
         registry.entries = devices
             .into_iter()
             .map(|device| {
@@ -384,7 +385,7 @@ impl Registry {
             }
         }
         if device.key.is_some() && device.has_room() {
-            self.open.entry(device.profile.clone()).or_default().insert(device.id);
+            self.open.or_default(device.profile.clone()).insert(device.id);
         }
     }
 

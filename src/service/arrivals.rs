@@ -8,9 +8,9 @@ use crate::decision::{Evidence, Grant, Proof, Refusal, Request};
 use crate::mac::MacAddr;
 use crate::registry::device::{Change, Device, DeviceId};
 use crate::service::revocation::Why;
+use crate::sorted::SortedMap;
 use crate::wire::hostapd::{Station, is_sae};
 use crate::wire::pskfile::KeyId;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ pub struct Arrival {
 /// Stations that are kept off.
 #[derive(Debug, Default)]
 pub struct Arrivals {
-    held: BTreeMap<MacAddr, Held>,
+    held: SortedMap<MacAddr, Held>,
 }
 
 #[derive(Debug)]

@@ -100,8 +100,8 @@ impl Clock {
         if self.set == self.said {
             self.said = !self.set;
             match self.trouble() {
-                Some(trouble) => tracing::warn!("{trouble}"),
-                None => tracing::info!("the clock is set now: it is {}", self.last.wall),
+                Some(trouble) => crate::log::warn!("{trouble}"),
+                None => crate::log::info!("the clock is set now: it is {}", self.last.wall),
             }
         }
     }

@@ -14,12 +14,13 @@ use crate::decision::{Evidence, Identified, Proof, Request, View, decide};
 use crate::mac::MacAddr;
 use crate::secret::RadiusSecret;
 use crate::service::revocation::Why;
+use crate::sorted::SortedSet;
 use crate::time::UnixTime;
 use crate::wire::radius::{
     AttributeType, Authenticator, BuildError, Builder, Code, MessageAuthenticator, Packet, error_cause,
     verify_message_authenticator, verify_response_authenticator,
 };
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -67,7 +68,7 @@ pub struct Disconnects {
     /// When a NAS was last asked about a session, for those that are still there.
     lately: HashMap<SessionKey, Instant>,
     /// Clients that cannot be asked, of which this was said.
-    deaf: BTreeSet<Arc<str>>,
+    deaf: SortedSet<Arc<str>>,
     looked: Option<Instant>,
     identifier: u8,
 }
@@ -245,7 +246,7 @@ impl Core {
 
     fn say_deaf(&mut self, client: &Client, mac: MacAddr, device: Option<&str>) {
         if self.disconnects.deaf.insert(client.name.clone()) {
-            tracing::warn!(
+            crate::log::warn!(
                 "{} ({mac}) is at client '{}', which cannot be told to take it off the air: set radius_das_port and \
                  radius_das_client in its hostapd.conf, and option disconnect_port here",
                 device.unwrap_or("a station"),
@@ -334,7 +335,7 @@ impl Core {
             if let Some(identifier) = identifier {
                 asked.identifier = identifier;
                 if let Err(why) = asked.write(now) {
-                    tracing::warn!("{} cannot be asked to disconnect {}: {why}", asked.nas, asked.key.mac);
+                    crate::log::warn!("{} cannot be asked to disconnect {}: {why}", asked.nas, asked.key.mac);
                     self.disconnects.asked.swap_remove(at);
                     continue;
                 }

@@ -101,11 +101,11 @@ impl Core {
         let servers = match &found {
             Ok(found) => {
                 let names: Vec<String> = found.iter().map(|found| found.server.to_string()).collect();
-                tracing::info!("{section}'s servers for '{realm}', as DNS tells: {}", names.join(", "));
+                crate::log::info!("{section}'s servers for '{realm}', as DNS tells: {}", names.join(", "));
                 found.iter().map(|found| found.server.clone()).collect()
             }
             Err(why) => {
-                tracing::warn!("{section} has no servers: {why}");
+                crate::log::warn!("{section} has no servers: {why}");
                 Vec::new()
             }
         };

@@ -15,7 +15,8 @@ use crate::registry::Registry;
 use crate::registry::device::DeviceId;
 use crate::secret::EapPskKey;
 use crate::service::pki::Pki;
-use std::collections::{BTreeSet, HashMap};
+use crate::sorted::{SortedMap, SortedSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -114,7 +115,7 @@ struct Kept {
 #[derive(Default)]
 struct Share {
     /// Known devices last, then by age.
-    by_age: BTreeSet<(bool, Instant, StateId)>,
+    by_age: SortedSet<(bool, Instant, StateId)>,
     octets: usize,
 }
 
@@ -131,7 +132,7 @@ pub struct Eap {
     set_up: Option<([u8; 32], tls::Settings)>,
     open: HashMap<StateId, Kept>,
     /// By the client's name; none is empty.
-    shares: HashMap<Arc<str>, Share>,
+    shares: SortedMap<Arc<str>, Share>,
     by_station: HashMap<Station, StateId>,
     octets: usize,
     given: u64,
@@ -185,7 +186,7 @@ impl Eap {
         // Its own place in the index is the new one's.
         self.by_station.insert(open.station.clone(), id);
         self.octets += octets;
-        let share = self.shares.entry(open.station.client.clone()).or_default();
+        let share = self.shares.or_default(open.station.client.clone());
         share.octets += octets;
         share.by_age.insert((open.known, open.at, id));
         self.open.insert(id, Kept { open, octets });

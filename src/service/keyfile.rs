@@ -11,9 +11,9 @@ use crate::decision::{KeyRef, may_be_on};
 use crate::mac::MacAddr;
 use crate::registry::device::{Bind, Device};
 use crate::secret::{Passphrase, Pmk};
+use crate::sorted::SortedMap;
 use crate::wire::pskfile::{KeyId, Line, MAX_LINE, set_sae_password};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -54,7 +54,7 @@ pub struct SaeWanted {
 pub struct SaeGiven {
     /// For every address, and then for single ones; none when it is not known what hostapd has.
     every: Option<[u8; 32]>,
-    single: BTreeMap<MacAddr, [u8; 32]>,
+    single: SortedMap<MacAddr, [u8; 32]>,
     /// How many hostapd keeps: it forgets none.
     pub kept: usize,
 }
@@ -83,7 +83,7 @@ impl SaeGiven {
             gone.remove(&mac);
             self.set(mac, entry.key.as_ref(), &mut random, &mut requests);
         }
-        for mac in gone.into_keys() {
+        for (mac, _) in gone {
             // An address of nobody any more is one of every.
             self.set(mac, every.as_ref(), &mut random, &mut requests);
         }

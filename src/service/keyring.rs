@@ -7,8 +7,9 @@ use crate::decision::{KeyRef, Proof};
 use crate::registry::Registry;
 use crate::registry::device::{Device, DeviceId};
 use crate::secret::{Passphrase, Pmk};
+use crate::sorted::{SortedMap, SortedSet};
 use crate::wpa::{self, Candidate, Handshake};
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// How many keys used last at an SSID are tried before all others.
@@ -119,9 +120,9 @@ struct Ring {
     ssid: Arc<[u8]>,
     onboarding: Option<(Passphrase, Candidate)>,
     keys: Arc<SsidKeys>,
-    index: HashMap<DeviceId, usize>,
+    index: SortedMap<DeviceId, usize>,
     recent: VecDeque<DeviceId>,
-    missing: BTreeSet<DeviceId>,
+    missing: SortedSet<DeviceId>,
     urgent: VecDeque<DeviceId>,
 }
 
@@ -148,7 +149,7 @@ impl KeyRing {
                     ssid: settings.ssid.clone(),
                     onboarding,
                     keys: Arc::default(),
-                    index: HashMap::with_capacity(registry.len()),
+                    index: SortedMap::new(),
                     recent: VecDeque::new(),
                     missing: registry.devices().filter(|d| d.key.is_some()).map(|d| d.id).collect(),
                     urgent: VecDeque::new(),

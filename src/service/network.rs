@@ -1,7 +1,8 @@
 //! What the shell has found out about the network of this box, for those who ask.
 
 use crate::mac::MacAddr;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use crate::sorted::{SortedMap, SortedSet};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -9,12 +10,12 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Network {
     /// The interfaces of the default routes, IPv4 and IPv6.
-    pub default_routes: BTreeSet<Arc<str>>,
+    pub default_routes: SortedSet<Arc<str>>,
     /// The IP addresses of neighbours, by their MAC addresses.
     pub neighbours: HashMap<MacAddr, Vec<IpAddr>>,
     /// hostapd's VLAN interfaces, and the bridges they are in.
-    pub ports: BTreeMap<Arc<str>, Arc<str>>,
+    pub ports: SortedMap<Arc<str>, Arc<str>>,
     /// What is not as the configuration wants it, in words with the mend, by what it is about (`bridge brvlan20`,
     /// `firewall`).
-    pub troubles: BTreeMap<Arc<str>, String>,
+    pub troubles: SortedMap<Arc<str>, String>,
 }

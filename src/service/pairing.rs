@@ -195,7 +195,7 @@ impl Core {
     pub(super) fn tick_pairing(&mut self, now: Now) {
         if self.pairing.open.is_some() && self.pairing.current(now.mono).is_none() {
             let profile = self.pairing.open.as_ref().map(|open| open.window.profile.clone()).unwrap_or_default();
-            tracing::info!("the pairing window of profile {profile} is over: no device came");
+            crate::log::info!("the pairing window of profile {profile} is over: no device came");
             self.pairing.close(How::Over, now.wall);
         }
     }
@@ -207,7 +207,7 @@ impl Core {
             ssid.unknown.onboarding_key().is_some() && window.ssid.as_ref().is_none_or(|only| *only == ssid.ssid)
         };
         if self.config.profile(&window.profile).is_none() || !self.config.ssids.iter().any(open) {
-            tracing::warn!("the pairing window is closed: the configuration has its profile or SSID no more");
+            crate::log::warn!("the pairing window is closed: the configuration has its profile or SSID no more");
             self.pairing.close(How::Reconfigured, now.wall);
         } else {
             // The profile may have another VLAN.

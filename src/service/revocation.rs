@@ -16,10 +16,11 @@ use crate::config::{Backend, Ssid};
 use crate::mac::MacAddr;
 use crate::pki::trust::Trust;
 use crate::registry::device::{Change, Device, DeviceId};
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::UnixTime;
 use crate::wire::hostapd::Station;
 use audit::Taken;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -155,7 +156,7 @@ pub struct Revocation {
     /// When an Access-Accept was last sent for an address, and whether hostapd remembers it.
     accepted: HashMap<MacAddr, (Instant, bool)>,
     by_age: VecDeque<(Instant, MacAddr)>,
-    bans: BTreeMap<MacAddr, Ban>,
+    bans: SortedMap<MacAddr, Ban>,
     orders: VecDeque<Order>,
     /// When stations were last taken off.
     taken: HashMap<MacAddr, Taken>,
@@ -203,7 +204,7 @@ impl Revocation {
     /// hostapd has an address on its deny list with our mark: from an earlier life of the daemon. What it then
     /// remembered is unknown, so the ban stays as long as it could matter.
     pub fn adopt(&mut self, mac: MacAddr, now: Instant) {
-        self.bans.entry(mac).or_insert(Ban { until: now + REMEMBERED, firm: true });
+        self.bans.or_insert_with(mac, || Ban { until: now + REMEMBERED, firm: true });
     }
 
     /// Addresses that are banned now.
@@ -258,7 +259,7 @@ impl Revocation {
     fn off(&mut self, mac: MacAddr, device: &Arc<str>, why: Why, remembered_until: Option<Instant>) {
         if let Some(until) = remembered_until {
             let firm = !why.may_pass();
-            let ban = self.bans.entry(mac).or_insert(Ban { until, firm });
+            let ban = self.bans.or_insert_with(mac, || Ban { until, firm });
             *ban = Ban { until: ban.until.max(until), firm: ban.firm || firm };
         }
         self.order(Order::Off { mac, device: device.clone(), why, ban: remembered_until.is_some() });
@@ -331,7 +332,7 @@ impl Core {
             };
             let session = self.sessions.of(mac).any(|(_, session)| session.device.is_none());
             if granted.is_some() || session || self.stations.iter().any(on_air) {
-                self.take_off(&BTreeSet::from([mac]), &device.name, Why::Registered, now);
+                self.take_off(&SortedSet::from([mac]), &device.name, Why::Registered, now);
             }
         }
     }
@@ -344,18 +345,18 @@ impl Core {
             return;
         }
         let now = (self.clock)();
-        let stations: BTreeSet<(DeviceId, MacAddr)> = self.grants.vouched_by(&doubtful).collect();
+        let stations: SortedSet<(DeviceId, MacAddr)> = self.grants.vouched_by(&doubtful).collect();
         for (id, mac) in stations {
             // That of a device which was removed has gone with it.
             if let Some(name) = self.registry.get(id).map(|device| device.name.clone()) {
-                self.take_off(&BTreeSet::from([mac]), &name, Why::NewTrust, now);
+                self.take_off(&SortedSet::from([mac]), &name, Why::NewTrust, now);
             }
         }
     }
 
     /// Takes an unknown device off the air.
     pub(super) fn take_off_stranger(&mut self, mac: MacAddr, why: Why, now: super::Now) {
-        self.take_off(&BTreeSet::from([mac]), &"unknown device".into(), why, now.mono);
+        self.take_off(&SortedSet::from([mac]), &"unknown device".into(), why, now.mono);
     }
 
     /// Gives the orders that follow from other VLANs of the profiles.
@@ -366,11 +367,11 @@ impl Core {
         let accepted = &self.revocation.accepted;
         let offered = self.grants.sent_keys().filter(|(_, mac)| accepted.contains_key(mac));
         let known = accepted.keys().filter_map(|mac| Some((self.registry.by_mac(*mac)?.id, *mac)));
-        let all: BTreeSet<(DeviceId, MacAddr)> = on_air.chain(offered).chain(known).collect();
+        let all: SortedSet<(DeviceId, MacAddr)> = on_air.chain(offered).chain(known).collect();
         for (id, mac) in all {
             let device = self.registry.get(id).filter(|device| moved(&device.profile));
             if let Some(name) = device.map(|device| device.name.clone()) {
-                self.take_off(&BTreeSet::from([mac]), &name, Why::NewProfile, now);
+                self.take_off(&SortedSet::from([mac]), &name, Why::NewProfile, now);
             }
         }
     }
@@ -385,7 +386,7 @@ impl Core {
     }
 
     /// Takes addresses off the air that are there, or that hostapd would let in without asking.
-    pub(super) fn take_off(&mut self, addresses: &BTreeSet<MacAddr>, name: &Arc<str>, why: Why, now: Instant) {
+    pub(super) fn take_off(&mut self, addresses: &SortedSet<MacAddr>, name: &Arc<str>, why: Why, now: Instant) {
         for mac in addresses {
             self.take_off_here(*mac, name, why, now);
             self.disconnect_all(*mac, name, why);
@@ -424,7 +425,7 @@ impl Core {
     }
 
     /// The addresses that use a device's key, or were just sent it.
-    fn addresses_of(&self, device: &Device) -> BTreeSet<MacAddr> {
+    fn addresses_of(&self, device: &Device) -> SortedSet<MacAddr> {
         let is = |id: Option<DeviceId>| id == Some(device.id);
         let bound = device.macs.iter().map(|bound| bound.mac);
         let on_air = self.stations.iter().filter(|(_, bss, station)| is(self.device_of(station.mac, bss)));

@@ -4,8 +4,8 @@
 //! rest and mends what events missed. A station on a dynamic VLAN is in the list of its BSS, too.
 
 use crate::mac::MacAddr;
+use crate::sorted::{SortedMap, SortedSet};
 use crate::wire::hostapd::{Connected, Station};
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How many BSSes are followed.
@@ -22,9 +22,9 @@ pub struct Bss {
     pub bssid: Option<MacAddr>,
     /// How hostapd learns its keys, in words; nothing as long as that is not known.
     pub keys: Option<Arc<str>>,
-    stations: BTreeMap<MacAddr, Known>,
+    stations: SortedMap<MacAddr, Known>,
     /// Who left since the walk under way began: its replies may be older than the events.
-    left: BTreeSet<MacAddr>,
+    left: SortedSet<MacAddr>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ struct Known {
 /// The BSSes by the names of their interfaces.
 #[derive(Debug, Default)]
 pub struct Stations {
-    bss: BTreeMap<Arc<str>, Bss>,
+    bss: SortedMap<Arc<str>, Bss>,
 }
 
 impl Bss {
@@ -69,7 +69,7 @@ impl Stations {
         }
         let room = self.bss.len() < BSSES || self.bss.contains_key(name);
         if room {
-            let (ssid, stations, left) = (ssid.into(), BTreeMap::new(), BTreeSet::new());
+            let (ssid, stations, left) = (ssid.into(), SortedMap::new(), SortedSet::new());
             self.bss.insert(name.clone(), Bss { ssid, bssid, keys: None, stations, left });
         }
         room

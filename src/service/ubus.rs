@@ -5,10 +5,11 @@ use super::pending::Pending;
 use super::revocation::Order;
 use crate::decision::event::{Event, Outcome};
 use crate::decision::reason::Reason;
+use crate::json::json;
 use crate::ubus::fits;
 use crate::ubus::outbox::Kind;
 use crate::wire::ubus::{Malformed, Writer, blobmsg};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// The object's name on the bus.
 pub const OBJECT: &str = "latchkey";
@@ -131,6 +132,7 @@ mod tests {
     use super::*;
     use crate::decision::event::tests::event as made;
     use crate::service::revocation::Why;
+    use serde_json::json;
     use std::sync::Arc;
 
     #[test]

@@ -57,7 +57,7 @@ impl<'c> Put<'c> {
             let psk = eap.psk.as_ref();
             (eap.serial, psk.map(|psk| &*psk.nai), psk.map(|psk| psk.key.expose().as_slice()))
         });
-        let mut rows = self.old_eap.query([id])?;
+        let mut rows = self.old_eap.query(params![id])?;
         let old = rows.next()?;
         let same = match (&old, wanted) {
             (None, None) => return Ok(false),
@@ -70,7 +70,7 @@ impl<'c> Put<'c> {
         };
         drop(rows);
         if !same {
-            run(self.conn, "DELETE FROM credential WHERE device_id = ?1 AND kind = 'eap'", [id])?;
+            run(self.conn, "DELETE FROM credential WHERE device_id = ?1 AND kind = 'eap'", params![id])?;
             if let Some((serial, nai, secret)) = wanted {
                 let insert =
                     "INSERT INTO credential (device_id, kind, serial, identity, secret) VALUES (?1, 'eap', ?2, ?3, ?4)";
@@ -102,7 +102,7 @@ impl<'c> Put<'c> {
     }
 
     fn places(&mut self, device: &Device) -> Result<(), WriteError> {
-        let mut rows = self.old_places.query([device.id.0])?;
+        let mut rows = self.old_places.query(params![device.id.0])?;
         let mut wanted = device.places.iter();
         let (mut any, mut same) = (false, true);
         while let Some(row) = rows.next()? {
@@ -118,7 +118,7 @@ impl<'c> Put<'c> {
             return Ok(());
         }
         if any {
-            run(self.conn, "DELETE FROM device_place WHERE device_id = ?1", [device.id.0])?;
+            run(self.conn, "DELETE FROM device_place WHERE device_id = ?1", params![device.id.0])?;
         }
         let insert = "INSERT INTO device_place (device_id, place, ssid, ap) VALUES (?1, ?2, ?3, ?4)";
         for (number, place) in (0u32..).zip(&device.places) {

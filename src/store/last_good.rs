@@ -4,9 +4,9 @@ use super::load::{LoadError, blob, collect, content, each, mac, number};
 use super::write::run;
 use crate::mac::MacAddr;
 use crate::registry::last_good::{LastGood, MAX_LAST_GOOD, WifiKey};
+use crate::sorted::SortedSet;
 use crate::time::UnixTime;
 use rusqlite::{Connection, Row, params, types::ValueRef};
-use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Inserts an answer, or brings the one for its address and SSID up to date. When there are too many then, the oldest of the
@@ -48,7 +48,7 @@ pub(super) fn remove(conn: &Connection, mac: MacAddr, ssid: &[u8]) -> rusqlite::
 
 /// Reads all of them, by address and SSID.
 pub(super) fn load(conn: &Connection) -> Result<Vec<LastGood>, LoadError> {
-    let mut names: HashSet<Arc<str>> = HashSet::new();
+    let mut names: SortedSet<Arc<str>> = SortedSet::new();
     let mut shared = |text: &str| match names.get(text) {
         Some(known) => known.clone(),
         None => {

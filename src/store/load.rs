@@ -8,9 +8,9 @@ use crate::registry::device::{Bind, BoundMac, Device, DeviceId, Seen};
 use crate::registry::last_good::LastGood;
 use crate::registry::maker::Maker;
 use crate::secret::{Passphrase, Pmk};
+use crate::sorted::SortedSet;
 use crate::time::UnixTime;
 use rusqlite::{Connection, Row, Rows, types::ValueRef};
-use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Everything the registry holds.
@@ -36,7 +36,7 @@ pub struct Loaded {
 #[derive(Debug)]
 pub(super) enum LoadError {
     /// SQLite could not read it.
-    Sql(rusqlite::Error),
+    Sql(Box<rusqlite::Error>),
     /// It was read, but says something that cannot be. Never quotes a key.
     Content(String),
 }
@@ -53,7 +53,7 @@ impl LoadError {
 
 impl From<rusqlite::Error> for LoadError {
     fn from(cause: rusqlite::Error) -> LoadError {
-        LoadError::Sql(cause)
+        LoadError::Sql(Box::new(cause))
     }
 }
 
@@ -90,7 +90,7 @@ fn essentials(conn: &Connection) -> Result<Loaded, LoadError> {
 }
 
 fn devices(conn: &Connection) -> Result<Vec<Device>, LoadError> {
-    let mut profiles: HashSet<Arc<str>> = HashSet::new();
+    let mut profiles: SortedSet<Arc<str>> = SortedSet::new();
     let sql = "SELECT id, name, profile, bind, max_devices, expires, blocked, created FROM device ORDER BY id";
     let mut devices = collect(conn, sql, |row| {
         let profile = text(row, 2)?;
@@ -217,6 +217,15 @@ pub(super) fn each(
     conn: &Connection,
     sql: &str,
     mut take: impl FnMut(&Row<'_>) -> Result<(), LoadError>,
+) -> Result<(), LoadError> {
+    each_row(conn, sql, &mut take)
+}
+
+/// One loop over rows in the program, and not one for each table.
+fn each_row(
+    conn: &Connection,
+    sql: &str,
+    take: &mut dyn FnMut(&Row<'_>) -> Result<(), LoadError>,
 ) -> Result<(), LoadError> {
     let mut statement = conn.prepare(sql)?;
     let mut rows: Rows<'_> = statement.query([])?;

@@ -50,7 +50,7 @@ pub(super) fn put(conn: &Connection, maker: &Maker) -> rusqlite::Result<()> {
 
 /// Removes a maker, if there is one of that name.
 pub(super) fn remove(conn: &Connection, name: &str) -> rusqlite::Result<()> {
-    run(conn, "DELETE FROM maker WHERE name = ?1", [name])
+    run(conn, "DELETE FROM maker WHERE name = ?1", params![name])
 }
 
 /// Reads all of them, by name.

@@ -196,7 +196,7 @@ impl Store {
         let fail = |e| StoreError::database(file, "store the change", e);
         let tx = Transaction::new(&mut self.conn, TransactionBehavior::Immediate).map_err(fail)?;
         work(&tx).map_err(|e| match e {
-            WriteError::Sql(cause) => fail(cause),
+            WriteError::Sql(cause) => fail(*cause),
             WriteError::Refused(why) => StoreError::Refused(why),
         })?;
         tx.commit().map_err(fail)

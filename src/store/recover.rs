@@ -222,7 +222,7 @@ fn build(path: &Path, salvaged: &Loaded) -> Result<(), StoreError> {
     changes.extend(salvaged.last_good.iter().map(|kept| Change::PutLastGood(Box::new(kept.clone()))));
     for part in [Write::Changes(&changes), Write::Pmks(&salvaged.pmks), Write::Seen(&salvaged.seen)] {
         write::apply(&tx, part).map_err(|e| match e {
-            write::WriteError::Sql(cause) => fail(cause),
+            write::WriteError::Sql(cause) => fail(*cause),
             write::WriteError::Refused(why) => StoreError::Refused(why),
         })?;
     }
@@ -305,7 +305,7 @@ fn load_trouble(conn: &Connection, path: &Path, error: LoadError) -> Trouble {
         return Trouble::Damaged(reason, salvage(conn));
     }
     match error {
-        LoadError::Sql(cause) => Trouble::Error(StoreError::database(path, "read the registry", cause)),
+        LoadError::Sql(cause) => Trouble::Error(StoreError::database(path, "read the registry", *cause)),
         LoadError::Content(what) => Trouble::Damaged(what, None),
     }
 }

@@ -5,11 +5,11 @@
 
 use super::{Store, StoreError, StoredPmk, Write};
 use crate::registry::device::{Change, DeviceId, Seen};
+use crate::thread;
 use crate::time::UnixTime;
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -91,17 +91,15 @@ impl StoreHandle {
         let dir = store.files.dir.clone();
         let mut worker =
             Worker { store, waiting: VecDeque::new(), health: health.clone(), schedule: Schedule::new(copy_delay) };
-        thread::Builder::new()
-            .name("store".to_owned())
-            .stack_size(512 * 1024)
-            .spawn(move || {
-                let reply = worker.run(&jobs);
-                let closed = worker.store.close();
-                if let Some(reply) = reply {
-                    let _ = reply.send(closed);
-                }
-                // Commands behind the shutdown learn by their dropped reply that the registry is closed.
-            })
+        let body = move || {
+            let reply = worker.run(&jobs);
+            let closed = worker.store.close();
+            if let Some(reply) = reply {
+                let _ = reply.send(closed);
+            }
+            // Commands behind the shutdown learn by their dropped reply that the registry is closed.
+        };
+        thread::spawn("store", 512 * 1024, Box::new(body))
             .map_err(|e| StoreError::file(&dir, "start the store's thread", e))?;
         Ok(StoreHandle { queue, places: Arc::new(Semaphore::new(QUEUE)), health })
     }
@@ -230,7 +228,7 @@ impl Worker {
             }
             Err(RecvTimeoutError::Timeout) => {
                 if let Err(error) = self.copy() {
-                    tracing::warn!("{error}");
+                    crate::log::warn!("{error}");
                     self.note(Some(error.to_string()));
                 }
                 true

@@ -4,7 +4,7 @@
 use super::{StoredPmk, eap, last_good, maker};
 use crate::mac::MacAddr;
 use crate::registry::device::{BoundMac, Change, Device, DeviceId, Seen};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Statement, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Statement, ToSql, params};
 use std::sync::Arc;
 
 /// Something to be written: several of them can share one transaction.
@@ -22,14 +22,14 @@ pub enum Write<'a> {
 #[derive(Debug)]
 pub(super) enum WriteError {
     /// SQLite failed.
-    Sql(rusqlite::Error),
+    Sql(Box<rusqlite::Error>),
     /// The change contradicts what is stored; in plain words.
     Refused(String),
 }
 
 impl From<rusqlite::Error> for WriteError {
     fn from(cause: rusqlite::Error) -> WriteError {
-        WriteError::Sql(cause)
+        WriteError::Sql(Box::new(cause))
     }
 }
 
@@ -51,8 +51,10 @@ fn apply_change(conn: &Connection, change: &Change) -> Result<(), WriteError> {
         Change::RemoveMaker(name) => Ok(maker::remove(conn, name)?),
         Change::PutLastGood(new) => Ok(last_good::put(conn, new)?),
         Change::RemoveLastGood { mac, ssid } => Ok(last_good::remove(conn, *mac, ssid)?),
-        Change::Ignore(mac, true) => Ok(run(conn, "INSERT OR IGNORE INTO ignored_mac (mac) VALUES (?1)", [mac.0])?),
-        Change::Ignore(mac, false) => Ok(run(conn, "DELETE FROM ignored_mac WHERE mac = ?1", [mac.0])?),
+        Change::Ignore(mac, true) => {
+            Ok(run(conn, "INSERT OR IGNORE INTO ignored_mac (mac) VALUES (?1)", params![mac.0])?)
+        }
+        Change::Ignore(mac, false) => Ok(run(conn, "DELETE FROM ignored_mac WHERE mac = ?1", params![mac.0])?),
     }
 }
 
@@ -123,7 +125,7 @@ impl Put<'_> {
     /// A key that differs in anything from the stored one takes the PMKs with it.
     fn key(&mut self, device: &Device) -> Result<(), WriteError> {
         let secret = device.key.as_ref().map(|key| key.expose().as_bytes());
-        let mut rows = self.old_key.query([device.id.0])?;
+        let mut rows = self.old_key.query(params![device.id.0])?;
         if let Some(row) = rows.next()? {
             let same_serial = row.get_ref(0)?.as_i64() == Ok(i64::from(device.key_serial));
             if same_serial && row.get_ref(1)?.as_blob_or_null() == Ok(secret) {
@@ -132,14 +134,14 @@ impl Put<'_> {
         }
         drop(rows);
         let id = device.id.0;
-        run(self.conn, "DELETE FROM pmk WHERE device_id = ?1", [id])?;
-        run(self.conn, "DELETE FROM credential WHERE device_id = ?1 AND kind = 'wifi'", [id])?;
+        run(self.conn, "DELETE FROM pmk WHERE device_id = ?1", params![id])?;
+        run(self.conn, "DELETE FROM credential WHERE device_id = ?1 AND kind = 'wifi'", params![id])?;
         let insert = "INSERT INTO credential (device_id, kind, serial, secret) VALUES (?1, 'wifi', ?2, ?3)";
         Ok(run(self.conn, insert, params![id, device.key_serial, secret])?)
     }
 
     fn macs(&mut self, device: &Device) -> Result<(), WriteError> {
-        let mut rows = self.old_macs.query([device.id.0])?;
+        let mut rows = self.old_macs.query(params![device.id.0])?;
         let mut wanted = device.macs.iter();
         let mut any = false;
         let mut same = true;
@@ -153,7 +155,7 @@ impl Put<'_> {
             return Ok(());
         }
         if any {
-            run(self.conn, "DELETE FROM device_mac WHERE device_id = ?1", [device.id.0])?;
+            run(self.conn, "DELETE FROM device_mac WHERE device_id = ?1", params![device.id.0])?;
         }
         for (place, bound) in (0u32..).zip(&device.macs) {
             let added = self.add_mac.execute(params![device.id.0, bound.mac.0, place, bound.proved, bound.since.0]);
@@ -161,7 +163,7 @@ impl Put<'_> {
                 if is_constraint(&cause) {
                     WriteError::Refused(format!("device {} has the address {} twice", device.name, bound.mac))
                 } else {
-                    WriteError::Sql(cause)
+                    cause.into()
                 }
             })?;
         }
@@ -172,12 +174,12 @@ impl Put<'_> {
 /// Gives devices names that cannot be anybody's (no name begins with a control character).
 fn park_names(conn: &Connection, devices: &[Device]) -> rusqlite::Result<()> {
     let mut park = conn.prepare("UPDATE device SET name = char(1) || id WHERE id = ?1")?;
-    devices.iter().try_for_each(|device| park.execute([device.id.0]).map(drop))
+    devices.iter().try_for_each(|device| park.execute(params![device.id.0]).map(drop))
 }
 
 fn refuse_name(conn: &Connection, device: &Device, cause: rusqlite::Error) -> WriteError {
     if !is_constraint(&cause) {
-        return WriteError::Sql(cause);
+        return cause.into();
     }
     let holder = conn
         .query_row("SELECT id FROM device WHERE name = ?1 AND id <> ?2", params![device.name, device.id.0], |row| {
@@ -192,7 +194,7 @@ fn refuse_name(conn: &Connection, device: &Device, cause: rusqlite::Error) -> Wr
 
 fn remove(conn: &Connection, id: DeviceId) -> rusqlite::Result<()> {
     let highest: Option<u32> = conn.query_row("SELECT max(id) FROM device", [], |row| row.get(0))?;
-    let removed = conn.execute("DELETE FROM device WHERE id = ?1", [id.0])?;
+    let removed = conn.execute("DELETE FROM device WHERE id = ?1", params![id.0])?;
     if removed > 0 && highest == Some(id.0) {
         // Its number must not be given again. As long as a higher one is there, that one sees to it.
         raise_next_id(conn, id.0.saturating_add(1))?;
@@ -206,7 +208,7 @@ pub(super) fn raise_next_id(conn: &Connection, next: u32) -> rusqlite::Result<()
         conn,
         "INSERT INTO counter (name, value) VALUES ('next_device_id', ?1)
          ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE value < excluded.value",
-        [next],
+        params![next],
     )
 }
 
@@ -223,7 +225,7 @@ fn bind(conn: &Connection, id: DeviceId, bound: &BoundMac) -> Result<(), WriteEr
         if is_constraint(&cause) {
             WriteError::Refused(format!("the address {} cannot be bound: there is no device {}", bound.mac, id.0))
         } else {
-            WriteError::Sql(cause)
+            cause.into()
         }
     })
 }
@@ -287,13 +289,13 @@ pub(super) fn keep_ssids(conn: &Connection, keep: &[Arc<[u8]>]) -> rusqlite::Res
         }
     }
     for id in gone {
-        run(conn, "DELETE FROM pmk WHERE ssid_id = ?1", [id])?;
-        run(conn, "DELETE FROM ssid WHERE id = ?1", [id])?;
+        run(conn, "DELETE FROM pmk WHERE ssid_id = ?1", params![id])?;
+        run(conn, "DELETE FROM ssid WHERE id = ?1", params![id])?;
     }
     Ok(())
 }
 
-pub(super) fn run(conn: &Connection, sql: &str, params: impl rusqlite::Params) -> rusqlite::Result<()> {
+pub(super) fn run(conn: &Connection, sql: &str, params: &[&dyn ToSql]) -> rusqlite::Result<()> {
     conn.execute(sql, params).map(drop)
 }
 

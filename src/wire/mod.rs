@@ -1,5 +1,6 @@
 //! Wire formats: checked views, parse and emit, no I/O. Nothing here may panic on input.
 
+pub mod csv;
 pub mod eap;
 pub mod eapol;
 pub mod hostapd;

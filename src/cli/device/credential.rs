@@ -4,7 +4,8 @@ use super::{flag, keyfiles, text};
 use crate::cli::Context;
 use crate::cli::args::{Stop, Words};
 use crate::cli::client::Failure;
-use serde_json::{Value, json};
+use crate::json::json;
+use serde_json::Value;
 use std::ffi::OsString;
 
 /// Credentials for EAP, as they were asked for.

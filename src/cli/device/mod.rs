@@ -8,8 +8,9 @@ mod transfer;
 use super::Context;
 use super::args::{Stop, Words, is_secret};
 use super::client::Failure;
+use crate::json::json;
 use crate::registry::device::Bind;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::ffi::OsString;
 
 /// What can be set, as the daemon calls it.

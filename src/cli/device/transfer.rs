@@ -4,10 +4,12 @@ use crate::cli::Context;
 use crate::cli::client::{Failure, LONG_PATIENCE};
 use crate::cli::reply::Part;
 use crate::cli::text::count;
-use serde_json::{Value, json};
+use crate::json::json;
+use crate::wire::csv::put_row;
+use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 
 /// The largest file that is sent, in octets.
@@ -20,7 +22,7 @@ pub fn import(context: &mut Context<'_>, file: &OsStr) -> Result<(), Failure> {
     if context.json {
         return context.print(&format!("{reply}\n"));
     }
-    let table = keys(&reply).map_err(|error| Failure::Output(io::Error::other(error)))?;
+    let table = keys(&reply);
     let devices = Part(&reply).list("devices");
     let made = |device: Part<'_>| {
         usize::from(device.maybe("key").is_some()) + usize::from(device.at("eap_psk").maybe("key").is_some())
@@ -33,18 +35,17 @@ pub fn import(context: &mut Context<'_>, file: &OsStr) -> Result<(), Failure> {
 }
 
 /// Names and the keys that were made, as CSV.
-fn keys(reply: &Value) -> Result<String, csv::Error> {
-    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::Any(b'\n')).from_writer(Vec::new());
+fn keys(reply: &Value) -> String {
+    let mut csv = String::new();
     let eap = Part(reply).list("devices").any(|device| device.at("eap_psk").is_some());
     let columns = if eap { 4 } else { 2 };
-    writer.write_record(["name", "key", "nai", "eap_psk"].iter().take(columns))?;
+    put_row(&mut csv, ["name", "key", "nai", "eap_psk"].into_iter().take(columns));
     for device in Part(reply).list("devices") {
         let psk = device.at("eap_psk");
         let row = [device.text("name"), device.text("key"), psk.text("identity"), psk.text("key")];
-        writer.write_record(row.iter().take(columns))?;
+        put_row(&mut csv, row.iter().map(String::as_str).take(columns));
     }
-    let csv = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
-    Ok(String::from_utf8_lossy(&csv).into_owned())
+    csv
 }
 
 fn read(context: &mut Context<'_>, file: &OsStr) -> Result<String, Failure> {

@@ -3,6 +3,7 @@
 use super::super::tests::{Daemon, PLAIN, latchkey};
 use super::*;
 use rcgen::KeyPair;
+use serde_json::json;
 use std::process::ExitCode;
 
 fn imported() -> Value {

@@ -3,6 +3,7 @@
 use super::super::args::{Invocation, Stop};
 use super::super::tests::{Daemon, PLAIN, latchkey};
 use super::*;
+use serde_json::json;
 use std::process::ExitCode;
 
 fn parsed(line: &str) -> Result<Command, String> {

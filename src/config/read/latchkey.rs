@@ -3,8 +3,8 @@
 use super::super::error::quoted;
 use super::super::{Bridges, Enabled, Firewall, LogLevel, Main, STATE_DIR, UbusAt};
 use super::Scope;
+use crate::sorted::SortedMap;
 use crate::time::zone::Zone;
-use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl Scope<'_, '_> {
         let ubus = self.ubus();
         let state_dir = self.path("state_dir", default.state_dir, 1024);
         let control_socket = self.path("control_socket", default.control_socket, MAX_SOCKET_PATH);
-        let mut taken = HashMap::new();
+        let mut taken = SortedMap::new();
         let auth_listen = self.listen("auth_listen", default.auth_listen, &mut taken);
         let acct_listen = self.listen("acct_listen", default.acct_listen, &mut taken);
         let hostapd_dir = self.hostapd_dir(default.hostapd_dir);
@@ -113,7 +113,7 @@ impl Scope<'_, '_> {
         &mut self,
         name: &'static str,
         default: Vec<SocketAddr>,
-        taken: &mut HashMap<SocketAddr, u32>,
+        taken: &mut SortedMap<SocketAddr, u32>,
     ) -> Vec<SocketAddr> {
         let mut addresses = Vec::new();
         for entry in self.entries(name) {

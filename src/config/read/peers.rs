@@ -6,8 +6,8 @@ use super::super::realm::{Host, Pattern, Radsec, Realm, Server, Target, Transpor
 use super::latchkey::MAX_LISTEN;
 use super::realm::no_profile;
 use super::{Reader, Scope, title};
+use crate::sorted::SortedMap;
 use crate::wire::uci::{Entry, Section};
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 /// Sections of realms: each is looked at for every device that comes.
@@ -85,8 +85,8 @@ impl Reader {
 
     /// Names and realms that two sections have.
     fn realms_apart(&mut self, config: &Config, sections: &[&Section<'_>]) {
-        let mut taken: HashMap<&Pattern, u32> = HashMap::new();
-        let mut names: HashMap<String, u32> = HashMap::new();
+        let mut taken: SortedMap<&Pattern, u32> = SortedMap::new();
+        let mut names: SortedMap<String, u32> = SortedMap::new();
         for (index, (realm, section)) in config.realms.iter().zip(sections).enumerate() {
             if index == MAX_REALMS {
                 let message =

@@ -99,7 +99,7 @@ async fn settle(daemon: &Daemon) -> bool {
         Some(ruleset) => put(daemon, ruleset.clone()).await,
         None => aside(nft::remove).await.map(|removed| {
             if removed {
-                tracing::info!("the firewall's table is removed: there is nothing to enforce here");
+                crate::log::info!("the firewall's table is removed: there is nothing to enforce here");
             }
             forget(daemon);
         }),
@@ -134,7 +134,7 @@ async fn put(daemon: &Daemon, ruleset: String) -> Result<(), String> {
     core.firewall.loaded = Some(ruleset.into());
     core.firewall.in_kernel = true;
     core.firewall.dropped.clear();
-    tracing::info!("the firewall limits what profiles reach (latchkey firewall show)");
+    crate::log::info!("the firewall limits what profiles reach (latchkey firewall show)");
     short
 }
 
@@ -152,12 +152,12 @@ fn tell(daemon: &Daemon, done: Result<(), String>) {
     match done {
         Ok(()) => {
             if troubles.remove(TROUBLE).is_some() {
-                tracing::info!("the firewall is in order again");
+                crate::log::info!("the firewall is in order again");
             }
         }
         Err(why) => {
             if troubles.get(TROUBLE) != Some(&why) {
-                tracing::error!("what profiles may reach is not enforced as configured: {why}");
+                crate::log::error!("what profiles may reach is not enforced as configured: {why}");
                 troubles.insert(TROUBLE.into(), why);
             }
         }
@@ -188,7 +188,7 @@ async fn verify(daemon: &Daemon) {
     if look(daemon).await {
         return;
     }
-    tracing::warn!("somebody else changed or removed the firewall's table: it is put back");
+    crate::log::warn!("somebody else changed or removed the firewall's table: it is put back");
     daemon.core.borrow_mut().firewall.repaired += 1;
     daemon.firewall.settled.set(false);
     // Until it is there again, it counts as missing: so it is tried again if that does not work now.
@@ -209,6 +209,6 @@ pub async fn leave(daemon: &Daemon, watch: JoinHandle<()>) {
             && !core.config.profiles.iter().filter_map(|p| p.bridge.as_ref()).any(there)
     };
     if gone && let Err(why) = aside(nft::remove).await {
-        tracing::warn!("the firewall's table stays: {why}");
+        crate::log::warn!("the firewall's table stays: {why}");
     }
 }

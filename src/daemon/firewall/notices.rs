@@ -21,7 +21,7 @@ impl Notices {
     /// Subscribes. Without the privilege to, nothing is ever heard; nor could anything be put back then.
     pub fn open() -> Notices {
         let socket = subscribe().inspect_err(|why| {
-            tracing::debug!("changes of the firewall by others go unnoticed: {why}");
+            crate::log::debug!("changes of the firewall by others go unnoticed: {why}");
         });
         Notices { socket: socket.ok(), buffer: vec![0; DATAGRAM] }
     }

@@ -90,7 +90,7 @@ pub async fn follow(daemon: Rc<Daemon>, place: Place, commands: mpsc::Receiver<C
         }
     };
     match result.await {
-        Ok(()) => tracing::info!("hostapd ends on {name}"),
+        Ok(()) => crate::log::info!("hostapd ends on {name}"),
         Err(why) => daemon.hostapd.trouble(&daemon, &name, &why),
     }
     daemon.core.borrow_mut().stations.down(&name);
@@ -147,7 +147,7 @@ impl Bss {
             }
             if !is_event(&datagram) {
                 if !is_ok(&datagram) {
-                    tracing::debug!("hostapd had stopped telling of {}", self.name);
+                    crate::log::debug!("hostapd had stopped telling of {}", self.name);
                     self.walk.notify_one();
                 }
                 continue;

@@ -74,7 +74,7 @@ impl Bss {
             let before = given.kept;
             let plan = given.plan(&wanted.entries, || core.unknown_passphrase());
             if before <= MANY_PASSWORDS && given.kept > MANY_PASSWORDS {
-                tracing::warn!(
+                crate::log::warn!(
                     "{}: hostapd was given {} WPA3 passwords since it began, and forgets none: each change costs it more; \
                      start it again when that does no harm",
                     self.name,
@@ -98,7 +98,7 @@ impl Bss {
                 requests.ask(&format!("DEAUTHENTICATE {mac}"), reply).await?;
             }
         }
-        tracing::debug!("{}: {} WPA3 passwords set, {kept} in all", self.name, plan.len());
+        crate::log::debug!("{}: {} WPA3 passwords set, {kept} in all", self.name, plan.len());
         if !ssid.has_key_file() {
             self.say(false, "WPA3 passwords over the control socket; VLANs by address".into());
         }
@@ -151,7 +151,7 @@ impl Bss {
             Security::Wired => true,
         };
         if !fits {
-            tracing::warn!(
+            crate::log::warn!(
                 "{} (SSID {:?}): option security is '{}', hostapd offers {offered}: make them agree",
                 self.name,
                 String::from_utf8_lossy(&ssid.ssid),
@@ -171,9 +171,9 @@ impl Bss {
             core.stations.ssid(&self.name).map(|ssid| String::from_utf8_lossy(ssid).into_owned()).unwrap_or_default();
         let there = core.stations.iter().filter(|(name, ..)| **name == self.name).count();
         if bad {
-            tracing::warn!("{} (SSID {ssid:?}): {how}", self.name);
+            crate::log::warn!("{} (SSID {ssid:?}): {how}", self.name);
         } else {
-            tracing::info!("{} (SSID {ssid:?}): {how}; {there} stations", self.name);
+            crate::log::info!("{} (SSID {ssid:?}): {how}; {there} stations", self.name);
         }
         self.said.replace(how);
     }

@@ -16,9 +16,9 @@ use crate::service::Core;
 use crate::service::arrivals::Arrival;
 use crate::service::keyfile::SaeGiven;
 use crate::service::revocation::Order;
+use crate::sorted::SortedMap;
 use bss::Command;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -44,9 +44,9 @@ const NAME: usize = 15;
 /// The tasks, by the names of their BSSes.
 #[derive(Default)]
 pub struct Hostapd {
-    open: RefCell<BTreeMap<Arc<str>, Followed>>,
+    open: RefCell<SortedMap<Arc<str>, Followed>>,
     /// The SAE passwords given, by BSS.
-    told: RefCell<BTreeMap<Arc<str>, Told>>,
+    told: RefCell<SortedMap<Arc<str>, Told>>,
 }
 
 struct Followed {
@@ -93,7 +93,7 @@ async fn store_arrival(daemon: Rc<Daemon>, arrival: Arrival) {
     if !changes.is_empty() {
         let stored = daemon.commit(changes.clone()).await;
         if let Err(why) = &stored {
-            tracing::error!("a binding was not stored: {why}");
+            crate::log::error!("a binding was not stored: {why}");
         }
         daemon.core.borrow_mut().arrival_stored(&arrival, &changes, stored.is_ok(), now());
     }
@@ -148,14 +148,14 @@ impl Hostapd {
             if let Order::Off { mac, device, why, .. } = &order
                 && !served.is_empty()
             {
-                tracing::info!("{device} ({mac}) is taken off the air: {why}");
+                crate::log::info!("{device} ({mac}) is taken off the air: {why}");
             }
             // An address is taken off the list of a BSS also when its SSID has left the configuration meanwhile.
             let all: Vec<&Followed> = open.values().collect();
             let concerned = if matches!(order, Order::Lift(_)) { &all } else { &served };
             for bss in concerned {
                 if bss.commands.try_send(Command::Carry(order.clone())).is_err() {
-                    tracing::warn!("more stations have to go than hostapd takes: {order:?} is given up");
+                    crate::log::warn!("more stations have to go than hostapd takes: {order:?} is given up");
                 }
             }
         }
@@ -172,7 +172,7 @@ impl Hostapd {
     }
 
     /// Follows what is there, and nothing else.
-    fn follow(&self, daemon: &Rc<Daemon>, dir: &Path, there: &BTreeMap<Arc<str>, u64>) {
+    fn follow(&self, daemon: &Rc<Daemon>, dir: &Path, there: &SortedMap<Arc<str>, u64>) {
         let mut open = self.open.borrow_mut();
         open.retain(|name, followed| {
             let keep = there.get(name) == Some(&followed.inode) && !followed.task.is_finished();
@@ -190,7 +190,7 @@ impl Hostapd {
                 let (commands, receiver) = mpsc::channel(COMMANDS);
                 let stale = Rc::new(Stale { file: Cell::new(true), passwords: Cell::new(true) });
                 let mut told = self.told.borrow_mut();
-                let told = told.entry(name.clone()).or_insert_with(|| Told { inode: *inode, given: Rc::default() });
+                let told = told.or_insert_with(name.clone(), || Told { inode: *inode, given: Rc::default() });
                 let place = bss::Place {
                     given: told.given.clone(),
                     name: name.clone(),
@@ -215,7 +215,7 @@ pub async fn watch(daemon: Rc<Daemon>) {
         look.tick().await;
         let wanted = daemon.core.borrow().config.main.hostapd_dir.clone();
         if wanted != current {
-            daemon.hostapd.follow(&daemon, Path::new(""), &BTreeMap::new());
+            daemon.hostapd.follow(&daemon, Path::new(""), &SortedMap::new());
             current = wanted;
         }
         let Some(dir) = &current else {
@@ -231,7 +231,7 @@ pub async fn watch(daemon: Rc<Daemon>) {
                 }
             }
             Err(why) => {
-                daemon.hostapd.follow(&daemon, dir, &BTreeMap::new());
+                daemon.hostapd.follow(&daemon, dir, &SortedMap::new());
                 if why.kind() == std::io::ErrorKind::PermissionDenied {
                     // hostapd is there, which is worth more than a line in the log.
                     let why = rights::no_access(dir, &why);
@@ -260,7 +260,7 @@ pub async fn leave(daemon: &Rc<Daemon>) {
         // After the bans in the same queues: when this is done, they are.
         daemon.hostapd.refresh().await;
     }
-    daemon.hostapd.follow(daemon, Path::new(""), &BTreeMap::new());
+    daemon.hostapd.follow(daemon, Path::new(""), &SortedMap::new());
 }
 
 fn about(name: &str) -> String {
@@ -269,14 +269,14 @@ fn about(name: &str) -> String {
 
 fn say(said: &mut Option<String>, text: String) {
     if said.as_ref() != Some(&text) {
-        tracing::info!("{text}");
+        crate::log::info!("{text}");
         *said = Some(text);
     }
 }
 
 /// The BSSes: sockets named like their interfaces, with their inodes. `global` is hostapd's own.
-fn sockets(dir: &Path) -> std::io::Result<BTreeMap<Arc<str>, u64>> {
-    let mut there = BTreeMap::new();
+fn sockets(dir: &Path) -> std::io::Result<SortedMap<Arc<str>, u64>> {
+    let mut there = SortedMap::new();
     for entry in fs::read_dir(dir)?.take(4 * crate::service::stations::BSSES).flatten() {
         let name = entry.file_name();
         let Some(name) = name.to_str().filter(|name| name.len() <= NAME && *name != "global") else { continue };

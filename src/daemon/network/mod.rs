@@ -4,17 +4,16 @@ mod fights;
 mod socket;
 mod worker;
 
-use super::Daemon;
+use super::{Daemon, work};
 use crate::config::Config;
 use crate::mac::MacAddr;
+use crate::sorted::SortedSet;
 use socket::Events;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
@@ -43,7 +42,7 @@ pub struct Network {
     /// When the neighbours were asked for last.
     asked: Cell<Option<Instant>>,
     /// The troubles that are told of.
-    told: RefCell<BTreeSet<Arc<str>>>,
+    told: RefCell<SortedSet<Arc<str>>>,
 }
 
 impl Network {
@@ -51,7 +50,7 @@ impl Network {
     pub fn start() -> io::Result<Network> {
         let (jobs, receiver) = sync_channel(JOBS);
         let body = move || worker::serve(receiver);
-        thread::Builder::new().name("network".into()).stack_size(STACK).spawn(body)?;
+        work::spawn_with(STACK, "network", body)?;
         Ok(Network { jobs, asked: Cell::new(None), told: RefCell::default() })
     }
 
@@ -86,14 +85,14 @@ impl Network {
             let still = report.troubles.contains_key(about);
             if !still {
                 network.troubles.remove(about);
-                tracing::info!("network: {about} is as it should be");
+                crate::log::info!("network: {about} is as it should be");
             }
             still
         });
         for (about, why) in report.troubles {
             told.insert(about.clone());
             if network.troubles.get(&about) != Some(&why) {
-                tracing::warn!("network: {about}: {why}");
+                crate::log::warn!("network: {about}: {why}");
                 network.troubles.insert(about, why);
             }
         }
@@ -125,7 +124,9 @@ pub async fn watch(daemon: Rc<Daemon>) {
     let mut events = match Events::open() {
         Ok(events) => Some(events),
         Err(why) => {
-            tracing::warn!("the kernel tells of no changes of the network: {why}; it is looked at every {ROUTINE:?}");
+            crate::log::warn!(
+                "the kernel tells of no changes of the network: {why}; it is looked at every {ROUTINE:?}"
+            );
             None
         }
     };
@@ -144,7 +145,7 @@ pub async fn watch(daemon: Rc<Daemon>) {
                     }
                 }
                 Err(why) => {
-                    tracing::warn!("the kernel tells of no more changes of the network: {why}");
+                    crate::log::warn!("the kernel tells of no more changes of the network: {why}");
                     events = None;
                 }
             },
@@ -183,6 +184,6 @@ async fn next(events: &mut Option<Events>) -> io::Result<socket::Changed> {
 /// Undoes what was done.
 pub async fn leave(daemon: &Daemon) {
     if daemon.network.ask(Job::Undo, FAREWELL).await.is_none() {
-        tracing::warn!("what was made of the network was not undone in {FAREWELL:?}: the next start finds it");
+        crate::log::warn!("what was made of the network was not undone in {FAREWELL:?}: the next start finds it");
     }
 }

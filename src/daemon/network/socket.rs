@@ -144,7 +144,7 @@ impl Events {
                 Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(changed),
                 // The kernel had more to say than fits.
                 Err(why) if why.raw_os_error() == Some(nix::errno::Errno::ENOBUFS as i32) => {
-                    tracing::debug!("events of the network were lost: everything is looked at again");
+                    crate::log::debug!("events of the network were lost: everything is looked at again");
                     changed = Changed { links: true, routes: true };
                 }
                 Err(why) => return Err(why),

@@ -10,9 +10,10 @@ use crate::network::nl80211::{self, ApVlan};
 use crate::network::plan::{Done, Op, UNFINISHED, plan};
 use crate::network::wanted::{Wanted, vlan_of};
 use crate::network::{Link, Seen};
+use crate::sorted::{SortedMap, SortedSet};
 use neli::consts::socket::NlFamily;
 use nix::errno::Errno;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -53,13 +54,13 @@ pub struct Task {
 #[derive(Debug, Default)]
 pub struct Report {
     /// The interfaces of the default routes, if they were asked for.
-    pub default_routes: Option<BTreeSet<Arc<str>>>,
+    pub default_routes: Option<SortedSet<Arc<str>>>,
     /// What is not as it is wanted.
-    pub troubles: BTreeMap<Arc<str>, String>,
+    pub troubles: SortedMap<Arc<str>, String>,
     /// When to look again though nothing happens.
     pub again: Option<Duration>,
     /// hostapd's VLAN interfaces, and the bridges they are in.
-    pub ports: BTreeMap<Arc<str>, Arc<str>>,
+    pub ports: SortedMap<Arc<str>, Arc<str>>,
 }
 
 /// Serves until nobody can ask any more.
@@ -102,7 +103,7 @@ pub struct Worker {
     /// The VLAN interfaces that were last seen are shared by their stations.
     shared: bool,
     /// BSSes whose own stations are kept from each other by us.
-    isolated: BTreeSet<Arc<str>>,
+    isolated: SortedSet<Arc<str>>,
 }
 
 /// nl80211, which not every kernel has.
@@ -115,7 +116,7 @@ impl Worker {
     /// Opens the sockets.
     pub fn open() -> io::Result<Worker> {
         let route = Socket::open(NlFamily::Route)?;
-        let (done, fights, isolated) = (Done::default(), Fights::default(), BTreeSet::new());
+        let (done, fights, isolated) = (Done::default(), Fights::default(), SortedSet::new());
         Ok(Worker { route, air: None, done, fights, no_isolation: false, shared: false, isolated })
     }
 
@@ -141,7 +142,7 @@ impl Worker {
     /// Undoes what was done.
     pub fn undo(&mut self) {
         if let (_, Some((seen, _))) = self.converge(|_| Wanted::default()) {
-            self.isolate_plain(&seen, BTreeSet::new());
+            self.isolate_plain(&seen, SortedSet::new());
         }
     }
 
@@ -198,10 +199,10 @@ impl Worker {
                 continue;
             }
             match self.carry_out(&op, seen, &mut fresh) {
-                Ok(()) => tracing::info!("network: {op}"),
+                Ok(()) => crate::log::info!("network: {op}"),
                 // It went away meanwhile, or somebody was quicker: the next look tells.
                 Err(why) if why.code == Errno::ENODEV as i32 || why.code == Errno::EEXIST as i32 => {
-                    tracing::debug!("network: {op}: {why}");
+                    crate::log::debug!("network: {op}: {why}");
                     failed.push(op.subject().clone());
                 }
                 Err(why) => {
@@ -302,7 +303,7 @@ impl Worker {
             None => vlans.clear(),
         });
         if let Err(why) = told {
-            tracing::debug!("nl80211 does not tell of its interfaces: {why}");
+            crate::log::debug!("nl80211 does not tell of its interfaces: {why}");
             self.air = None;
         }
         vlans
@@ -320,7 +321,7 @@ impl Worker {
     }
 
     /// Keeps stations of one and the same interface from each other: frames among them never come to a bridge.
-    fn isolate(&mut self, task: &Task, seen: &Seen, wanted: &Wanted, troubles: &mut BTreeMap<Arc<str>, String>) {
+    fn isolate(&mut self, task: &Task, seen: &Seen, wanted: &Wanted, troubles: &mut SortedMap<Arc<str>, String>) {
         let plain = task.served.iter().map(|(name, _)| name.clone()).filter(|_| wanted.isolate_plain);
         self.isolate_plain(seen, plain.collect());
         for (name, _) in wanted.ports.iter().filter(|(_, port)| port.isolated) {
@@ -331,7 +332,7 @@ impl Worker {
             }
             match self.ap_isolate(seen, name, true) {
                 Err(why) if why.code == Errno::EOPNOTSUPP as i32 => self.no_isolation = true,
-                Err(why) => tracing::debug!("{name} is not isolated: {why}"),
+                Err(why) => crate::log::debug!("{name} is not isolated: {why}"),
                 Ok(()) => {}
             }
         }
@@ -347,12 +348,12 @@ impl Worker {
     }
 
     /// hostapd sets this anew, from its own configuration, with each new beacon: so do we with each look.
-    fn isolate_plain(&mut self, seen: &Seen, wanted: BTreeSet<Arc<str>>) {
+    fn isolate_plain(&mut self, seen: &Seen, wanted: SortedSet<Arc<str>>) {
         let before = std::mem::replace(&mut self.isolated, wanted.clone());
         let ended = before.difference(&wanted).map(|name| (name, false));
         for (name, isolate) in ended.chain(wanted.iter().map(|name| (name, true))) {
             if let Err(why) = self.ap_isolate(seen, name, isolate) {
-                tracing::debug!("{name} does not become {}isolated: {why}", if isolate { "" } else { "un" });
+                crate::log::debug!("{name} does not become {}isolated: {why}", if isolate { "" } else { "un" });
             }
         }
     }
@@ -365,8 +366,8 @@ impl Worker {
         air.socket.ask(&request, |_| ())
     }
 
-    fn default_routes(&mut self, seen: &Seen) -> Option<BTreeSet<Arc<str>>> {
-        let mut routes = BTreeSet::new();
+    fn default_routes(&mut self, seen: &Seen) -> Option<SortedSet<Arc<str>>> {
+        let mut routes = SortedSet::new();
         let told = self.route.dump(&rtnl::get_routes(), |body| match body {
             Some(body) => {
                 let links = rtnl::default_route(body).into_iter().filter_map(|index| seen.links.get(&index));
@@ -393,7 +394,7 @@ impl Worker {
             None => (neighbours, count) = (HashMap::new(), 0),
         });
         if let Err(why) = told {
-            tracing::debug!("the kernel does not tell of its neighbours: {why}");
+            crate::log::debug!("the kernel does not tell of its neighbours: {why}");
         }
         let order = |address: &IpAddr| match address {
             IpAddr::V4(_) => (0, *address),

@@ -85,7 +85,11 @@ impl Open<'_> {
     fn make_ca(&mut self, path: &Path, key: Key) -> Result<Authority, About> {
         let authority = Authority::new(key, self.now, self.random).map_err(About::Nothing)?;
         self.write(path, certificate_pem(authority.certificate()).as_bytes(), 0o644)?;
-        tracing::info!("made {}, {}: latchkey ca export gives it to devices", authority.info().subject, path.display());
+        crate::log::info!(
+            "made {}, {}: latchkey ca export gives it to devices",
+            authority.info().subject,
+            path.display()
+        );
         Ok(authority)
     }
 
@@ -138,7 +142,7 @@ impl Open<'_> {
         }
         // A certificate without key is of no use, and must not be taken for one of the new key.
         if let Some(left_over) = left_over {
-            tracing::warn!("{} is missing: it and {} are made anew", path.display(), left_over.display());
+            crate::log::warn!("{} is missing: it and {} are made anew", path.display(), left_over.display());
             fs::remove_file(left_over).map_err(|why| About::File(left_over.to_owned(), why.to_string()))?;
         }
         let secret = Key::generate().map_err(About::Nothing)?.to_pem();
@@ -160,7 +164,7 @@ impl Open<'_> {
         let der = authority.server(wish.server_name, &key, self.now, self.random).map_err(About::Nothing)?;
         let pem = certificate_pem(&der);
         self.write(path, pem.as_bytes(), 0o644)?;
-        tracing::info!("made the server certificate for {}: {}", wish.server_name, path.display());
+        crate::log::info!("made the server certificate for {}: {}", wish.server_name, path.display());
         ServerCertificate::read(pem.as_bytes(), secret, false).map_err(|why| About::File(path.to_owned(), why))
     }
 
@@ -228,7 +232,7 @@ fn read(path: &Path, secret: bool) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         return Err(io::Error::other(format!("it has more than {LONGEST} octets")));
     }
     if secret && metadata.permissions().mode() & 0o077 != 0 {
-        tracing::warn!("{} could be read by others: its mode is 0600 now", path.display());
+        crate::log::warn!("{} could be read by others: its mode is 0600 now", path.display());
         fs::set_permissions(path, Permissions::from_mode(0o600))?;
     }
     let room = usize::try_from(metadata.len()).unwrap_or_default() + 1;

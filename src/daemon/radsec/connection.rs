@@ -78,7 +78,7 @@ pub fn protocol_error(secret: &crate::secret::RadiusSecret, request: &Packet<'_>
 
 /// Takes the answer to a request of ours.
 fn answered(daemon: &Rc<Daemon>, origin: Origin, client: &Arc<str>, packet: &Packet<'_>) {
-    tracing::debug!("client '{client}' at {} answers with {}", origin.address, packet.code());
+    crate::log::debug!("client '{client}' at {} answers with {}", origin.address, packet.code());
     let from = To::Client(client.clone());
     daemon.core.borrow_mut().receive_disconnect(&from, packet.octets(), now());
     daemon.disconnect.notify_one();

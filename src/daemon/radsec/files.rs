@@ -82,7 +82,7 @@ impl<T: Clone> Kept<T> {
             }
             Err(why) => {
                 let meanwhile = if self.current.is_some() { "; until then what was read before is used" } else { "" };
-                tracing::error!("{why}{meanwhile}");
+                crate::log::error!("{why}{meanwhile}");
                 self.trouble = Some(why.into());
                 false
             }

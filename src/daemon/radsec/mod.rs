@@ -16,11 +16,11 @@ use crate::config::{Client, Config};
 use crate::radsec::settings::{Accepting, Clock, Judged};
 use crate::radsec::trust::OfClient;
 use crate::service::Core;
+use crate::sorted::SortedMap;
 use door::Door;
 use pipe::Pipe;
 use rustls::ServerConnection;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ pub struct Radsec {
     listeners: RefCell<Vec<(SocketAddr, JoinHandle<()>)>>,
     accepting: RefCell<Kept<Accepting>>,
     /// In the order in which they were made.
-    open: RefCell<BTreeMap<u32, Open>>,
+    open: RefCell<SortedMap<u32, Open>>,
     next: Cell<u32>,
     /// Connections with something to be sent.
     dirty: RefCell<Vec<Rc<Pipe>>>,
@@ -119,7 +119,7 @@ impl Radsec {
         }
         self.clock.set(core.time.effective(now()).wall);
         if files::follow_clients(&mut self.accepting.borrow_mut(), core, &self.clock) {
-            tracing::info!("the certificates of RadSec clients are judged anew");
+            crate::log::info!("the certificates of RadSec clients are judged anew");
         }
         self.judge(core);
     }
@@ -207,7 +207,7 @@ async fn accept(daemon: Rc<Daemon>, socket: TcpListener, address: SocketAddr) {
             Ok((tcp, from)) => begin(&daemon, tcp, from, address),
             Err(why) => {
                 // Out of descriptors, most likely: some will be free in a moment.
-                tracing::warn!("a RadSec client was not accepted: {why}");
+                crate::log::warn!("a RadSec client was not accepted: {why}");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
@@ -248,9 +248,9 @@ fn failed(daemon: &Daemon, from: SocketAddr, why: &str) {
     let count = daemon.radsec.failed.get() + 1;
     daemon.radsec.failed.set(count);
     if count.is_power_of_two() {
-        tracing::warn!("a RadSec connection from {from} came to nothing: {why} ({count} so far)");
+        crate::log::warn!("a RadSec connection from {from} came to nothing: {why} ({count} so far)");
     } else {
-        tracing::debug!("a RadSec connection from {from} came to nothing: {why}");
+        crate::log::debug!("a RadSec connection from {from} came to nothing: {why}");
     }
 }
 
@@ -275,7 +275,7 @@ async fn serve(
     };
     drop(accepting);
     door.came_from(from.ip(), Instant::now());
-    tracing::info!("client '{client}' is connected over RadSec from {from}");
+    crate::log::info!("client '{client}' is connected over RadSec from {from}");
     let why = connection::run(&daemon, id, &client, from, &pipe).await;
     door.came_from(from.ip(), Instant::now());
     daemon.radsec.open.borrow_mut().remove(&id);
@@ -284,7 +284,7 @@ async fn serve(
         core.radius.connections.disconnected(id);
         core.disconnect_closed(&client);
     }
-    tracing::info!("the RadSec connection of client '{client}' from {from} is over: {why}");
+    crate::log::info!("the RadSec connection of client '{client}' from {from} is over: {why}");
 }
 
 /// Goes through the handshake, and puts the connection where answers find it.

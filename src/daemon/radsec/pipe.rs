@@ -90,7 +90,7 @@ impl Pipe {
             Ok(setsockopt(&tcp, sockopt::TcpUserTimeout, &USER_TIMEOUT)?)
         };
         if let Err(why) = set() {
-            tracing::debug!("a RadSec connection goes without keep-alive: {why}");
+            crate::log::debug!("a RadSec connection goes without keep-alive: {why}");
         }
         let mut tls = tls.into();
         tls.set_buffer_limit(Some(WAITING));

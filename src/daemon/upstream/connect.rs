@@ -107,7 +107,7 @@ pub async fn connect(
         let (stream, _) = tcp(addresses).await?;
         match tls(daemon, settings, resuming, server, stream, began.elapsed()).await {
             Ok(pipe) => return Ok(pipe),
-            Err(why) => tracing::debug!("{server} is connected to once more, with a full handshake: {why}"),
+            Err(why) => crate::log::debug!("{server} is connected to once more, with a full handshake: {why}"),
         }
         retried = true;
     }

@@ -59,7 +59,7 @@ fn find(daemon: &Daemon, id: ServerId) -> Option<(Arc<str>, Server)> {
 
 fn unreachable(daemon: &Daemon, id: ServerId, why: Arc<str>) {
     if let Some((realm, server)) = find(daemon, id) {
-        tracing::debug!("{realm}'s server {server} cannot be reached: {why}");
+        crate::log::debug!("{realm}'s server {server} cannot be reached: {why}");
     }
     daemon.core.borrow_mut().proxy.engine.unreachable(id, why, Instant::now());
 }
@@ -125,7 +125,7 @@ async fn receive_udp(daemon: Rc<Daemon>, link: LinkId, socket: Rc<UdpSocket>) {
 /// A link is not open any more: the engine is told, unless it has closed it itself.
 fn closed(daemon: &Rc<Daemon>, id: LinkId, why: Arc<str>) {
     if daemon.upstream.links.borrow_mut().remove(&id).is_some() {
-        tracing::debug!("a connection to a server is closed: {why}");
+        crate::log::debug!("a connection to a server is closed: {why}");
         daemon.core.borrow_mut().proxy.engine.closed(id, why, Instant::now());
     }
     daemon.flush_answers();
@@ -249,7 +249,7 @@ fn opened_tls(daemon: &Rc<Daemon>, id: ServerId, pipe: Rc<Pipe>, party: Party, b
         }
     };
     if let Some((realm, server)) = find(daemon, id) {
-        tracing::info!("connected to {realm}'s server {server}: {}", pipe.negotiated());
+        crate::log::info!("connected to {realm}'s server {server}: {}", pipe.negotiated());
     }
     let link = daemon.core.borrow_mut().proxy.engine.opened(id, Instant::now());
     let task = crate::daemon::task::spawn(receive_tls(daemon.clone(), link, pipe.clone()));
@@ -290,7 +290,7 @@ pub async fn follow_names(daemon: &Rc<Daemon>) {
         if !addresses.contains(&to.ip().to_canonical()) {
             closed(daemon, link, format!("{name} has other addresses now").into());
         } else if addresses.len() > 1 && is_down() {
-            *daemon.upstream.turns.borrow_mut().entry(server).or_default() += 1;
+            *daemon.upstream.turns.borrow_mut().or_default(server) += 1;
             closed(daemon, link, format!("another address of {name} is tried").into());
         }
     }

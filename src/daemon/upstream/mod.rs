@@ -19,9 +19,9 @@ use crate::radsec::trust::{Expected, OfServer};
 use crate::radsec::words;
 use crate::service::Core;
 use crate::service::radius::{self, Errand, Next};
+use crate::sorted::SortedMap;
 use resolve::Names;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ type Party = (Arc<str>, Expected);
 /// The ways that are open.
 #[derive(Default)]
 pub struct Upstream {
-    links: RefCell<HashMap<LinkId, Link>>,
+    links: RefCell<SortedMap<LinkId, Link>>,
     /// Links with something to be sent.
     dirty: RefCell<Vec<LinkId>>,
     courier: RefCell<Option<Courier>>,
@@ -67,8 +67,8 @@ pub struct Upstream {
     wake: Notify,
     names: Rc<Names>,
     /// Which address of a server's name is used.
-    turns: RefCell<HashMap<ServerId, usize>>,
-    settings: RefCell<HashMap<Party, Kept<Connecting>>>,
+    turns: RefCell<SortedMap<ServerId, usize>>,
+    settings: RefCell<SortedMap<Party, Kept<Connecting>>>,
 }
 
 /// Where a server is, and at which port; or why nobody knows, in words.
@@ -197,7 +197,7 @@ impl Upstream {
             };
             settings.retain(|party, _| used(party));
         }
-        let kept = settings.entry(party.clone()).or_default();
+        let kept = settings.or_default(party.clone());
         if super::radsec::follow_realm(kept, core, realm, &party.1, clock) {
             read_again(realm);
         }
@@ -241,7 +241,7 @@ fn judge(current: &Connecting, pipe: &Pipe, clock: &Clock) -> Result<Judged<OfSe
 }
 
 fn read_again(realm: &Realm) {
-    tracing::info!("the certificates for RadSec to {}'s servers were read again", realm.name);
+    crate::log::info!("the certificates for RadSec to {}'s servers were read again", realm.name);
 }
 
 /// Tells the engine that time has passed, for ever.

@@ -2,8 +2,8 @@
 //! nobody waits for it longer than he likes.
 
 use super::super::work;
+use crate::sorted::SortedMap;
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::rc::Rc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -42,9 +42,9 @@ struct Known {
 /// What is known of names.
 #[derive(Default)]
 pub struct Names {
-    known: RefCell<HashMap<Arc<str>, Known>>,
+    known: RefCell<SortedMap<Arc<str>, Known>>,
     /// Those that are being asked for.
-    asked: RefCell<HashMap<Arc<str>, Rc<Notify>>>,
+    asked: RefCell<SortedMap<Arc<str>, Rc<Notify>>>,
     queue: OnceCell<Option<SyncSender<Question>>>,
 }
 
@@ -130,7 +130,7 @@ fn start() -> Option<SyncSender<Question>> {
     for _ in 0..THREADS {
         let questions = questions.clone();
         if let Err(why) = work::spawn_with(RESOLVER_STACK, "names", move || answer_questions(&questions)) {
-            tracing::error!("no thread to resolve names with: {why}");
+            crate::log::error!("no thread to resolve names with: {why}");
             return None;
         }
     }

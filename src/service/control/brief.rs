@@ -2,12 +2,13 @@
 //! them is new.
 
 use super::view;
+use crate::json::json;
 use crate::mac::MacAddr;
 use crate::service::sessions::{Session, SessionKey};
 use crate::service::stations::Bss;
 use crate::service::{Core, Now};
 use crate::wire::hostapd::Station;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;

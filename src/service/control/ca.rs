@@ -3,12 +3,13 @@
 use super::params::Params;
 use super::{ApiError, Done};
 use crate::config;
+use crate::json::json;
 use crate::pki::CertificateInfo;
 use crate::pki::authority::certificate_pem;
 use crate::registry::credential::KnownBy;
 use crate::service::pki::OwnCa;
 use crate::service::{Core, Now};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// `ca_show`: the CA, the server certificate, and what is wrong with them. Makes nothing.
 pub fn show(core: &mut Core, _: &Params, now: Now) -> Result<Done, ApiError> {
@@ -88,6 +89,7 @@ mod tests {
     use super::*;
     use crate::pki::authority::{Authority, Key};
     use crate::service::pki::Files;
+    use serde_json::json;
 
     #[test]
     fn the_ca_is_shown_and_given_out_without_its_key() {

@@ -4,6 +4,7 @@
 use super::edit::{self, Other};
 use super::params::Params;
 use super::{ApiError, Done, Then, device, maker, supplicant, view};
+use crate::json::json;
 use crate::pki::authority::Issued;
 use crate::pki::certificate::sha256;
 use crate::pki::{CertificateInfo, file};
@@ -13,7 +14,6 @@ use crate::registry::generate::generate_key;
 use crate::registry::similar_octets;
 use crate::secret::EapPskKey;
 use crate::service::{Core, Now};
-use serde_json::json;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -299,7 +299,8 @@ fn check_psk_key(core: &Core, key: &EapPskKey, device: &Device, nai: &str, other
             "weak_secret" => "; have one made instead (--eap-psk)",
             _ => ": every device needs a key of its own (--eap-psk makes one)",
         };
-        ApiError { message: format!("this key {}{mend}", bad.message), ..bad }
+        let message = format!("this key {}{mend}", bad.message);
+        bad.saying(message)
     })
 }
 

@@ -4,11 +4,12 @@ use super::credential::{Given, WantedEap};
 use super::edit::{self, Wanted};
 use super::params::{Params, parse_mac};
 use super::{ApiError, Done, Then, credential, place, supplicant, view};
+use crate::json::json;
 use crate::registry::credential::EapPsk;
 use crate::registry::device::{BoundMac, Change, Device, DeviceId};
 use crate::service::{Core, Now};
 use qrcodegen::{QrCode, QrCodeEcc};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// `device_add`: registers a device with credentials of its own, given or made; with a Wi-Fi key that is made if nothing
 /// else is asked for.

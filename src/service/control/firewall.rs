@@ -4,8 +4,9 @@ use super::params::Params;
 use super::{ApiError, Done};
 use crate::config::{Firewall, Profile};
 use crate::firewall::{Plan, Source, Zone};
+use crate::json::json;
 use crate::service::{Core, Now};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// `firewall_show`: each profile's limits, whether the kernel has them, and why they are what they are.
 pub fn show(core: &mut Core, _: &Params, _: Now) -> Result<Done, ApiError> {

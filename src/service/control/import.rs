@@ -4,12 +4,14 @@
 use super::credential::{Given, WantedEap};
 use super::edit::{self, Other, Wanted};
 use super::params::Params;
-use super::{ApiError, Done, Import, LineError, Then, view};
+use super::{ApiError, Done, Import, LineError, Refusal, Then, view};
+use crate::json::json;
 use crate::mac::MacAddr;
 use crate::registry::device::{Change, Device, DeviceId};
 use crate::service::{Core, Now};
-use csv::{ReaderBuilder, StringRecord, Terminator, WriterBuilder};
-use serde_json::{Value, json};
+use crate::wire::csv::put_row;
+use csv::{ReaderBuilder, StringRecord};
+use serde_json::Value;
 use std::collections::HashMap;
 
 /// The columns, in the order of an export. Only `name` must be there.
@@ -86,11 +88,8 @@ impl Import for Devices {
         for _ in 0..n {
             let Some((line, record)) = self.rows.next() else { return true };
             if let Err(error) = self.take(core, line, &record, now) {
-                self.errors.push(LineError {
-                    line,
-                    field: error.field.unwrap_or_else(|| "line".into()),
-                    message: error.message,
-                });
+                let Refusal { field, message, .. } = *error.0;
+                self.errors.push(LineError { line, field: field.unwrap_or_else(|| "line".into()), message });
                 if self.errors.len() >= ERRORS {
                     return true;
                 }
@@ -192,12 +191,9 @@ pub fn export_secrets(core: &mut Core, _: &Params, _: Now) -> Result<Done, ApiEr
 }
 
 fn table(core: &Core, secrets: bool) -> Result<Done, ApiError> {
-    let mut writer = WriterBuilder::new().terminator(Terminator::Any(b'\n')).from_writer(Vec::new());
-    let failed = |e: String| ApiError::new("internal", format!("the export failed: {e}"));
-    let row = |writer: &mut csv::Writer<Vec<u8>>, cells: [&str; COLUMNS.len()]| {
-        writer.write_record(cells).map_err(|e| failed(e.to_string()))
-    };
-    row(&mut writer, COLUMNS)?;
+    let mut csv = String::new();
+    let mut row = |cells: [&str; COLUMNS.len()]| put_row(&mut csv, cells);
+    row(COLUMNS);
     for device in core.registry.devices() {
         let macs: Vec<String> = device.macs.iter().map(|bound| bound.mac.to_string()).collect();
         let key = device.key.as_ref().filter(|_| secrets).map_or("", |key| key.expose());
@@ -208,10 +204,8 @@ fn table(core: &Core, secrets: bool) -> Result<Done, ApiError> {
         let octets = psk.filter(|_| secrets).map(|psk| view::hex(psk.key.expose())).unwrap_or_default();
         let octets = zeroize::Zeroizing::new(octets);
         let bind = device.bind.as_str();
-        row(&mut writer, [&device.name, &device.profile, &macs, key, bind, &max, &expires, nai, &octets])?;
+        row([&device.name, &device.profile, &macs, key, bind, &max, &expires, nai, &octets]);
     }
-    let csv = writer.into_inner().map_err(|e| failed(e.to_string()))?;
-    let csv = String::from_utf8(csv).map_err(|e| failed(e.to_string()))?;
     // Their certificates are, that is: they cannot be in a table of this form.
     let with = core.registry.devices().filter(|d| d.eap.as_ref().is_some_and(|eap| !eap.certificates.is_empty()));
     Ok(Done::Value(json!({ "csv": csv, "left_out": with.count() })))

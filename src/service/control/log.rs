@@ -3,10 +3,11 @@
 use super::params::Params;
 use super::{ApiError, Done, view};
 use crate::decision::event::{Event, Outcome, RING};
+use crate::json::json;
 use crate::mac::MacAddr;
 use crate::registry::Registry;
 use crate::service::{Core, Now};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The outcomes that can be asked for.
 const OUTCOMES: [Outcome; 4] = [Outcome::Accepted, Outcome::Joined, Outcome::Refused, Outcome::Disconnect];

@@ -2,6 +2,7 @@
 
 use super::params::Params;
 use super::{ApiError, Done, Then, edit, view};
+use crate::json::json;
 use crate::pki::certificate::sha256;
 use crate::pki::{CertificateInfo, file};
 use crate::registry::credential::KnownBy;
@@ -9,7 +10,7 @@ use crate::registry::device::Change;
 use crate::registry::generate::valid_name;
 use crate::registry::maker::{Admit, Maker};
 use crate::service::{Core, Now};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::path::PathBuf;
 
 /// How many makers there can be.

@@ -27,14 +27,20 @@ pub use params::Kind;
 
 use super::{Core, Now};
 use crate::config::{ProfileEdit, Repoint};
+use crate::json::json;
 use crate::registry::device::Change;
 use params::Params;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-/// A refusal, as the client gets it.
+/// A refusal, as the client gets it. One word, since most of what can be refused hands it on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiError {
+pub struct ApiError(Box<Refusal>);
+
+/// What a refusal says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
     /// A stable word for programs.
     pub code: &'static str,
     /// What is wrong and how to mend it. Never quotes a secret.
@@ -59,12 +65,29 @@ pub struct LineError {
 impl ApiError {
     /// An error that is about no particular argument.
     pub fn new(code: &'static str, message: impl Into<String>) -> ApiError {
-        ApiError { code, message: message.into(), field: None, lines: Vec::new() }
+        ApiError(Box::new(Refusal { code, message: message.into(), field: None, lines: Vec::new() }))
     }
 
     /// An error of one argument.
     pub fn field(code: &'static str, field: &str, message: impl Into<String>) -> ApiError {
-        ApiError { field: Some(field.into()), ..ApiError::new(code, message) }
+        ApiError::new(code, message).about(field)
+    }
+
+    /// The same error of another argument.
+    pub fn about(mut self, field: &str) -> ApiError {
+        self.0.field = Some(field.into());
+        self
+    }
+
+    /// The same error in other words.
+    pub fn saying(mut self, message: String) -> ApiError {
+        self.0.message = message;
+        self
+    }
+
+    /// What is wrong and how to mend it.
+    pub fn into_message(self) -> String {
+        self.0.message
     }
 
     /// The reply that carries it.
@@ -75,6 +98,20 @@ impl ApiError {
             error["lines"] = self.lines.iter().map(line).collect();
         }
         json!({ "error": error })
+    }
+}
+
+impl Deref for ApiError {
+    type Target = Refusal;
+
+    fn deref(&self) -> &Refusal {
+        &self.0
+    }
+}
+
+impl DerefMut for ApiError {
+    fn deref_mut(&mut self) -> &mut Refusal {
+        &mut self.0
     }
 }
 

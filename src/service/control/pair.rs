@@ -4,9 +4,10 @@ use super::params::Params;
 use super::{ApiError, Done, edit, view};
 use crate::config::Ssid;
 use crate::decision::Window;
+use crate::json::json;
 use crate::service::pairing::{Ended, How, MAX_MINUTES, Open, Paired};
 use crate::service::{Core, Now};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ pub fn open(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiError
         let message = format!("a pairing window is open already, for {left} s more: latchkey pair --stop closes it");
         return Err(ApiError::new("pairing", message));
     }
-    tracing::info!("pairing window opened for {minutes} min: the next device is registered in profile {profile}");
+    crate::log::info!("pairing window opened for {minutes} min: the next device is registered in profile {profile}");
     Ok(Done::Value(shown(core, now)))
 }
 
@@ -38,7 +39,7 @@ pub fn stop(core: &mut Core, _: &Params, now: Now) -> Result<Done, ApiError> {
     if !core.pairing.close(How::Stopped, now.wall) {
         return Err(ApiError::new("not_pairing", "no pairing window is open"));
     }
-    tracing::info!("pairing window closed by the administrator");
+    crate::log::info!("pairing window closed by the administrator");
     Ok(Done::Value(shown(core, now)))
 }
 

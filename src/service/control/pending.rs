@@ -5,13 +5,14 @@ use super::params::Params;
 use super::{ApiError, Done, device, view};
 use crate::decision::maker::registered;
 use crate::decision::peer;
+use crate::json::json;
 use crate::mac::MacAddr;
 use crate::pki::Voucher;
 use crate::registry::credential::EapCredentials;
 use crate::registry::device::{Bind, Change};
 use crate::service::pending::{Pending, Proved};
 use crate::service::{Core, Now, proxy};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// `pending_list`: the unknown devices that knocked, the latest first; with `ignored` those that are not listed.
 pub fn list(core: &mut Core, params: &Params, _: Now) -> Result<Done, ApiError> {

@@ -3,8 +3,9 @@
 use super::params::Params;
 use super::{ApiError, Done, view};
 use crate::config::{Plan, PlanError, Profile, ProfileAction, ProfileEdit, ProfileOptions, Unknown};
+use crate::json::json;
 use crate::service::{Core, Now};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Devices that a refusal names.
 const NAMED: usize = 5;

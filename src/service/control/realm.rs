@@ -3,6 +3,7 @@
 use super::params::Params;
 use super::{ApiError, Done, view};
 use crate::config::{Pattern, Plan, Realm, Repoint, Server, Target, Tls, To, Transport};
+use crate::json::json;
 use crate::proxy::{Health, ServerId, Status};
 use crate::radsec::trust::other_name;
 use crate::registry::credential::KnownBy;
@@ -10,7 +11,7 @@ use crate::registry::device::Device;
 use crate::secret::RadiusSecret;
 use crate::service::{Core, Now};
 use crate::time::UnixTime;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
 

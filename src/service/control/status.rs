@@ -3,8 +3,9 @@
 use super::params::Params;
 use super::{ApiError, Done, brief, pair, realm, view};
 use crate::config::{Backend, EapMethod, Ssid, Unknown};
+use crate::json::json;
 use crate::service::{Core, Now};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// `status`: how the daemon is.
 pub fn status(core: &mut Core, _: &Params, now: Now) -> Result<Done, ApiError> {

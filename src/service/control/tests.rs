@@ -14,6 +14,7 @@ use crate::mac::MacAddr;
 use crate::registry::Registry;
 use crate::service::pending::{Pending, Proved};
 use crate::time::UnixTime;
+use serde_json::json;
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
 

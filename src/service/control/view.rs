@@ -4,6 +4,7 @@ use super::{brief, supplicant};
 use crate::config::DiffLine;
 use crate::decision::event::Event;
 use crate::decision::reason::Reason;
+use crate::json::json;
 use crate::mac::MacAddr;
 use crate::pki::authority::Issued;
 use crate::registry::credential::{Certificate, EapCredentials, KnownBy, Place};
@@ -14,7 +15,7 @@ use crate::service::stations::Bss;
 use crate::service::{Core, Now};
 use crate::time::UnixTime;
 use crate::wire::hostapd::{Station, akm_name};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::fmt::Write;
 use std::net::IpAddr;
 

@@ -33,13 +33,14 @@ use crate::decision::reason::Disconnect;
 use crate::mac::MacAddr;
 use crate::proxy::LinkId;
 use crate::secret::RadiusSecret;
+use crate::sorted::SortedMap;
 use crate::wire::radius::{
     AttributeType, Code, MessageAuthenticator, Packet, error_cause, verify_message_authenticator,
     verify_request_authenticator,
 };
 use request::{Change, Wanted};
 use session::Place;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -116,12 +117,12 @@ pub struct DynAuth {
     /// What happened so far.
     pub stats: Stats,
     duplicates: DuplicateCache,
-    buckets: BTreeMap<Arc<str>, Bucket>,
-    resolved: BTreeMap<Box<str>, Vec<IpAddr>>,
+    buckets: SortedMap<Arc<str>, Bucket>,
+    resolved: SortedMap<Box<str>, Vec<IpAddr>>,
     own: Vec<IpAddr>,
     work: Vec<Work>,
     answers: VecDeque<(Reply, Vec<u8>)>,
-    stays: BTreeMap<MacAddr, Stay>,
+    stays: SortedMap<MacAddr, Stay>,
 }
 
 /// A request that waits for what it asks for to be done.
@@ -231,7 +232,7 @@ pub fn receive_udp(core: &mut Core, from: Origin, datagram: &[u8], now: Now, out
         let unknown = &mut core.dynauth.stats.unknown;
         *unknown += 1;
         if unknown.is_power_of_two() {
-            tracing::warn!(
+            crate::log::warn!(
                 "dropped a packet to the port for dynamic authorization from {address}, which is no server of a config realm \
                  (udp://) ({unknown} so far)"
             );
@@ -294,7 +295,7 @@ fn note_forged(core: &mut Core, realm: &str) {
     let forged = &mut core.dynauth.stats.forged;
     *forged += 1;
     if forged.is_power_of_two() {
-        tracing::warn!(
+        crate::log::warn!(
             "dropped a packet from a server of '{realm}': no Disconnect- or CoA-Request that is signed with the secret of this \
              config realm (Message-Authenticator is required): is it the same on both sides? ({forged} so far)"
         );
@@ -326,13 +327,13 @@ fn receive_signed(
             return true;
         }
     }
-    let bucket = core.dynauth.buckets.entry(party.clone()).or_insert_with(|| Bucket::new(now.mono));
+    let bucket = core.dynauth.buckets.or_insert_with(party.clone(), || Bucket::new(now.mono));
     if !bucket.take(now.mono) {
         core.dynauth.duplicates.forget(&key);
         let limited = &mut core.dynauth.stats.limited;
         *limited += 1;
         if limited.is_power_of_two() {
-            tracing::warn!("dropped a request of {party}: it sends too many at once ({limited} so far)");
+            crate::log::warn!("dropped a request of {party}: it sends too many at once ({limited} so far)");
         }
         return false;
     }
@@ -340,7 +341,7 @@ fn receive_signed(
         let stale = &mut core.dynauth.stats.stale;
         *stale += 1;
         if stale.is_power_of_two() {
-            tracing::warn!(
+            crate::log::warn!(
                 "dropped a request of {party}: its Event-Timestamp is {seconds} s from our time, {TIME_WINDOW} s are allowed: \
                  do both clocks agree, or was it recorded and sent again? ({stale} so far)"
             );

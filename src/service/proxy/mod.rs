@@ -85,10 +85,10 @@ pub fn realm<'a>(config: &'a Config, name: &str) -> Option<&'a Realm> {
 pub(super) fn log_health(core: &super::Core, server: ServerId, health: Health) {
     let Some((realm, address)) = core.proxy.engine.server(server) else { return };
     match health {
-        Health::Up => tracing::info!("{realm}'s server {address} answers"),
-        Health::Suspect => tracing::warn!("{realm}'s server {address} did not answer, and is asked whether it does"),
+        Health::Up => crate::log::info!("{realm}'s server {address} answers"),
+        Health::Suspect => crate::log::warn!("{realm}'s server {address} did not answer, and is asked whether it does"),
         Health::Down => {
-            tracing::warn!("{realm}'s server {address} does not answer: others are asked where there are any")
+            crate::log::warn!("{realm}'s server {address} does not answer: others are asked where there are any")
         }
         Health::Unknown => {}
     }

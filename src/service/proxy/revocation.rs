@@ -6,7 +6,7 @@ use crate::mac::MacAddr;
 use crate::registry::maker::Admit;
 use crate::service::Core;
 use crate::service::revocation::Why;
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap;
 use std::sync::Arc;
 
 /// Why a device that a realm let in has to go when the realm is this one now; nothing if it may stay. Other servers are no
@@ -43,7 +43,7 @@ impl Core {
                 moved && ours || profile.is_some_and(|p| new.profile(p).is_none()),
             )
         };
-        let mut gone: BTreeMap<MacAddr, (Why, Arc<str>)> = BTreeMap::new();
+        let mut gone: SortedMap<MacAddr, (Why, Arc<str>)> = SortedMap::new();
         for (mac, grant) in self.grants.of_realms() {
             let Some(name) = grant.realm() else { continue };
             if let Some(why) = verdict(name, !grant.devices.is_empty(), Some(&grant.profile)) {

@@ -162,7 +162,7 @@ fn note(core: &mut Core, incoming: &Incoming<'_>, now: Now) -> Option<Proved> {
         let nas_identifier = packet.find(AttributeType::NAS_IDENTIFIER).unwrap_or_default();
         let bssid = packet.find(AttributeType::CALLED_STATION_ID).and_then(CalledStationId::parse).map(|c| c.bssid);
         let closed = core.sessions.close_all_of(&incoming.client.name, nas_identifier, bssid);
-        tracing::debug!("client '{}' started anew: {closed} sessions closed", incoming.client.name);
+        crate::log::debug!("client '{}' started anew: {closed} sessions closed", incoming.client.name);
         return None;
     }
     let mac = packet.find(AttributeType::CALLING_STATION_ID).and_then(|value| MacAddr::parse_bytes(value).ok())?;

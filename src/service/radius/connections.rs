@@ -1,13 +1,13 @@
 //! Which client a TLS connection is of: its certificate said so when it was made (RFC 6614, 2.5), not its address.
 
-use std::collections::HashMap;
+use crate::sorted::SortedMap;
 use std::sync::Arc;
 
 /// The connections that are open.
 #[derive(Debug, Default)]
 pub struct Connections {
     /// The clients' names.
-    open: HashMap<u32, Arc<str>>,
+    open: SortedMap<u32, Arc<str>>,
 }
 
 impl Connections {

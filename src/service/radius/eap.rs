@@ -278,7 +278,7 @@ fn challenge(
     match answer::challenge(&incoming.client.secret, &incoming.packet, &id, request, out) {
         Ok(()) => core.radius.stats.challenges += 1,
         Err(why) => {
-            tracing::warn!("client '{}': an Access-Challenge cannot be written: {why}", incoming.client.name);
+            crate::log::warn!("client '{}': an Access-Challenge cannot be written: {why}", incoming.client.name);
             reject(core, incoming, out);
         }
     }

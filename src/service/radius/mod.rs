@@ -198,7 +198,7 @@ fn admit<'a>(core: &mut Core, from: Origin, datagram: &'a [u8], started: Instant
     let Some((index, client)) = find_client(core, from) else {
         core.radius.stats.unknown_client += 1;
         if core.radius.stats.unknown_client.is_power_of_two() {
-            tracing::warn!(
+            crate::log::warn!(
                 "dropped a packet from {}, which is no client: add config client with option address '{}' ({} so far)",
                 from.address.ip(),
                 from.address.ip(),
@@ -265,7 +265,7 @@ fn note_drop(core: &mut Core, index: usize, why: &str) {
         client.dropped += 1;
         if client.dropped.is_power_of_two() {
             let (name, dropped) = (&client.settings.name, client.dropped);
-            tracing::warn!("dropped a packet of client '{name}': {why} ({dropped} dropped so far)");
+            crate::log::warn!("dropped a packet of client '{name}': {why} ({dropped} dropped so far)");
         }
     }
 }
@@ -276,7 +276,7 @@ fn note_senseless(core: &mut Core, index: usize, why: ask::AskError) {
         client.senseless += 1;
         if client.senseless.is_power_of_two() {
             let (name, count) = (&client.settings.name, client.senseless);
-            tracing::warn!("refused an Access-Request of client '{name}': {why} ({count} so far)");
+            crate::log::warn!("refused an Access-Request of client '{name}': {why} ({count} so far)");
         }
     }
 }

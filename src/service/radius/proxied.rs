@@ -350,7 +350,7 @@ pub(super) fn account(core: &mut Core, incoming: &Incoming<'_>, name: &str, mac:
     }
     let ticket = core.proxy.waiting.unattended();
     if let Err(failure) = submit(core, incoming, realm, ticket, mac, now) {
-        tracing::debug!("an Accounting-Request was not sent on to {name}: {failure:?}");
+        crate::log::debug!("an Accounting-Request was not sent on to {name}: {failure:?}");
     }
 }
 

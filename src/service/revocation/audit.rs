@@ -12,10 +12,10 @@ use crate::registry::device::{Bind, Device, DeviceId};
 use crate::service::grants::{Credential, Grant};
 use crate::service::stations::Bss;
 use crate::service::{Core, proxy};
+use crate::sorted::SortedSet;
 use crate::time::UnixTime;
 use crate::wire::hostapd::Station;
 use crate::wire::pskfile::KeyId;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -77,7 +77,7 @@ impl Core {
     pub(super) fn audit(&mut self, wall: UnixTime, now: Instant) {
         let moment = self.moment(wall);
         let (mut findings, mut fine, mut present) = (Vec::new(), Vec::new(), Vec::new());
-        let mut still_there = BTreeSet::new();
+        let mut still_there = SortedSet::new();
         let mut served: Option<(&Bss, Option<&Ssid>)> = None;
         for (name, bss, station) in self.stations.iter() {
             let ssid = match served {
@@ -116,14 +116,14 @@ impl Core {
         let taken = Taken { at: now, why: finding.why, times, gone: false };
         if let (2, Some(wrong)) = (taken.times, &finding.wrong) {
             let minutes = taken.patience().as_secs() / 60;
-            tracing::warn!(
+            crate::log::warn!(
                 "{} ({}) came back as it was: {wrong}. It is taken off the air again, and then after {minutes} minutes \
                  and more",
                 finding.device,
                 finding.mac
             );
         }
-        self.take_off(&BTreeSet::from([finding.mac]), &finding.device, finding.why, now);
+        self.take_off(&SortedSet::from([finding.mac]), &finding.device, finding.why, now);
         self.revocation.taken.insert(finding.mac, taken);
     }
 

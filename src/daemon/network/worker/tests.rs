@@ -78,7 +78,7 @@ fn bridges_are_made_filled_mended_and_removed() {
     ip("link add wlan0.30 type veth peer name sta1");
     let (config, vlans) = (config(true), ["wlan0.20", "wlan0.30"]);
     let mut worker = Worker::open().unwrap();
-    assert_eq!(worker.want(&config, &vlans).troubles, BTreeMap::new());
+    assert_eq!(worker.want(&config, &vlans).troubles, SortedMap::new());
     assert_eq!(worker.left(&config, &vlans), []);
     assert_eq!(worker.port("wlan0.20"), Some(("brvlan20".into(), false, true)));
     assert_eq!(worker.port("wlan0.30"), Some(("brvlan30".into(), false, false)));
@@ -98,7 +98,7 @@ fn bridges_are_made_filled_mended_and_removed() {
     // A daemon that was killed is followed by one that knows what was made, and wants something else.
     ip("link add latchkey.new type bridge");
     let mut worker = Worker::open().unwrap();
-    assert_eq!(worker.want(&config, &vlans).troubles, BTreeMap::new());
+    assert_eq!(worker.want(&config, &vlans).troubles, SortedMap::new());
     assert!(!worker.names().contains(&"latchkey.new".into()));
     ip("link del brvlan20");
     worker.want(&config, &vlans);
@@ -121,7 +121,7 @@ fn bridges_of_others_are_used_and_stay() {
     ip("link set wlan1.20 master brvlan20");
     let (config, vlans) = (config(true), ["wlan0.20", "wlan1.20"]);
     let mut worker = Worker::open().unwrap();
-    assert_eq!(worker.want(&config, &vlans).troubles, BTreeMap::new());
+    assert_eq!(worker.want(&config, &vlans).troubles, SortedMap::new());
     assert_eq!(worker.port("wlan0.20"), Some(("brvlan20".into(), false, true)));
     assert_eq!(worker.addresses("brvlan20"), ["192.168.20.1/24", "192.168.20.9/24", "fd00:20::1/64"]);
     worker.undo();
@@ -163,7 +163,7 @@ fn who_undoes_it_again_and_again_is_named_and_waited_for() {
     let mut worker = Worker::open().unwrap();
     for _ in 0..3 {
         let report = worker.want(&config, &vlans);
-        assert_eq!((report.troubles, report.again), (BTreeMap::new(), None));
+        assert_eq!((report.troubles, report.again), (SortedMap::new(), None));
         ip("link set wlan0.20 nomaster");
     }
     let report = worker.want(&config, &vlans);

@@ -4,13 +4,13 @@ use super::super::params::Params;
 use super::super::{ApiError, Done, maker};
 use crate::bundle::{Bundle, Entry, Known, MAX_DEVICES, MAX_PARTS, Way, covers, write};
 use crate::config::Pattern;
+use crate::json::json;
 use crate::registry::credential::{Certificate, KnownBy};
 use crate::registry::device::Device;
 use crate::registry::generate::valid_name;
 use crate::service::{Core, Now};
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::UnixTime;
-use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The longest subject that is handed over, in octets.
@@ -25,7 +25,7 @@ pub fn export(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiErr
     let section = core.config.realms.iter().find(|realm| realm.name.eq_ignore_ascii_case(name));
     let registered = maker::lookup(core, name);
     let all = params.flag("all");
-    let mut realms: BTreeSet<Arc<str>> = BTreeSet::new();
+    let mut realms: SortedSet<Arc<str>> = SortedSet::new();
     for pattern in section.iter().flat_map(|section| &section.patterns) {
         match pattern {
             Pattern::Exact(realm) => drop(realms.insert(realm.clone())),
@@ -42,7 +42,7 @@ pub fn export(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiErr
         );
         return Err(ApiError::field("not_found", "name", message));
     }
-    let names: BTreeSet<&str> =
+    let names: SortedSet<&str> =
         section.iter().map(|realm| &*realm.name).chain(registered.map(|maker| &*maker.name)).collect();
     let is_its = |certificate: &Certificate| match &certificate.known_by {
         KnownBy::Serial { maker, .. } | KnownBy::SubjectSerial { maker, .. } | KnownBy::AltName { maker, .. } => {
@@ -60,9 +60,9 @@ pub fn export(core: &mut Core, params: &Params, now: Now) -> Result<Done, ApiErr
         its || (all && !device.uses_onboarding_key())
     };
     let devices: Vec<&Device> = core.registry.devices().filter(chosen).collect();
-    let (mut entries, mut seen, mut kept_back) = (Vec::new(), BTreeMap::new(), 0usize);
+    let (mut entries, mut seen, mut kept_back) = (Vec::new(), SortedMap::new(), 0usize);
     // Whose authorities have to vouch for the certificates.
-    let mut vouchers: BTreeSet<Arc<str>> = registered.iter().map(|maker| maker.name.clone()).collect();
+    let mut vouchers: SortedSet<Arc<str>> = registered.iter().map(|maker| maker.name.clone()).collect();
     for device in devices {
         if device.blocked || device.is_expired(now.wall) {
             kept_back += 1;
@@ -141,7 +141,7 @@ fn voucher(certificate: &Certificate) -> Option<Arc<str>> {
 type Ders = Vec<Vec<u8>>;
 
 /// The CAs of these, and what they have revoked.
-fn authorities(core: &Core, vouchers: &BTreeSet<Arc<str>>) -> Result<(Ders, Ders), ApiError> {
+fn authorities(core: &Core, vouchers: &SortedSet<Arc<str>>) -> Result<(Ders, Ders), ApiError> {
     let (mut authorities, mut lists): (Ders, Ders) = (Vec::new(), Vec::new());
     let own = core.pki.own().certificate().filter(|_| vouchers.contains(""));
     authorities.extend(own.map(<[u8]>::to_vec));
@@ -164,7 +164,7 @@ fn authorities(core: &Core, vouchers: &BTreeSet<Arc<str>>) -> Result<(Ders, Ders
     Ok((authorities, lists))
 }
 
-fn entry(device: &Device, names: &BTreeSet<&str>) -> Entry {
+fn entry(device: &Device, names: &SortedSet<&str>) -> Entry {
     let eap = device.eap.as_deref();
     let certificates = eap.map(|eap| eap.certificates.as_slice()).unwrap_or_default();
     let psk = eap.and_then(|eap| eap.psk.as_ref());
@@ -192,7 +192,7 @@ fn entry(device: &Device, names: &BTreeSet<&str>) -> Entry {
 }
 
 /// What its servers call a device: what they called it here; else its NAI, or what its certificate says; else its name.
-fn identity(device: &Device, certificates: &[Certificate], names: &BTreeSet<&str>) -> Arc<str> {
+fn identity(device: &Device, certificates: &[Certificate], names: &SortedSet<&str>) -> Arc<str> {
     let peer = certificates.iter().find_map(|certificate| match &certificate.known_by {
         KnownBy::Peer { realm, identity } if names.contains(&**realm) => Some(identity.clone()),
         _ => None,

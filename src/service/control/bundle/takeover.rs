@@ -5,14 +5,16 @@ use super::super::edit::{self, Other};
 use super::super::{ApiError, Import, LineError, Then};
 use crate::bundle::jws::Verified;
 use crate::bundle::{Bundle, Entry, Way};
+use crate::json::json;
 use crate::registry::credential::{Certificate, EapCredentials, KnownBy};
 use crate::registry::device::{Bind, BoundMac, Change, Device, DeviceId};
 use crate::registry::generate::valid_name;
 use crate::registry::maker::Maker;
 use crate::service::{Core, Now};
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::UnixTime;
-use serde_json::{Value, json};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use serde_json::Value;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// How many entries are reported that cannot be taken.
@@ -55,10 +57,10 @@ pub struct Takeover {
     next_id: u32,
     accepted: Vec<Other>,
     /// Devices, and which entry they are.
-    taken: HashMap<DeviceId, usize>,
+    taken: SortedMap<DeviceId, usize>,
     /// Names of new devices; and the next number for one that is taken.
     names: HashSet<String>,
-    numbers: HashMap<String, u32>,
+    numbers: SortedMap<String, u32>,
     new: Vec<Row>,
     changed: Vec<Row>,
     unchanged: usize,
@@ -97,9 +99,9 @@ impl Takeover {
             entries: bundle.devices.into_iter().enumerate(),
             next_id: core.registry.next_id().0,
             accepted: Vec::new(),
-            taken: HashMap::new(),
+            taken: SortedMap::new(),
             names: HashSet::new(),
-            numbers: HashMap::new(),
+            numbers: SortedMap::new(),
             new: Vec::new(),
             changed: Vec::new(),
             unchanged: 0,
@@ -400,7 +402,7 @@ impl Takeover {
         if !taken(&self.names, &base) {
             return base.into();
         }
-        let next = self.numbers.entry(base.to_ascii_lowercase()).or_insert(2);
+        let next = self.numbers.or_insert_with(base.to_ascii_lowercase(), || 2);
         loop {
             let end = format!("-{next}");
             let room = MAX_NAME.saturating_sub(end.len()).min(base.len());
@@ -419,7 +421,7 @@ impl Takeover {
             return;
         }
         let is_its = |certificate: &Certificate| matches!(&certificate.known_by, KnownBy::Peer { realm, .. } if *realm == self.realm);
-        let given: BTreeSet<DeviceId> =
+        let given: SortedSet<DeviceId> =
             self.accepted.iter().filter(|other| proves(&other.device)).map(|other| other.device.id).collect();
         let its =
             core.registry.devices().filter(|device| device.eap.iter().any(|eap| eap.certificates.iter().any(is_its)));
@@ -468,9 +470,9 @@ impl Import for Takeover {
                 return true;
             };
             if let Err(bad) = self.take(core, number, &entry, now) {
-                let field = bad.field.map(|field| format!(" {field}")).unwrap_or_default();
+                let field = bad.field.as_ref().map(|field| format!(" {field}")).unwrap_or_default();
                 let field = format!("devices[{number}] ({}){field}", entry.identity);
-                self.errors.push(LineError { line: 0, field, message: bad.message });
+                self.errors.push(LineError { line: 0, field, message: bad.into_message() });
                 if self.errors.len() >= ERRORS {
                     return true;
                 }
@@ -552,5 +554,5 @@ fn name_of(identity: &str, maker: &str) -> String {
 }
 
 fn in_field(bad: ApiError, field: &str) -> ApiError {
-    ApiError { field: Some(field.to_owned()), ..bad }
+    bad.about(field)
 }

@@ -4,6 +4,7 @@ use super::super::tests::{call, core};
 use super::*;
 use crate::decision::event::tests::event;
 use crate::decision::reason::Reason;
+use serde_json::json;
 
 /// What happened: who, what came out, why, and of whom.
 fn with_events() -> Core {

@@ -4,6 +4,7 @@ use super::super::Call;
 use super::super::tests::{call, core, now};
 use super::*;
 use crate::config::Config;
+use serde_json::json;
 use std::path::Path;
 
 const CONFIG: &str = "\

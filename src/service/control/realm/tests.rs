@@ -6,6 +6,7 @@ use super::*;
 use crate::config::Config;
 use crate::registry::credential::{Certificate, EapCredentials};
 use crate::registry::device::Change;
+use serde_json::json;
 use std::path::Path;
 
 const CONFIG: &str = "\

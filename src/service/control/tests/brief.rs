@@ -3,6 +3,7 @@
 use super::*;
 use crate::service::sessions::{Session, SessionKey};
 use crate::wire::hostapd::Station;
+use serde_json::json;
 use std::net::IpAddr;
 
 const LAMP: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);

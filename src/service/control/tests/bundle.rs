@@ -11,6 +11,7 @@ use crate::registry::last_good::{LastGood, WifiKey};
 use crate::registry::maker::Admit;
 use crate::service::revocation::{Lost, lost};
 use rcgen::{ExtendedKeyUsagePurpose, KeyPair, SanType};
+use serde_json::json;
 
 const KEYS: [&str; 4] = [
     "9f3c61e80b27d45aa6107ef3c8923b5d",

@@ -5,6 +5,7 @@ use crate::pki::authority::{Authority, Key, certificate_pem, public_key_pem};
 use crate::pki::certificate::sha256;
 use crate::registry::credential::KnownBy;
 use crate::service::pki::{Files, OwnCa};
+use serde_json::json;
 
 const KEY: &str = "9f3c61e80b27d45aa6107ef3c8923b5d";
 
