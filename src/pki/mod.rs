@@ -11,6 +11,7 @@ mod pkcs12;
 pub mod server;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod tls;
 pub mod trust;
 pub(crate) mod words;
 pub(crate) mod x509;

@@ -3,7 +3,7 @@
 use super::ALPN;
 use super::trust::{OfClient, OfServer, Refusal};
 use crate::pki::certificate::sha256;
-use crate::pki::{CertificateInfo, file};
+use crate::pki::{CertificateInfo, file, tls};
 use crate::time::UnixTime;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientConfig, Resumption};
@@ -257,7 +257,7 @@ impl Connecting {
     /// # Errors
     /// When the TLS library does not take them, in its words.
     pub fn new(identity: &Identity, asked: OfServer, clock: &Arc<Clock>) -> Result<Connecting, String> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = tls::provider();
         let judge = Arc::new(judge(asked, Vec::new(), &provider, clock));
         let mut config = ClientConfig::builder_with_details(provider, clock.clone())
             .with_protocol_versions(rustls::ALL_VERSIONS)
@@ -290,7 +290,7 @@ impl Accepting {
     /// # Errors
     /// When the TLS library does not take them, in its words.
     pub fn new(identity: &Identity, asked: OfClient, clock: &Arc<Clock>) -> Result<Accepting, String> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = tls::provider();
         let subjects = asked.subjects().into_iter().map(|name| DistinguishedName::in_sequence(&name)).collect();
         let judge = Arc::new(judge(asked, subjects, &provider, clock));
         let mut config = ServerConfig::builder_with_details(provider, clock.clone())
@@ -300,7 +300,7 @@ impl Accepting {
             .with_cert_resolver(identity.0.clone());
         config.alpn_protocols = vec![ALPN.to_vec()];
         // The client keeps what is needed to resume, under a key that changes every 6 hours: nothing to keep for each of them here.
-        config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(|why| why.to_string())?;
+        config.ticketer = tls::tickets().map_err(|why| why.to_string())?;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 1;
         config.max_early_data_size = 0;

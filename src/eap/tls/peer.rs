@@ -2,6 +2,7 @@
 
 use super::fragment::{self, Fragment, Incoming, Outgoing};
 use super::hello::{ClientHello, server_random};
+use crate::pki::tls;
 use crate::secret::EapKeys;
 use crate::time::UnixTime;
 use crate::wire::eap::{self, Code, Packet, Type};
@@ -75,7 +76,7 @@ impl Supplicant {
         sessions: usize,
         now: UnixTime,
     ) -> Result<Supplicant, Error> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = tls::provider();
         let name = ServerName::try_from(server_name.to_owned()).map_err(|e| Error::General(e.to_string()))?;
         let now = Arc::new(Mutex::new(now));
         let versions: &[&'static SupportedProtocolVersion] = match versions {

@@ -3,7 +3,7 @@
 use super::hello::ClientHello;
 use super::sessions::{Fresh, Sessions};
 use super::verifier::{Judge, Verdict, Verifier};
-use crate::pki::trust::Trust;
+use crate::pki::{tls, trust::Trust};
 use crate::time::UnixTime;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -49,7 +49,7 @@ impl Server {
         key: PrivateKeyDer<'static>,
         settings: Settings,
     ) -> Result<Server, Error> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = tls::provider();
         let certified = CertifiedKey::from_der(chain, key, &provider)?;
         let raw = certified.key.public_key().map(|spki| {
             let key = CertifiedKey::new(vec![CertificateDer::from(spki.as_ref().to_vec())], certified.key.clone());
