@@ -25,6 +25,22 @@ fn radclient(home: &Home, mac: &str, secret: &str) -> String {
     wifi_key(home.auth_port, secret, mac)
 }
 
+/// procd takes what comes on stderr for errors.
+#[test]
+fn what_is_wrong_is_logged_apart() {
+    let home = Home::new();
+    let wrong = home.path("wrong");
+    let daemon = home.spawn_through(&["sh", "-c", "exec \"$@\" 2>\"$0\"", wrong.to_str().unwrap()]);
+    drop(home.connect());
+    fs::write(home.path("config"), "config what\n").unwrap();
+    daemon.signal(Signal::SIGHUP);
+    let read = || fs::read_to_string(&wrong).unwrap();
+    eventually("the error is logged", || read().contains("ERROR the running configuration stays").then_some(()));
+    let well = home.log();
+    assert!(well.contains(" INFO latchkey ") && !well.contains("ERROR"), "{well}");
+    assert!(!read().contains(" INFO "), "{}", read());
+}
+
 #[test]
 fn a_device_from_registration_to_admission() {
     let home = Home::new();

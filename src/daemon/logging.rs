@@ -1,4 +1,5 @@
-//! The log: one line on stderr for each message; procd and journald add the rest.
+//! The log: one line for each message, what is wrong on stderr anything else on stdout. procd and journald add the rest; procd
+//! takes all that comes on stderr for errors (`service/instance.c`).
 //!
 //! A subscriber of its own: a message is a text, there are no spans, and the level is all that is chosen by.
 
@@ -72,8 +73,13 @@ impl Subscriber for Lines {
         let name = LEVELS.iter().find(|(level, _)| level == event.metadata().level()).map_or("?", |(_, name)| name);
         let mut line = Line::begin(SystemTime::now(), name);
         event.record(&mut line);
-        // If nobody reads stderr, the message is lost.
-        let _ = std::io::stderr().write_all(line.end().as_bytes());
+        let line = line.end();
+        // If nobody reads it, the message is lost.
+        let _ = if *event.metadata().level() <= Level::WARN {
+            std::io::stderr().write_all(line.as_bytes())
+        } else {
+            std::io::stdout().write_all(line.as_bytes())
+        };
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
