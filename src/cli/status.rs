@@ -80,8 +80,14 @@ fn render(reply: Part<'_>, look: &Look) -> String {
 fn config(facts: &mut Facts, config: Part<'_>, look: &Look) {
     let loaded = config.when("loaded_at", look).unwrap_or_default();
     facts.add("Configuration", format!("{}, loaded {loaded}", config.text("file")));
-    if let Some(error) = config.maybe("error") {
-        facts.add("", Cell::painted(Some(Paint::Bad), format!("the file has changed but is wrong: {error}")));
+    // A line for each mistake.
+    let errors = config.at("error").0.as_str().unwrap_or_default();
+    for (index, error) in errors.lines().enumerate() {
+        let error = super::clean(error);
+        let text = if index == 0 { format!("the file has changed but is wrong: {error}") } else { error.into_owned() };
+        facts.add("", Cell::painted(Some(Paint::Bad), text));
+    }
+    if !errors.is_empty() {
         facts.add("", "the configuration from before goes on");
     }
     for warning in config.at("warnings").0.as_array().into_iter().flatten() {
@@ -251,7 +257,7 @@ No client may ask yet: add config client 'local' with address and secret to the 
             "version": "0.1.0", "uptime_s": 59,
             "config": {
                 "file": "/etc/config/latchkey", "loaded_at": "2027-01-31T17:59:00Z",
-                "error": "/etc/config/latchkey:7: option vlan '5000': must be 1 to 4094",
+                "error": "/etc/config/latchkey:7: option vlan '5000': must be 1 to 4094\n/etc/config/latchkey:9: x\u{7}",
                 "warnings": ["client 'local': the secret is short"],
             },
             "registry": {
@@ -290,6 +296,7 @@ No client may ask yet: add config client 'local' with address and secret to the 
 latchkey       0.1.0, up 59 s
 Configuration  /etc/config/latchkey, loaded 1 min ago
                the file has changed but is wrong: /etc/config/latchkey:7: option vlan '5000': must be 1 to 4094
+               /etc/config/latchkey:9: x\\x07
                the configuration from before goes on
                warning: client 'local': the secret is short
 Registry       12 devices: 9 active, 2 waiting, 1 blocked

@@ -1,8 +1,9 @@
 //! latchkey's networks in OpenWrt's own configuration (UCI): files in, plan out, no I/O.
 //!
 //! Each profile's VLAN becomes a bridge, interface, DHCP pool and firewall zone that netifd and fw4 make, each SSID a
-//! wifi-iface that hostapd is made of. Sections that are ours have names that begin with `lk_`; of others single options
-//! are changed where it has to be, and what stood there is remembered ([`record`]). A plan is the difference between the
+//! wifi-iface that hostapd is made of. Sections that are ours have names that begin with `lk_`, and are recorded, since
+//! others may have such names, too; of others single options are changed where it has to be, and what stood there is
+//! remembered ([`record`]). A plan is the difference between the
 //! files and what is wanted: after it was carried out the next one is empty.
 //!
 //! By default a VLAN gets a bridge of its own, without ports: turning on VLAN filtering on a bridge that does not have it
