@@ -5,12 +5,11 @@ use super::Daemon;
 use crate::decision::Proof;
 use crate::service::keyring::{Derived, Job, SsidKeys};
 use crate::store::StoredPmk;
-use crate::thread;
+use crate::thread::{self, Sender};
 use crate::wpa::Handshake;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -29,15 +28,15 @@ type Search = (Arc<SsidKeys>, Box<Handshake>, oneshot::Sender<Proof>);
 
 /// The thread that searches.
 pub struct Searcher {
-    queue: SyncSender<Search>,
+    queue: Sender<Search>,
 }
 
 impl Searcher {
     /// Starts the thread.
     pub fn start() -> io::Result<Searcher> {
-        let (queue, searches) = sync_channel::<Search>(SEARCHES);
+        let (queue, searches) = thread::queue::<Search>(SEARCHES);
         spawn("key-search", move || {
-            for (keys, handshake, reply) in searches {
+            while let Some((keys, handshake, reply)) = searches.receive() {
                 let _ = reply.send(keys.search(&handshake));
             }
         })?;
@@ -47,10 +46,7 @@ impl Searcher {
     /// Queues a search; nothing when too many wait.
     pub fn search(&self, keys: Arc<SsidKeys>, handshake: Box<Handshake>) -> Option<oneshot::Receiver<Proof>> {
         let (reply, proof) = oneshot::channel();
-        match self.queue.try_send((keys, handshake, reply)) {
-            Ok(()) => Some(proof),
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => None,
-        }
+        self.queue.send((keys, handshake, reply)).then_some(proof)
     }
 }
 
@@ -68,9 +64,9 @@ type Batch = (Vec<Job>, oneshot::Sender<Vec<Derived>>);
 
 /// Computes missing PMKs as long as there are any, puts them into the keyring and, in larger portions, on flash.
 pub async fn derive_keys(daemon: Rc<Daemon>) {
-    let (queue, batches): (SyncSender<Batch>, Receiver<Batch>) = sync_channel(1);
+    let (queue, batches) = thread::queue::<Batch>(1);
     let started = spawn("key-derivation", move || {
-        for (jobs, reply) in batches {
+        while let Some((jobs, reply)) = batches.receive() {
             let _ = reply.send(jobs.into_iter().map(Job::run).collect());
         }
     });
@@ -97,7 +93,7 @@ pub async fn derive_keys(daemon: Rc<Daemon>) {
             continue;
         }
         let (reply, derived) = oneshot::channel();
-        if queue.send((jobs, reply)).is_err() {
+        if !queue.send((jobs, reply)) {
             return;
         }
         let Ok(derived) = derived.await else { return };
