@@ -7,6 +7,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+/// What `find` of OpenWrt's busybox does not have, while Debian's does (package/utils/busybox/Config-defaults.in).
+const NOT_FOUND: [&str; 3] = ["{} +", " -delete", " -quit"];
+
 #[track_caller]
 fn shellcheck(file: &Path) {
     // dash stands for ash: POSIX and `local`. 1091: OpenWrt's own files are not here.
@@ -19,6 +22,10 @@ fn shellcheck(file: &Path) {
     let output =
         Command::new("busybox").args(["ash", "-n"]).arg(file).output().expect("busybox is installed by make test");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = fs::read_to_string(file).unwrap();
+    for line in text.lines().filter(|line| line.contains("find ")) {
+        assert!(!NOT_FOUND.iter().any(|option| line.contains(option)), "OpenWrt's find has no such option: {line}");
+    }
 }
 
 #[test]

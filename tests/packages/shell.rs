@@ -8,14 +8,6 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use super::Entries;
 
-/// OpenWrt's busybox finds less than Debian's does.
-const FIND: &str = "#!/bin/sh
-for word; do
-	case $word in + | -delete | -quit | -printf) echo \"find: $word is not in OpenWrt's\" >&2; exit 1 ;; esac
-done
-exec busybox find \"$@\"
-";
-
 /// What ends the output of a command.
 const END: &str = "-- ended with ";
 
@@ -39,8 +31,6 @@ impl Router {
         for applet in String::from_utf8_lossy(&list.stdout).lines().filter(|applet| *applet != "busybox") {
             symlink("busybox", router.path("bin").join(applet)).unwrap();
         }
-        fs::remove_file(router.path("bin/find")).unwrap();
-        router.write("bin/find", FIND, 0o755);
         router.write("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnetwork:*:101:101:network:/var:/bin/false\nlatchkey:x:1001:1001::/:/bin/false\n", 0o644);
         router.write("etc/group", "root:x:0:\nnetwork:x:101:\nlatchkey:x:1001:latchkey\n", 0o644);
         let node = |name: &str, minor: &str| {
