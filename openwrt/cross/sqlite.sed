@@ -34,7 +34,7 @@
 
 # Functions of SQL that neither the registry nor SQLite itself calls.
 /^  static FuncDef aBuiltinFunc\[\] = {/,/^  };/ {
-	/^    V\?FUNCTION(\(ltrim\|rtrim\|trim\|instr\|format\|unicode\|char\|abs\|round\|hex\|unhex\|concat\|concat_ws\) *,/d
+	/^    V\?FUNCTION(\(ltrim\|rtrim\|trim\|instr\|format\|unicode\|abs\|round\|hex\|unhex\|concat\|concat_ws\) *,/d
 	/^    V\?FUNCTION(\(random\|randomblob\|nullif\|unistr\|unistr_quote\|changes\|total_changes\|replace\|zeroblob\) *,/d
 	/^    VFUNCTION(last_insert_rowid, /d
 	/^    WAGGREGATE(\(sum\|total\|avg\),/d
