@@ -18,6 +18,9 @@
 //! service            RADIUS server, sessions, pending devices, the method table: no I/O
 //! daemon, cli        the thin shell: sockets, threads, signals, the terminal
 //! ```
+//!
+//! Beside them, for all: `mac`, `secret`, `time`; and `json`, `log`, `sorted`, `thread`, which do in little machine code what
+//! libraries do for everybody.
 
 pub mod bundle;
 pub mod cli;

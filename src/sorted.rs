@@ -1,7 +1,7 @@
 //! Small maps and sets: a vector in the order of the keys.
 //!
 //! They offer what `BTreeMap` and `BTreeSet` do, in the same order, for tables of at most some hundred entries or such as grow
-//! at their end: finding is as fast, and adding moves what comes after. In return each type of entry costs a tenth of the
+//! at their end: finding is as fast, and adding moves what comes after. In return each type of entry costs a fifth of the
 //! machine code of a tree.
 
 use std::borrow::Borrow;
