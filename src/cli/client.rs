@@ -93,14 +93,11 @@ impl Client {
             Err(trouble) => return Err(self.failure(&trouble)),
         };
         match reply.as_object_mut() {
-            Some(members) => {
-                let mut take = |name: &str| members.get_mut(name).map(Value::take);
-                match (take("result"), take("error")) {
-                    (_, Some(error @ Value::Object(_))) => Err(Failure::Refused(error)),
-                    (Some(result), None) => Ok(result),
-                    _ => Err(self.failure(&Trouble::NotJson)),
-                }
-            }
+            Some(members) => match (members.remove("result"), members.remove("error")) {
+                (_, Some(error @ Value::Object(_))) => Err(Failure::Refused(error)),
+                (Some(result), None) => Ok(result),
+                _ => Err(self.failure(&Trouble::NotJson)),
+            },
             None => Err(self.failure(&Trouble::NotJson)),
         }
     }

@@ -5,11 +5,12 @@ use super::Daemon;
 use crate::decision::Proof;
 use crate::service::keyring::{Derived, Job, SsidKeys};
 use crate::store::StoredPmk;
-use crate::thread::{self, Sender};
+use crate::thread;
 use crate::wpa::Handshake;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -28,15 +29,15 @@ type Search = (Arc<SsidKeys>, Box<Handshake>, oneshot::Sender<Proof>);
 
 /// The thread that searches.
 pub struct Searcher {
-    queue: Sender<Search>,
+    queue: SyncSender<Search>,
 }
 
 impl Searcher {
     /// Starts the thread.
     pub fn start() -> io::Result<Searcher> {
-        let (queue, searches) = thread::queue::<Search>(SEARCHES);
+        let (queue, searches) = sync_channel::<Search>(SEARCHES);
         spawn("key-search", move || {
-            while let Some((keys, handshake, reply)) = searches.receive() {
+            for (keys, handshake, reply) in searches {
                 let _ = reply.send(keys.search(&handshake));
             }
         })?;
@@ -46,7 +47,10 @@ impl Searcher {
     /// Queues a search; nothing when too many wait.
     pub fn search(&self, keys: Arc<SsidKeys>, handshake: Box<Handshake>) -> Option<oneshot::Receiver<Proof>> {
         let (reply, proof) = oneshot::channel();
-        self.queue.send((keys, handshake, reply)).then_some(proof)
+        match self.queue.try_send((keys, handshake, reply)) {
+            Ok(()) => Some(proof),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => None,
+        }
     }
 }
 
@@ -64,9 +68,9 @@ type Batch = (Vec<Job>, oneshot::Sender<Vec<Derived>>);
 
 /// Computes missing PMKs as long as there are any, puts them into the keyring and, in larger portions, on flash.
 pub async fn derive_keys(daemon: Rc<Daemon>) {
-    let (queue, batches) = thread::queue::<Batch>(1);
+    let (queue, batches): (SyncSender<Batch>, Receiver<Batch>) = sync_channel(1);
     let started = spawn("key-derivation", move || {
-        while let Some((jobs, reply)) = batches.receive() {
+        for (jobs, reply) in batches {
             let _ = reply.send(jobs.into_iter().map(Job::run).collect());
         }
     });
@@ -93,7 +97,7 @@ pub async fn derive_keys(daemon: Rc<Daemon>) {
             continue;
         }
         let (reply, derived) = oneshot::channel();
-        if !queue.send((jobs, reply)) {
+        if queue.send((jobs, reply)).is_err() {
             return;
         }
         let Ok(derived) = derived.await else { return };

@@ -51,10 +51,7 @@ pub fn has(method: &str) -> bool {
 pub fn call(method: &str, arguments: &[u8]) -> Result<Call, ApiError> {
     let syntax = |why: Malformed| ApiError::new("syntax", format!("the arguments are no table: {why}"));
     let mut arguments: Map<String, Value> = blobmsg::table(arguments).map_err(syntax)?;
-    // Null is absent.
-    if let Some(session) = arguments.get_mut(SESSION) {
-        session.take();
-    }
+    arguments.remove(SESSION);
     if arguments.get("follow").is_some_and(|follow| follow == true) {
         let mend = "on ubus events come without a call: ubus listen 'latchkey.*'";
         return Err(ApiError::field("unsupported", "follow", mend));

@@ -5,9 +5,10 @@
 
 use super::{Store, StoreError, StoredPmk, Write};
 use crate::registry::device::{Change, DeviceId, Seen};
-use crate::thread::{self, Received, Receiver, Sender};
+use crate::thread;
 use crate::time::UnixTime;
 use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -85,8 +86,7 @@ impl StoreHandle {
 
     /// Like [`StoreHandle::start`], with another delay before the good copy.
     pub(super) fn start_with(store: Store, copy_delay: Duration) -> Result<StoreHandle, StoreError> {
-        // Its places are those of the semaphore.
-        let (queue, jobs) = thread::queue(usize::MAX);
+        let (queue, jobs) = channel();
         let health = Arc::new(Mutex::new(StoreHealth::default()));
         let dir = store.files.dir.clone();
         let mut worker =
@@ -144,9 +144,7 @@ impl StoreHandle {
     async fn send(&self, command: Command) -> Result<(), StoreError> {
         let place = self.places.clone().acquire_owned().await.map_err(|_| StoreError::Stopped)?;
         let (reply, answer) = oneshot::channel();
-        if !self.queue.send(Job { command, reply, _place: Some(place) }) {
-            return Err(StoreError::Stopped);
-        }
+        self.queue.send(Job { command, reply, _place: Some(place) }).map_err(|_| StoreError::Stopped)?;
         answer.await.map_err(|_| StoreError::Stopped)?
     }
 }
@@ -218,20 +216,24 @@ impl Worker {
     /// Takes whatever has come; sleeps while there is nothing, and makes the good copy when it is due.
     /// False when nobody can send anything any more.
     fn wait(&mut self, jobs: &Receiver<Job>) -> bool {
-        match jobs.receive_until(self.schedule.due()) {
-            Received::Job(job) => {
+        let first = match self.schedule.due() {
+            None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(due) => jobs.recv_timeout(due.saturating_duration_since(Instant::now())),
+        };
+        match first {
+            Ok(job) => {
                 self.waiting.push_back(job);
-                jobs.take(GROUP, &mut self.waiting);
+                self.waiting.extend(jobs.try_iter().take(GROUP));
                 true
             }
-            Received::Late => {
+            Err(RecvTimeoutError::Timeout) => {
                 if let Err(error) = self.copy() {
                     crate::log::warn!("{error}");
                     self.note(Some(error.to_string()));
                 }
                 true
             }
-            Received::Closed => false,
+            Err(RecvTimeoutError::Disconnected) => false,
         }
     }
 

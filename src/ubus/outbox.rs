@@ -114,11 +114,7 @@ impl Outbox {
         let missed = self.missed;
         let word = |kind: Kind| kind.name().trim_start_matches("latchkey.").to_owned();
         let counts = Kind::ALL.into_iter().zip(missed).filter(|(_, count)| *count > 0);
-        let mut missed = Map::new();
-        for (kind, count) in counts {
-            missed.insert(word(kind), count.into());
-        }
-        Some(Value::Object(missed))
+        Some(Value::Object(counts.map(|(kind, count)| (word(kind), count.into())).collect::<Map<_, _>>()))
     }
 
     /// What was left out so far is told.

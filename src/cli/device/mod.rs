@@ -10,7 +10,7 @@ use super::args::{Stop, Words, is_secret};
 use super::client::Failure;
 use crate::json::json;
 use crate::registry::device::Bind;
-use serde_json::Map;
+use serde_json::{Map, Value};
 use std::ffi::OsString;
 
 /// What can be set, as the daemon calls it.
@@ -255,11 +255,9 @@ pub fn run(context: &mut Context<'_>, command: &Command) -> Result<(), Failure> 
             context.finish(&reply, text::show)
         }
         Command::Set { name, set } => {
-            let mut values = Map::new();
-            for (key, value) in set {
-                values.insert((*key).into(), value.as_str().into());
-            }
-            let reply = context.call("device_set", json!({ "name": name, "set": values }))?;
+            let set: Map<String, Value> =
+                set.iter().map(|(key, value)| ((*key).into(), value.as_str().into())).collect();
+            let reply = context.call("device_set", json!({ "name": name, "set": set }))?;
             context.finish(&reply, text::show)
         }
         Command::Rotate { name, psk_stdin } => {

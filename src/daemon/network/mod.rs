@@ -8,12 +8,12 @@ use super::{Daemon, work};
 use crate::config::Config;
 use crate::mac::MacAddr;
 use crate::sorted::SortedSet;
-use crate::thread::{self, Sender};
 use socket::Events;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
@@ -38,7 +38,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// The thread's queue, and what it told.
 pub struct Network {
-    jobs: Sender<Job>,
+    jobs: SyncSender<Job>,
     /// When the neighbours were asked for last.
     asked: Cell<Option<Instant>>,
     /// The troubles that are told of.
@@ -48,7 +48,7 @@ pub struct Network {
 impl Network {
     /// Starts the thread.
     pub fn start() -> io::Result<Network> {
-        let (jobs, receiver) = thread::queue(JOBS);
+        let (jobs, receiver) = sync_channel(JOBS);
         let body = move || worker::serve(receiver);
         work::spawn_with(STACK, "network", body)?;
         Ok(Network { jobs, asked: Cell::new(None), told: RefCell::default() })
@@ -57,9 +57,7 @@ impl Network {
     /// Has the thread do something, and waits for it a while.
     async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job, patience: Duration) -> Option<T> {
         let (reply, answer) = oneshot::channel();
-        if !self.jobs.send(job(reply)) {
-            return None;
-        }
+        self.jobs.try_send(job(reply)).ok()?;
         timeout(patience, answer).await.ok()?.ok()
     }
 

@@ -11,13 +11,13 @@ use crate::network::plan::{Done, Op, UNFINISHED, plan};
 use crate::network::wanted::{Wanted, vlan_of};
 use crate::network::{Link, Seen};
 use crate::sorted::{SortedMap, SortedSet};
-use crate::thread::Receiver;
 use neli::consts::socket::NlFamily;
 use nix::errno::Errno;
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -66,7 +66,7 @@ pub struct Report {
 /// Serves until nobody can ask any more.
 pub fn serve(jobs: Receiver<Job>) {
     let mut worker = None;
-    while let Some(job) = jobs.receive() {
+    for job in jobs {
         let worker = match &mut worker {
             Some(worker) => worker,
             None => match Worker::open() {

@@ -3,11 +3,11 @@
 
 use super::super::work;
 use crate::sorted::SortedMap;
-use crate::thread::{self, Receiver, Sender};
 use std::cell::{OnceCell, RefCell};
 use std::net::{IpAddr, ToSocketAddrs};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -45,7 +45,7 @@ pub struct Names {
     known: RefCell<SortedMap<Arc<str>, Known>>,
     /// Those that are being asked for.
     asked: RefCell<SortedMap<Arc<str>, Rc<Notify>>>,
-    queue: OnceCell<Option<Sender<Question>>>,
+    queue: OnceCell<Option<SyncSender<Question>>>,
 }
 
 impl Names {
@@ -93,7 +93,7 @@ impl Names {
         let (reply, answer) = oneshot::channel();
         let queue = self.queue.get_or_init(start).as_ref();
         // A full queue drops the question with its sender: then there is no answer at once.
-        let _ = queue.map(|queue| queue.send((name.clone(), reply)));
+        let _ = queue.map(|queue| queue.try_send((name.clone(), reply)));
         let (names, name, notify) = (self.clone(), name.clone(), over.clone());
         crate::daemon::task::spawn(async move {
             let resolved = answer.await.unwrap_or_else(|_| {
@@ -124,8 +124,9 @@ impl Names {
 }
 
 /// Starts the threads; nothing when there can be none.
-fn start() -> Option<Sender<Question>> {
-    let (queue, questions) = thread::queue::<Question>(QUEUE);
+fn start() -> Option<SyncSender<Question>> {
+    let (queue, questions) = sync_channel::<Question>(QUEUE);
+    let questions = Arc::new(Mutex::new(questions));
     for _ in 0..THREADS {
         let questions = questions.clone();
         if let Err(why) = work::spawn_with(RESOLVER_STACK, "names", move || answer_questions(&questions)) {
@@ -139,8 +140,10 @@ fn start() -> Option<Sender<Question>> {
 /// Octets of a thread's stack: the C library's resolver keeps answers of 64 KiB there.
 const RESOLVER_STACK: usize = 256 * 1024;
 
-fn answer_questions(questions: &Receiver<Question>) {
-    while let Some((name, reply)) = questions.receive() {
+fn answer_questions(questions: &Mutex<Receiver<Question>>) {
+    loop {
+        let question = questions.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((name, reply)) = question else { return };
         // In OpenWrt's jail, and where no dnsmasq runs, the C library asks nobody who answers.
         let found = match super::names::addresses(&name) {
             Some(found) => Ok(found),

@@ -428,7 +428,7 @@ impl Call {
         let Value::Object(mut request) = value else {
             return Err(syntax("expected {\"method\":\"...\",\"params\":{...}}".into()));
         };
-        let params = match request.get_mut("params").map(Value::take) {
+        let params = match request.remove("params") {
             None | Some(Value::Null) => Map::new(),
             Some(Value::Object(params)) => params,
             Some(_) => return Err(ApiError::field("type", "params", "params must be a table")),
