@@ -35,6 +35,17 @@ pub struct Home {
     pub acct_port: u16,
 }
 
+/// What the daemon said when a test fails.
+impl Drop for Home {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let from = log.lines().count().saturating_sub(40);
+            log.lines().skip(from).for_each(|line| println!("{line}"));
+        }
+    }
+}
+
 impl Home {
     pub fn new() -> Home {
         let home = Home { dir: tempfile::tempdir().unwrap(), auth_port: free_port(), acct_port: free_port() };

@@ -341,7 +341,8 @@ impl Bss {
                 self.daemon.core.borrow_mut().stations.end_walk(&self.name);
                 return Ok(());
             } else {
-                // The station we had come to left meanwhile, and nobody is next to it.
+                // The station we had come to left meanwhile, and nobody is next to it. Who was seen so far has to be seen again.
+                self.daemon.core.borrow_mut().stations.begin_walk(&self.name);
                 FIRST.clone_into(&mut request);
             }
         }
