@@ -8,6 +8,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// How many damaged registries are kept for inspection; the oldest goes first.
 const KEEP_DAMAGED: usize = 3;
@@ -30,6 +31,23 @@ pub(super) struct Files {
     lock: PathBuf,
 }
 
+/// How long a lock is waited for. That of a daemon that was killed is held on by a program it was just about to run, until that
+/// has begun.
+const LOCK: Duration = Duration::from_secs(1);
+
+/// Takes the lock.
+fn take(mut file: File) -> Result<Flock<File>, Errno> {
+    let begun = Instant::now();
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((same, Errno::EWOULDBLOCK)) if begun.elapsed() < LOCK => file = same,
+            Err((_, errno)) => return Err(errno),
+        }
+        std::thread::sleep(LOCK / 20);
+    }
+}
+
 impl Files {
     /// Makes the directory (0700) if needed and takes its lock, which is held as long as the returned value lives.
     pub fn prepare(dir: &Path) -> Result<(Files, Flock<File>), StoreError> {
@@ -45,11 +63,10 @@ impl Files {
             create_dir(dir).map_err(|e| StoreError::file(dir, "create the state directory", e))?;
         }
         let lock = private_file(&files.lock).map_err(|e| StoreError::file(&files.lock, "open the lock file", e))?;
-        let lock = match Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => lock,
-            Err((_, Errno::EWOULDBLOCK)) => return Err(StoreError::Locked { dir: dir.to_owned() }),
-            Err((_, errno)) => return Err(StoreError::file(&files.lock, "lock the state directory", errno.into())),
-        };
+        let lock = take(lock).map_err(|errno| match errno {
+            Errno::EWOULDBLOCK => StoreError::Locked { dir: dir.to_owned() },
+            errno => StoreError::file(&files.lock, "lock the state directory", errno.into()),
+        })?;
         // Whatever a crash left half made.
         for stale in [&files.good_new, &files.restore] {
             remove_database(stale).map_err(|e| StoreError::file(stale, "remove a leftover", e))?;

@@ -21,6 +21,21 @@ fn one_daemon_per_directory() {
     open(dir.path());
 }
 
+/// As after a daemon that was killed, whose child has not begun yet.
+#[test]
+fn a_lock_of_one_that_is_going_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path(), 2);
+    let file = std::fs::File::open(dir.path().join("registry.lock")).unwrap();
+    let lock = nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock).unwrap();
+    let going = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        drop(lock);
+    });
+    open(dir.path());
+    going.join().unwrap();
+}
+
 #[test]
 fn another_program_in_the_database() {
     let dir = tempfile::tempdir().unwrap();
